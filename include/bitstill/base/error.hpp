@@ -1,0 +1,32 @@
+// The one exception type and the exit codes of the program.
+#pragma once
+
+#include <stdexcept>
+#include <string>
+
+namespace bitstill {
+
+/// What the process tells its caller; each failure has exactly one of these.
+enum class ExitCode {
+  done = 0,
+  settings = 2,     // command line or recipe
+  data = 3,         // shards, images, labels
+  model = 4,        // checkpoint or model file (bench: a target missed)
+  peer = 5,         // another rank died or hangs
+  numbers = 6,      // not finite
+  storage = 7,      // cannot write
+  environment = 8,  // a library, a device or the machine itself
+  stopped = 75,     // by a signal, resumable
+};
+
+/// One clear line: what is wrong, where, and how to mend it. No trailing full stop or newline.
+class Error : public std::runtime_error {
+ public:
+  Error(ExitCode code, const std::string& message) : std::runtime_error(message), code_(code) {}
+  ExitCode code() const { return code_; }
+
+ private:
+  ExitCode code_;
+};
+
+}  // namespace bitstill

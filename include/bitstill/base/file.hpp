@@ -1,0 +1,27 @@
+// Whole files: read, and replace so that a reader finds the old or the new one, never a torn one.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <string>
+#include <string_view>
+
+#include "bitstill/base/error.hpp"
+
+namespace bitstill {
+
+/// The whole file as bytes; Error(code) naming the path and the reason when it cannot be read.
+std::string read_file(const std::string& path, ExitCode code);
+
+/// Appends bytes to the file being written; throws Error(storage).
+using ByteSink = std::function<void(const void* bytes, std::size_t count)>;
+
+/// Writes path.partial through `write`, fsyncs it, renames it to `path` and fsyncs the folder.
+/// Any failure is Error(storage) naming path and reason; then `path` is as it was.
+void replace_file(const std::string& path, const std::function<void(const ByteSink&)>& write);
+void replace_file(const std::string& path, std::string_view bytes);
+
+/// Makes `path` and its parents; Error(storage) where it cannot, also when it is not writable.
+void make_folder(const std::string& path);
+
+}  // namespace bitstill

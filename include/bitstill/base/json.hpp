@@ -1,0 +1,18 @@
+// JSON for the whole program: the one place that names the library.
+#pragma once
+
+#include <nlohmann/json.hpp>
+#include <string>
+
+#include "bitstill/base/error.hpp"
+
+namespace bitstill {
+
+/// Keeps the order in which keys were written, so files compare byte for byte.
+using Json = nlohmann::ordered_json;
+
+/// Parses `text`; on a syntax error throws Error(code) that names `where` and the position.
+/// Nesting deeper than 64 levels is refused.
+Json parse_json(const std::string& text, const std::string& where, ExitCode code);
+
+}  // namespace bitstill

@@ -1,0 +1,29 @@
+// run.jsonl: one JSON object a line, written by rank 0, flushed at every line.
+#pragma once
+
+#include <cstdio>
+#include <memory>
+#include <string>
+
+#include "bitstill/base/json.hpp"
+
+namespace bitstill {
+
+/// Appends lines to a run log. On other ranks, and without a path, writes nothing.
+class RunLog {
+ public:
+  RunLog() = default;
+  /// Opens `path` for appending (resume) or anew. Error(storage) when it cannot.
+  RunLog(const std::string& path, bool append);
+  /// Error(storage) when the line cannot be written.
+  void write(const Json& line);
+
+ private:
+  struct Close {
+    void operator()(std::FILE* file) const { std::fclose(file); }
+  };
+  std::unique_ptr<std::FILE, Close> file_;
+  std::string path_;
+};
+
+}  // namespace bitstill

@@ -1,0 +1,49 @@
+// One binary tree over numbered leaves (the micro-batches of a step), so that a floating-point sum
+// has the same bits however the leaves lie on ranks.
+//
+// Node (level l, index i) covers leaves [i * 2^l, (i + 1) * 2^l) that exist; its value is the value
+// of its left child plus that of its right child, or the left child's alone where the right one is
+// empty. A rank holds consecutive leaves.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <vector>
+
+#include "bitstill/comm/communicator.hpp"
+
+namespace bitstill {
+
+struct TreeNode {
+  int level = 0;
+  int64_t index = 0;
+  bool operator==(const TreeNode&) const = default;
+};
+
+/// The tree's shape: rank r holds leaves [first[r], first[r + 1]); first has world + 1 entries.
+class LeafTree {
+ public:
+  explicit LeafTree(std::vector<int64_t> first);
+  int64_t leaves() const { return first_.back(); }
+
+  /// The additions a rank makes alone: what to do once leaf `leaf` (of this rank, given in order) is
+  /// there. Partial sums form a stack; after pushing the leaf's value, `merges(leaf)` times the top
+  /// is added to the one below it (below += top) and popped.
+  int merges(int rank, int64_t leaf) const;
+  /// The nodes left on `rank`'s stack, bottom first, after its last leaf.
+  std::vector<TreeNode> partials(int rank) const;
+  /// Greatest depth of that stack at any time.
+  int stack_depth(int rank) const;
+
+  /// Completes the sum across ranks. partials[k] points to `count` floats, the k-th of partials(rank)
+  /// (they are overwritten); `result` receives the root's value on every rank; it may be partials[0].
+  /// No leaves at all: zeros.
+  /// Collective: every rank of comm calls this, in the same order.
+  void sum(Communicator& comm, const std::vector<float*>& partials, float* result,
+           int64_t count) const;
+
+ private:
+  std::vector<int64_t> first_;
+};
+
+}  // namespace bitstill

@@ -1,0 +1,23 @@
+// Counts that add across ranks exactly, whatever the order.
+#pragma once
+
+#include <cstdint>
+#include <utility>
+
+namespace bitstill {
+
+/// Sums over samples. The loss is kept in units of 2^-24 as an integer, so sums are exact.
+struct ClassificationCounts {
+  int64_t samples = 0;
+  int64_t correct = 0;
+  int64_t loss_units = 0;
+  void add_loss(double loss);  // one sample's cross-entropy; clamped to [0, 2^20]
+  ClassificationCounts& operator+=(const ClassificationCounts& other);
+  double accuracy() const;   // in percent; 0 without samples
+  double mean_loss() const;
+};
+
+/// Wilson's 95 % interval for a proportion, in percent.
+std::pair<double, double> wilson_interval(int64_t correct, int64_t samples);
+
+}  // namespace bitstill

@@ -1,0 +1,104 @@
+// Networks as an ordered list of units: name range, parameters, buffers, forward: tensor -> tensor.
+#pragma once
+
+#include <ATen/core/Tensor.h>
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "bitstill/base/json.hpp"
+#include "bitstill/data/image_shape.hpp"
+
+namespace bitstill {
+
+/// Everything that is needed to build a network: recipe settings, and what a model file carries.
+struct NetworkSpec {
+  std::string kind = "convnet";        // model.kind: teacher, student1-3, deeper, convnet, ...
+  ImageShape input;                    // from the shards
+  int64_t classes = 0;                 // from the shards
+  // kind = convnet (the paper's nets are instances of it): one entry a convolution.
+  std::vector<int64_t> widths;         // model.widths = 6,12
+  std::vector<int64_t> kernels;        // model.kernels = 5 (one value: for all)
+  std::vector<int64_t> pools;          // model.pools = 1,2: after which convolutions (1-based) a 2x2 max-pool stands
+  std::vector<int64_t> hidden;         // model.hidden = 24
+  std::vector<double> dropout;         // model.dropout: one per convolution, then one per hidden layer; empty: none
+};
+Json to_json(const NetworkSpec& spec);
+/// Error(code) naming `where` and the member that is missing or out of range.
+NetworkSpec network_spec_from_json(const Json& json, const std::string& where, ExitCode code);
+
+/// What a parameter is: decides quantization and weight decay.
+enum class ParameterRole { weight, bias, norm };
+
+struct Parameter {
+  std::string name;  // as PyTorch would name it: "0.weight"
+  ParameterRole role = ParameterRole::weight;
+  at::Tensor value;  // leaf, fp32, contiguous; the trainer replaces its storage by views of flat buffers
+  bool first_layer = false, last_layer = false;
+};
+
+/// A batch norm's running statistics (never trained, never quantized).
+struct Buffer {
+  std::string name;       // "2.running_mean"
+  at::Tensor value;       // read in evaluation
+  at::Tensor statistics;  // written by a training forward: this batch's mean or unbiased variance
+};
+
+/// How a forward pass computes.
+struct ForwardMode {
+  bool training = false;
+  uint64_t dropout_seed = 0;  // distinct for every (run seed, step, micro-batch); used in training
+  /// Synchronized batch norm (optional): sums `sums` (fp32, contiguous) over all ranks in place.
+  std::function<void(at::Tensor& sums)> sum_over_ranks;
+};
+
+class Unit {
+ public:
+  virtual ~Unit() = default;
+  virtual at::Tensor forward(const at::Tensor& x, const ForwardMode& mode) = 0;
+  /// In order; the pointers stay valid as long as the unit. Empty by default.
+  virtual std::vector<Parameter*> parameters() { return {}; }
+  virtual std::vector<Buffer*> buffers() { return {}; }
+};
+
+class Network {
+ public:
+  Network(NetworkSpec spec, std::vector<std::unique_ptr<Unit>> units);
+  const NetworkSpec& spec() const { return spec_; }
+  const std::vector<std::unique_ptr<Unit>>& units() const { return units_; }
+
+  /// All parameters (buffers) in order; a tied tensor appears once.
+  const std::vector<Parameter*>& parameters() const { return parameters_; }
+  const std::vector<Buffer*>& buffers() const { return buffers_; }
+  int64_t parameter_count() const;
+
+  /// x [n, C, H, W] fp32 (n = 0 allowed) -> logits [n, classes].
+  at::Tensor forward(at::Tensor x, const ForwardMode& mode) const;
+
+  /// Moves parameters and buffers (values and statistics) to a device.
+  void to(const at::Device& device);
+  /// Turns requires_grad of all parameters on or off.
+  void set_trainable(bool trainable);
+
+ private:
+  NetworkSpec spec_;
+  std::vector<std::unique_ptr<Unit>> units_;
+  std::vector<Parameter*> parameters_;
+  std::vector<Buffer*> buffers_;
+};
+
+/// Builds the network with zero weights, unit norms. Error(settings) for an unknown kind (naming the
+/// nearest) or a spec that does not fit (a pool that leaves no pixel, lists of unequal length).
+std::unique_ptr<Network> make_network(const NetworkSpec& spec);
+
+/// Kinds that make_network knows, for --help.
+std::vector<std::string> network_kinds();
+
+/// Xavier-uniform weights, zero biases, unit norms; each parameter from the stream of its name.
+void initialize(Network& network, uint64_t seed);
+
+}  // namespace bitstill

@@ -1,0 +1,21 @@
+// A network's tensors by name, and back.
+#pragma once
+
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "bitstill/model/network.hpp"
+
+namespace bitstill {
+
+using NamedTensors = std::vector<std::pair<std::string, at::Tensor>>;
+
+/// Parameters and buffers (with PyTorch's num_batches_tracked left out), in order: shares memory.
+NamedTensors named_tensors(const Network& network);
+
+/// Copies the tensors into the network. Every missing, extra or misshaped tensor is named in one
+/// Error(model) that starts with `where`. "...num_batches_tracked" is ignored.
+void assign(Network& network, const NamedTensors& tensors, const std::string& where);
+
+}  // namespace bitstill

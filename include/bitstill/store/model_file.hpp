@@ -1,0 +1,39 @@
+// Model files: safetensors that describe themselves, plain (fp32) or packed (codes, scales, points).
+#pragma once
+
+#include <ATen/core/Tensor.h>
+
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "bitstill/base/json.hpp"
+#include "bitstill/quant/quantizer.hpp"
+
+namespace bitstill {
+
+using NamedTensors = std::vector<std::pair<std::string, at::Tensor>>;
+using NamedQuantized = std::vector<std::pair<std::string, QuantizedTensor>>;
+
+/// What __metadata__ holds under the key "bitstill", as JSON text. A file without it is a plain
+/// PyTorch file. Members: format (1), kind ("weights" | "student" | "checkpoint"), network (spec),
+/// normalization, classes (names), quantizer (describe(), or null), data (fingerprint), and
+/// whatever else the writer adds.
+struct ModelFile {
+  Json about;                // null when the file does not say
+  NamedTensors tensors;      // CPU, contiguous, in file order; packed ones are not here
+  NamedQuantized quantized;  // packed tensors (kind "student")
+};
+
+/// Writes (rank 0 only, through replace_file). Error(storage).
+void write_model_file(const std::string& path, const ModelFile& file);
+
+/// Reads and checks everything: bounded header (100 MB and not above the file), no duplicate keys,
+/// offsets that tile the data exactly, known types, finite scales. Error(model) names the file, what
+/// is wrong and how to mend it: missing, truncated, foreign, of a future version.
+ModelFile read_model_file(const std::string& path);
+
+/// All tensors as fp32 by name: the plain ones, and the packed ones decoded.
+NamedTensors decoded_tensors(const ModelFile& file);
+
+}  // namespace bitstill
