@@ -1,0 +1,49 @@
+#include "bitstill/base/sha256.hpp"
+
+#include <openssl/evp.h>
+
+#include "bitstill/base/error.hpp"
+
+namespace bitstill {
+namespace {
+
+void require(bool good) {
+  if (!good) throw Error(ExitCode::environment, "SHA-256 does not work in the system's libcrypto");
+}
+
+}  // namespace
+
+struct Sha256::State {
+  EVP_MD_CTX* context = EVP_MD_CTX_new();
+  ~State() { EVP_MD_CTX_free(context); }
+};
+
+Sha256::Sha256() : state_(std::make_unique<State>()) {
+  require(state_->context && EVP_DigestInit_ex(state_->context, EVP_sha256(), nullptr) == 1);
+}
+
+Sha256::~Sha256() = default;
+
+void Sha256::add(const void* bytes, std::size_t count) {
+  require(EVP_DigestUpdate(state_->context, bytes, count) == 1);
+}
+
+std::string Sha256::hex() {
+  unsigned char digest[EVP_MAX_MD_SIZE];
+  unsigned int size = 0;
+  require(EVP_DigestFinal_ex(state_->context, digest, &size) == 1);
+  std::string text;
+  for (unsigned int i = 0; i < size; ++i) {
+    text += "0123456789abcdef"[digest[i] >> 4];
+    text += "0123456789abcdef"[digest[i] & 15];
+  }
+  return text;
+}
+
+std::string sha256_hex(std::string_view bytes) {
+  Sha256 hash;
+  hash.add(bytes.data(), bytes.size());
+  return hash.hex();
+}
+
+}  // namespace bitstill
