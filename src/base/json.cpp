@@ -23,6 +23,10 @@ Json parse_json(const std::string& text, const std::string& where, ExitCode code
     }
     return true;
   };
+  // The library takes a NUL for the end of the text and would not look at what follows.
+  if (const auto nul = text.find('\0'); nul != std::string::npos) {
+    throw Error(code, concat(where, ": not valid JSON: a NUL character at byte ", nul));
+  }
   try {
     return Json::parse(text, bounded);
   } catch (const Json::exception& error) {

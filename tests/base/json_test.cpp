@@ -34,6 +34,10 @@ TEST(Json, RefusesWhatIsNotJson) {
   }
 }
 
+TEST(Json, RefusesWhatFollowsANul) {
+  EXPECT_NE(error_of(std::string("{}\0x", 4)).find("NUL character at byte 2"), std::string::npos);
+}
+
 TEST(Json, BoundsTheDepth) {
   const auto nested = [](int levels) {
     return std::string(static_cast<std::size_t>(levels), '[') +
