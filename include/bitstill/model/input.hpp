@@ -8,7 +8,8 @@
 
 namespace bitstill {
 
-/// [n, C, H, W] fp32 on `device`, normalized: (byte / 255 - mean) / deviation; channels-last when asked.
+/// [n, C, H, W] fp32 on `device`, normalized: (byte / 255 - mean) / deviation; channels-last when
+/// asked.
 at::Tensor to_input(const Batch& batch, const ImageShape& shape, const Normalization& normalization,
                     const at::Device& device, bool channels_last);
 /// [n] int64 on `device`.

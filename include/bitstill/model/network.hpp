@@ -17,15 +17,18 @@ namespace bitstill {
 
 /// Everything that is needed to build a network: recipe settings, and what a model file carries.
 struct NetworkSpec {
-  std::string kind = "convnet";        // model.kind: teacher, student1-3, deeper, convnet, ...
-  ImageShape input;                    // from the shards
-  int64_t classes = 0;                 // from the shards
+  std::string kind = "convnet";  // model.kind: teacher, student1-3, deeper, convnet, ...
+  ImageShape input;              // from the shards
+  int64_t classes = 0;           // from the shards
   // kind = convnet (the paper's nets are instances of it): one entry a convolution.
-  std::vector<int64_t> widths;         // model.widths = 6,12
-  std::vector<int64_t> kernels;        // model.kernels = 5 (one value: for all)
-  std::vector<int64_t> pools;          // model.pools = 1,2: after which convolutions (1-based) a 2x2 max-pool stands
-  std::vector<int64_t> hidden;         // model.hidden = 24
-  std::vector<double> dropout;         // model.dropout: one per convolution, then one per hidden layer; empty: none
+  std::vector<int64_t> widths;   // model.widths = 6,12
+  std::vector<int64_t> kernels;  // model.kernels = 5 (one value: for all)
+  std::vector<int64_t>
+      pools;  // model.pools = 1,2: the convolutions (1-based) with a 2x2 max-pool after
+  std::vector<int64_t> hidden;  // model.hidden = 24
+  // model.dropout: one per convolution, then one per hidden layer (one value: for all). Empty: the
+  // kind's own as the paper has it, none for convnet. Distilled students have none: {0}.
+  std::vector<double> dropout;
 };
 Json to_json(const NetworkSpec& spec);
 /// Error(code) naming `where` and the member that is missing or out of range.
@@ -37,7 +40,8 @@ enum class ParameterRole { weight, bias, norm };
 struct Parameter {
   std::string name;  // as PyTorch would name it: "0.weight"
   ParameterRole role = ParameterRole::weight;
-  at::Tensor value;  // leaf, fp32, contiguous; the trainer replaces its storage by views of flat buffers
+  at::Tensor
+      value;  // leaf, fp32, contiguous; the trainer replaces its storage by views of flat buffers
   bool first_layer = false, last_layer = false;
 };
 
@@ -68,6 +72,7 @@ class Unit {
 class Network {
  public:
   Network(NetworkSpec spec, std::vector<std::unique_ptr<Unit>> units);
+  /// With every list filled in, so that a file which carries it describes itself.
   const NetworkSpec& spec() const { return spec_; }
   const std::vector<std::unique_ptr<Unit>>& units() const { return units_; }
 
@@ -91,9 +96,12 @@ class Network {
   std::vector<Buffer*> buffers_;
 };
 
-/// Builds the network with zero weights, unit norms. Error(settings) for an unknown kind (naming the
-/// nearest) or a spec that does not fit (a pool that leaves no pixel, lists of unequal length).
-std::unique_ptr<Network> make_network(const NetworkSpec& spec);
+/// Builds the network with zero weights, unit norms, frozen until set_trainable(true).
+/// Error(settings) for an unknown kind (naming the nearest), a spec that does not fit (a pool that
+/// leaves no pixel, lists of unequal length), or more than `most_parameters` (checked before memory
+/// is taken: for a file from a stranger, give the number of values it holds).
+std::unique_ptr<Network> make_network(const NetworkSpec& spec,
+                                      int64_t most_parameters = int64_t{1} << 30);
 
 /// Kinds that make_network knows, for --help.
 std::vector<std::string> network_kinds();

@@ -1,0 +1,27 @@
+// Batch normalization over the channels (dimension 1) of [n, C] or [n, C, H, W].
+#pragma once
+
+#include <string>
+
+#include "bitstill/model/network.hpp"
+
+namespace bitstill {
+
+/// Not a unit: a part of blocks. Keeps nothing between calls but what Buffer::statistics says.
+struct BatchNorm {
+  static constexpr double kEpsilon = 1e-5;
+
+  /// Named prefix.weight, prefix.bias, prefix.running_mean, prefix.running_var.
+  BatchNorm(const std::string& prefix, int64_t channels);
+
+  /// Training: by this batch's statistics, which are written to mean.statistics (mean) and
+  /// variance.statistics (unbiased); zeros when the batch is empty. Evaluation: by the values.
+  /// With mode.sum_over_ranks the batch is that of all ranks together; then the forward and its
+  /// backward each sum over ranks once, and the values of `mean` must be equal on all ranks.
+  at::Tensor forward(const at::Tensor& x, const ForwardMode& mode);
+
+  Parameter weight, bias;
+  Buffer mean, variance;
+};
+
+}  // namespace bitstill

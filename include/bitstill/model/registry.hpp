@@ -1,0 +1,27 @@
+// Families of networks. To add one: a source file that defines a NetworkFamily, its declaration
+// here, and its line in src/model/registry.cpp.
+#pragma once
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "bitstill/model/network.hpp"
+
+namespace bitstill {
+
+struct NetworkFamily {
+  std::vector<std::string> kinds;
+  /// Fills in what the spec leaves open; Error(settings) where it does not fit.
+  NetworkSpec (*complete)(const NetworkSpec& spec);
+  /// Parameters that `build` will make, counted without making them. The spec is complete.
+  int64_t (*count)(const NetworkSpec& spec);
+  std::vector<std::unique_ptr<Unit>> (*build)(const NetworkSpec& spec);
+};
+
+/// Error(code) naming `where` when a number of the spec is out of range.
+void check_ranges(const NetworkSpec& spec, const std::string& where, ExitCode code);
+
+NetworkFamily convnets();  // the paper's: teacher, student1-3, deeper, convnet
+
+}  // namespace bitstill

@@ -1,0 +1,106 @@
+#include "bitstill/model/batch_norm.hpp"
+
+#include <ATen/ops/batch_norm.h>
+#include <ATen/ops/cat.h>
+#include <ATen/ops/full.h>
+#include <ATen/ops/ones.h>
+#include <ATen/ops/zeros.h>
+#include <torch/csrc/autograd/custom_function.h>
+
+#include <algorithm>
+
+namespace bitstill {
+namespace {
+
+using torch::autograd::AutogradContext;
+using torch::autograd::variable_list;
+
+at::Tensor over_batch(const at::Tensor& x) {  // [n, C, ...] -> [C]
+  return x.dim() == 2 ? x.sum(0) : x.sum(at::IntArrayRef{0, 2, 3});
+}
+
+at::Tensor by_channel(const at::Tensor& values, const at::Tensor& like) {  // [C] -> [1, C, 1, 1]
+  return like.dim() == 2 ? values.view({1, -1}) : values.view({1, -1, 1, 1});
+}
+
+using SumOverRanks = std::function<void(at::Tensor&)>;
+
+/// Carries the rule for sums from the forward to the backward.
+struct Summation : torch::CustomClassHolder {
+  explicit Summation(SumOverRanks rule) : sum(std::move(rule)) {}
+  SumOverRanks sum;
+};
+
+/// Normalizes by the statistics of all ranks' batches. Gradients of weight and bias are this rank's
+/// share; the trainer's exchange adds them.
+class SynchronizedNorm : public torch::autograd::Function<SynchronizedNorm> {
+ public:
+  static at::Tensor forward(AutogradContext* context, const at::Tensor& x, const at::Tensor& weight,
+                            const at::Tensor& bias, BatchNorm* norm, const SumOverRanks& sum) {
+    // Sums of deviations from the running mean, which every rank has alike: sums of plain squares
+    // would cancel where the mean is large against the deviation.
+    const at::Tensor shift = norm->mean.value;
+    const at::Tensor deviation = x.to(at::kFloat).sub(by_channel(shift, x));
+    const int64_t channels = x.size(1), local = x.numel() / channels;
+    const std::vector<at::Tensor> parts = {over_batch(deviation), over_batch(deviation.square()),
+                                           at::full({1}, local, shift.options())};
+    at::Tensor sums = at::cat(at::TensorList(parts));
+    sum(sums);
+    const double count = std::max(1.0, sums[2 * channels].item<double>());
+    const at::Tensor offset = sums.narrow(0, 0, channels).div(count);
+    const at::Tensor variance =
+        sums.narrow(0, channels, channels).div(count).sub(offset.square()).clamp_min(0);
+    norm->mean.statistics.copy_(shift.add(offset));
+    norm->variance.statistics.copy_(variance.mul(count / std::max(1.0, count - 1)));
+
+    const at::Tensor inverse = variance.add(BatchNorm::kEpsilon).rsqrt();
+    const at::Tensor normal = deviation.sub(by_channel(offset, x)).mul_(by_channel(inverse, x));
+    context->save_for_backward({normal, weight, inverse});
+    context->saved_data["count"] = count;
+    context->saved_data["sum"] = c10::IValue::make_capsule(c10::make_intrusive<Summation>(sum));
+    return normal.mul(by_channel(weight, x)).add_(by_channel(bias, x)).to(x.scalar_type());
+  }
+
+  static variable_list backward(AutogradContext* context, variable_list gradients) {
+    const variable_list saved = context->get_saved_variables();
+    const at::Tensor &normal = saved[0], &weight = saved[1], &inverse = saved[2];
+    const at::Tensor dy = gradients[0].to(at::kFloat);
+    const int64_t channels = normal.size(1);
+    const at::Tensor dbias = over_batch(dy), dweight = over_batch(dy.mul(normal));
+    const std::vector<at::Tensor> parts = {dbias, dweight};
+    at::Tensor sums = at::cat(at::TensorList(parts));
+    const auto rule = context->saved_data["sum"].toCapsule();
+    static_cast<Summation*>(rule.get())->sum(sums);
+    sums.div_(context->saved_data["count"].toDouble());
+    const at::Tensor dx = dy.sub(by_channel(sums.narrow(0, 0, channels), dy))
+                              .sub_(normal.mul(by_channel(sums.narrow(0, channels, channels), dy)))
+                              .mul_(by_channel(weight.mul(inverse), dy));
+    return {dx.to(gradients[0].scalar_type()), dweight, dbias, at::Tensor(), at::Tensor()};
+  }
+};
+
+}  // namespace
+
+BatchNorm::BatchNorm(const std::string& prefix, int64_t channels) {
+  weight = {prefix + ".weight", ParameterRole::norm, at::ones({channels})};
+  bias = {prefix + ".bias", ParameterRole::norm, at::zeros({channels})};
+  mean = {prefix + ".running_mean", at::zeros({channels}), at::zeros({channels})};
+  variance = {prefix + ".running_var", at::ones({channels}), at::zeros({channels})};
+}
+
+at::Tensor BatchNorm::forward(const at::Tensor& x, const ForwardMode& mode) {
+  if (mode.training && mode.sum_over_ranks) {
+    return SynchronizedNorm::apply(x, weight.value, bias.value, this, mode.sum_over_ranks);
+  }
+  if (!mode.training) {
+    return at::batch_norm(x, weight.value, bias.value, mean.value, variance.value, false, 0.0,
+                          kEpsilon, true);
+  }
+  // Momentum 1 keeps 0 * old, which is NaN for a NaN from a batch that failed: begin with zeros.
+  mean.statistics.zero_();
+  variance.statistics.zero_();
+  return at::batch_norm(x, weight.value, bias.value, mean.statistics, variance.statistics, true,
+                        1.0, kEpsilon, true);
+}
+
+}  // namespace bitstill

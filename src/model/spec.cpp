@@ -1,0 +1,125 @@
+// NetworkSpec as JSON, and its bounds: model files from strangers are data.
+#include <cmath>
+
+#include "bitstill/base/text.hpp"
+#include "bitstill/model/registry.hpp"
+
+namespace bitstill {
+namespace {
+
+constexpr int64_t kMostWidth = 65536;
+constexpr int64_t kMostKernel = 63;
+constexpr std::size_t kMostLayers = 1000;
+
+struct Source {
+  const std::string& where;
+  ExitCode code;
+};
+
+[[noreturn]] void refuse(const Source& place, const std::string& what) {
+  throw Error(place.code, place.where + what);
+}
+
+template <class Value>
+void check_list(const Source& place, const char* name, const std::vector<Value>& values, Value low,
+                Value high) {
+  if (values.size() > kMostLayers) {
+    refuse(place, concat(".", name, " has ", values.size(), " entries, at most ", kMostLayers));
+  }
+  for (std::size_t i = 0; i < values.size(); ++i) {
+    if (!(values[i] >= low && values[i] <= high)) {  // also refuses NaN
+      refuse(place, concat(".", name, "[", i, "] = ", values[i], " is not in ", low, "..", high));
+    }
+  }
+}
+
+const Json& member(const Json& json, const char* name, const Source& place) {
+  const auto found = json.find(name);
+  if (found == json.end()) refuse(place, concat(".", name, " is missing"));
+  return *found;
+}
+
+int64_t integer(const Json& json, const std::string& name, const Source& place) {
+  // As double first: an unsigned number above 2^63 would wrap.
+  if (!json.is_number_integer() || std::fabs(json.get<double>()) > 1e15) {
+    refuse(place, concat(".", name, " is not an integer of sensible size"));
+  }
+  return json.get<int64_t>();
+}
+
+const Json& array(const Json& json, const char* name, const Source& place) {
+  const Json& list = member(json, name, place);
+  if (!list.is_array() || list.size() > kMostLayers) {
+    refuse(place, concat(".", name, " is not a list of at most ", kMostLayers, " numbers"));
+  }
+  return list;
+}
+
+std::vector<int64_t> integers(const Json& json, const char* name, const Source& place) {
+  std::vector<int64_t> values;
+  for (const Json& value : array(json, name, place)) {
+    values.push_back(integer(value, concat(name, "[", values.size(), "]"), place));
+  }
+  return values;
+}
+
+std::vector<double> numbers(const Json& json, const char* name, const Source& place) {
+  std::vector<double> values;
+  for (const Json& value : array(json, name, place)) {
+    if (!value.is_number()) refuse(place, concat(".", name, " holds something not a number"));
+    values.push_back(value.get<double>());
+  }
+  return values;
+}
+
+}  // namespace
+
+void check_ranges(const NetworkSpec& spec, const std::string& where, ExitCode code) {
+  const Source place{where, code};
+  if (spec.classes < 1 || spec.classes > kMostWidth) {
+    refuse(place, concat(".classes = ", spec.classes, " is not in 1..", kMostWidth));
+  }
+  check_list<int64_t>(place, "input", {spec.input.channels, spec.input.height, spec.input.width}, 1,
+                      4096);
+  check_list<int64_t>(place, "widths", spec.widths, 1, kMostWidth);
+  check_list<int64_t>(place, "kernels", spec.kernels, 1, kMostKernel);
+  check_list<int64_t>(place, "pools", spec.pools, 1, kMostLayers);
+  check_list<int64_t>(place, "hidden", spec.hidden, 1, kMostWidth);
+  check_list<double>(place, "dropout", spec.dropout, 0.0, 0.99);
+  if (spec.widths.size() + spec.hidden.size() > kMostLayers) {
+    refuse(place, concat(" has more than ", kMostLayers, " layers"));
+  }
+  for (const int64_t kernel : spec.kernels) {
+    if (kernel % 2 == 0) {
+      refuse(place, concat(".kernels: ", kernel, " is even; same padding needs odd kernels"));
+    }
+  }
+}
+
+Json to_json(const NetworkSpec& spec) {
+  return Json{{"kind", spec.kind},     {"input", to_json(spec.input)}, {"classes", spec.classes},
+              {"widths", spec.widths}, {"kernels", spec.kernels},      {"pools", spec.pools},
+              {"hidden", spec.hidden}, {"dropout", spec.dropout}};
+}
+
+NetworkSpec network_spec_from_json(const Json& json, const std::string& where, ExitCode code) {
+  const Source place{where, code};
+  if (!json.is_object()) refuse(place, ": the network is not an object");
+  const Json& kind = member(json, "kind", place);
+  if (!kind.is_string() || kind.get_ref<const std::string&>().size() > 64) {
+    refuse(place, ".kind is not a short text");
+  }
+  NetworkSpec spec;
+  spec.kind = kind.get<std::string>();
+  spec.input = image_shape_from_json(member(json, "input", place), where + ".input", code);
+  spec.classes = integer(member(json, "classes", place), "classes", place);
+  spec.widths = integers(json, "widths", place);
+  spec.kernels = integers(json, "kernels", place);
+  spec.pools = integers(json, "pools", place);
+  spec.hidden = integers(json, "hidden", place);
+  spec.dropout = numbers(json, "dropout", place);
+  check_ranges(spec, where, code);
+  return spec;
+}
+
+}  // namespace bitstill
