@@ -1,0 +1,26 @@
+// Text that may stand in HTML and SVG, and numbers as people read them.
+#pragma once
+
+#include <string>
+
+namespace bitstill {
+
+/// & < > " ' escaped and control characters blanked: safe as text and as a quoted attribute.
+std::string escape_html(const std::string& text);
+
+/// At most `most` characters of UTF-8, the last an ellipsis where something was cut.
+std::string shorten(const std::string& text, std::size_t most);
+
+/// `decimals` places; "-" for NaN.
+std::string fixed(double value, int decimals);
+
+/// About three digits with k, M, G or a power of ten: "0.05", "1.23k", "5e-05".
+std::string compact(double value);
+
+/// Whole number with thin groups of thousands: "15,190"; "-" for NaN.
+std::string grouped(double value);
+
+/// "12.3 kB"; "-" for NaN.
+std::string bytes_text(double bytes);
+
+}  // namespace bitstill

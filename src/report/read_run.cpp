@@ -1,0 +1,210 @@
+#include <algorithm>
+#include <cmath>
+#include <filesystem>
+
+#include "bitstill/base/file.hpp"
+#include "bitstill/base/text.hpp"
+#include "bitstill/metrics/accuracy.hpp"
+#include "bitstill/report/report.hpp"
+
+namespace bitstill {
+namespace {
+
+/// A JSON object of the log with its place, for messages.
+struct Place {
+  const Json& json;
+  const std::string& where;
+};
+
+[[noreturn]] void wrong_type(const Place& at, const std::string& name, const char* wanted) {
+  throw Error(ExitCode::data, concat(at.where, ": \"", name, "\" is not ", wanted,
+                                     ": not a run log of this program"));
+}
+
+const Json* find(const Place& at, const std::string& name) {
+  const auto entry = at.json.find(name);
+  return entry == at.json.end() || entry->is_null() ? nullptr : &*entry;
+}
+
+/// Losses that are not finite are written as null: missing.
+double number(const Place& at, const std::string& name, double otherwise = kMissing) {
+  const Json* value = find(at, name);
+  if (!value) return otherwise;
+  if (!value->is_number()) wrong_type(at, name, "a number");
+  return value->get<double>();
+}
+
+std::string text(const Place& at, const std::string& name) {
+  const Json* value = find(at, name);
+  if (!value) return "";
+  if (!value->is_string()) wrong_type(at, name, "a text");
+  return value->get<std::string>();
+}
+
+const Json& object(const Place& at, const std::string& name) {
+  static const Json kEmpty = Json::object();
+  const Json* value = find(at, name);
+  if (!value) return kEmpty;
+  if (!value->is_object()) wrong_type(at, name, "an object");
+  return *value;
+}
+
+NamedValues numbers(const Place& at, const std::string& name) {
+  const Place inner{object(at, name), at.where};
+  NamedValues values;
+  for (const auto& [key, unused] : inner.json.items()) values.emplace_back(key, number(inner, key));
+  return values;
+}
+
+std::vector<std::pair<std::string, std::string>> texts(const Place& at, const std::string& name) {
+  std::vector<std::pair<std::string, std::string>> values;
+  for (const auto& [key, value] : object(at, name).items()) {
+    values.emplace_back(key, value.is_string() ? value.get<std::string>() : value.dump());
+  }
+  return values;
+}
+
+Evaluation evaluation(const Place& at, const std::string& name) {
+  const Place inner{object(at, name), at.where};
+  Evaluation result;
+  result.loss = number(inner, "loss");
+  result.soft_loss = number(inner, "soft_loss");
+  result.hard_loss = number(inner, "hard_loss");
+  result.accuracy = number(inner, "accuracy");
+  result.low = number(inner, "low");
+  result.high = number(inner, "high");
+  result.samples = number(inner, "samples");
+  const double correct = number(inner, "correct");
+  if (result.samples >= 1 && correct >= 0 && correct <= result.samples) {
+    if (std::isnan(result.accuracy)) result.accuracy = 100 * correct / result.samples;
+    if (std::isnan(result.low) || std::isnan(result.high)) {
+      std::tie(result.low, result.high) =
+          wilson_interval(std::llround(correct), std::llround(result.samples));
+    }
+  }
+  return result;
+}
+
+/// A resumed run trains again what came after its checkpoint: only the second time counts.
+void drop_after(Run& run, double epoch) {
+  const auto later = [epoch](const auto& record) { return record.epoch > epoch + 1e-9; };
+  run.steps.erase(std::remove_if(run.steps.begin(), run.steps.end(), later), run.steps.end());
+  run.epochs.erase(std::remove_if(run.epochs.begin(), run.epochs.end(), later), run.epochs.end());
+}
+
+void add_start(Run& run, const Place& at) {
+  if (run.started.empty()) run.started = text(at, "time");
+  run.command = text(at, "command");
+  run.settings = texts(at, "settings");
+  run.versions = texts(at, "versions");
+  run.hosts.clear();
+  if (const Json* hosts = find(at, "hosts"); hosts && hosts->is_array()) {
+    for (const Json& host : *hosts)
+      run.hosts.push_back(host.is_string() ? host.get<std::string>() : host.dump());
+  }
+  run.network = object(at, "network");
+  run.world = number(at, "world");
+  run.threads = number(at, "threads");
+  run.parameters = number(at, "parameters");
+  run.fp32_bytes = number(at, "fp32_bytes");
+  run.formula_bits = number(at, "formula_bits");
+  run.finished = false;
+  const double resumed = number(at, "resumed_at_epoch");
+  if (std::isnan(resumed)) return;
+  drop_after(run, resumed);
+  run.notes.push_back(concat("resumed at epoch ", resumed));
+}
+
+void add_step(Run& run, const Place& at) {
+  StepRecord record;
+  record.step = number(at, "step");
+  record.epoch = number(at, "epoch");
+  record.loss = number(at, "loss");
+  record.soft_loss = number(at, "soft_loss");
+  record.hard_loss = number(at, "hard_loss");
+  record.accuracy = number(at, "accuracy");
+  record.rate = number(at, "rate");
+  record.images_per_s = number(at, "images_per_s");
+  record.memory_mb = number(at, "memory_mb");
+  record.ms = numbers(at, "ms");
+  record.bytes = numbers(at, "bytes");
+  run.steps.push_back(std::move(record));
+}
+
+void add_epoch(Run& run, const Place& at) {
+  EpochRecord record;
+  record.epoch = number(at, "epoch");
+  record.seconds = number(at, "seconds");
+  record.rate = number(at, "rate");
+  record.train = evaluation(at, "train");
+  record.validation = evaluation(at, "validation");
+  run.epochs.push_back(std::move(record));
+}
+
+void add_end(Run& run, const Place& at) {
+  run.finished = true;
+  run.seconds = number(at, "seconds");
+  run.best_epoch = number(at, "best_epoch");
+  run.validation = evaluation(at, "validation");
+  run.test = evaluation(at, "test");
+  run.fp32_bytes = number(at, "fp32_bytes", run.fp32_bytes);
+  run.formula_bits = number(at, "formula_bits", run.formula_bits);
+  run.files.clear();
+  const Json& files = object(at, "files");
+  for (const auto& [name, unused] : files.items()) {
+    const Place file{object({files, at.where}, name), at.where};
+    run.files.emplace_back(name, number(file, "bytes"));
+  }
+}
+
+void add_line(Run& run, const std::string& line, const std::string& where) {
+  const Json json = parse_json(line, where, ExitCode::data);
+  if (!json.is_object()) {
+    throw Error(ExitCode::data, where + ": not a JSON object: not a run log of this program");
+  }
+  const Place at{json, where};
+  const std::string type = text(at, "type");
+  if (type == "start") add_start(run, at);
+  if (type == "step") add_step(run, at);
+  if (type == "epoch") add_epoch(run, at);
+  if (type == "end") add_end(run, at);
+  if (type.empty()) {
+    throw Error(ExitCode::data, where + ": \"type\" is missing: not a run log of this program");
+  }
+}
+
+/// Only a line without its newline can have been cut by a kill.
+bool torn(const std::string& line) {
+  return !Json::accept(line);
+}
+
+}  // namespace
+
+Run read_run(const std::string& folder) {
+  const std::filesystem::path root = std::filesystem::absolute(folder).lexically_normal();
+  Run run;
+  run.folder = folder;
+  run.name = (root.has_filename() ? root : root.parent_path()).filename().string();
+  const std::string path = (std::filesystem::path(folder) / "run.jsonl").string();
+  const std::string log = read_file(path, ExitCode::data);
+  std::size_t line_number = 0;
+  for (std::size_t begin = 0; begin < log.size();) {
+    const std::size_t end = std::min(log.find('\n', begin), log.size());
+    const std::string line = log.substr(begin, end - begin);
+    ++line_number;
+    begin = end + 1;
+    if (line.find_first_not_of(" \t\r") == std::string::npos) continue;
+    if (end == log.size() && torn(line)) {
+      run.notes.push_back(
+          concat("the log's last line (", line_number, ") is torn and was ignored"));
+      break;
+    }
+    add_line(run, line, concat(path, ":", line_number));
+  }
+  if (line_number == 0) run.notes.push_back("the log is empty");
+  if (!run.finished)
+    run.notes.push_back("the log has no end: the run is still going or was stopped");
+  return run;
+}
+
+}  // namespace bitstill

@@ -1,0 +1,164 @@
+#include "bitstill/report/summary.hpp"
+
+#include <algorithm>
+#include <cmath>
+#include <cstdlib>
+
+#include "bitstill/base/text.hpp"
+#include "bitstill/report/markup.hpp"
+
+namespace bitstill {
+namespace {
+
+std::string setting(const Run& run, const std::string& key) {
+  for (const auto& [name, value] : run.settings) {
+    if (name == key) return value;
+  }
+  return "";
+}
+
+std::string method_text(const Run& run) {
+  const std::string method = setting(run, "quant.method"), bits = setting(run, "quant.bits");
+  if (method.empty()) return "-";
+  if (method == "none") return "fp32";
+  return bits.empty() ? method : concat(method, ", ", bits, bits == "1" ? " bit" : " bits");
+}
+
+/// "6-12" of a list of numbers; empty for anything else.
+std::string joined(const Json& network, const char* name) {
+  std::string text;
+  const auto list = network.find(name);
+  if (list == network.end() || !list->is_array()) return text;
+  for (const Json& entry : *list) text += concat(text.empty() ? "" : "-", entry.dump());
+  return text;
+}
+
+std::string network_text(const Run& run) {
+  if (!run.network.is_object()) return "-";
+  const auto kind = run.network.find("kind");
+  std::string text = kind != run.network.end() && kind->is_string() ? kind->get<std::string>() : "";
+  if (text == "convnet") {
+    const std::string widths = joined(run.network, "widths"),
+                      hidden = joined(run.network, "hidden");
+    if (!widths.empty()) text += " " + widths;
+    if (!hidden.empty()) text += " fc " + hidden;
+  }
+  return text.empty() ? "-" : text;
+}
+
+/// The compressed student where there is one, else the first file.
+double shipped_bytes(const Run& run) {
+  for (const auto& [name, bytes] : run.files) {
+    if (name == "student.safetensors") return bytes;
+  }
+  return run.files.empty() ? kMissing : run.files.front().second;
+}
+
+/// A resumed run's end may count its last process only; its epochs count all.
+double all_seconds(const Run& run) {
+  double epochs = 0;
+  for (const EpochRecord& record : run.epochs) {
+    if (std::isfinite(record.seconds)) epochs += record.seconds;
+  }
+  if (std::isfinite(run.seconds)) return std::max(run.seconds, epochs);
+  return epochs > 0 ? epochs : kMissing;
+}
+
+Summary summarize(const Run& run) {
+  Summary result;
+  result.command = run.command.empty() ? "-" : run.command;
+  result.method = method_text(run);
+  result.network = network_text(run);
+  result.parameters = run.parameters;
+  result.world = run.world;
+  if (!run.epochs.empty()) result.epochs = run.epochs.back().epoch;
+  const std::string planned = setting(run, "train.epochs");
+  if (!planned.empty()) result.planned_epochs = std::strtod(planned.c_str(), nullptr);
+  result.test = run.test;
+  result.validation_accuracy = run.validation.accuracy;
+  if (std::isnan(result.validation_accuracy) && !run.epochs.empty()) {
+    result.validation_accuracy = run.epochs.back().validation.accuracy;
+  }
+  result.bytes = shipped_bytes(run);
+  if (result.bytes > 0) result.ratio = run.fp32_bytes / result.bytes;
+  result.minutes = all_seconds(run) / 60;
+  result.finished = run.finished;
+  return result;
+}
+
+std::string test_text(const Evaluation& test) {
+  if (!std::isfinite(test.accuracy)) return "-";
+  std::string text = fixed(test.accuracy, 1) + " %";
+  if (std::isfinite(test.low) && std::isfinite(test.high)) {
+    text += concat(" (", fixed(test.low, 1), "–", fixed(test.high, 1), ")");
+  }
+  return text;
+}
+
+std::string epochs_text(const Summary& summary) {
+  const std::string done = std::isfinite(summary.epochs) ? compact(summary.epochs) : "-";
+  if (!(summary.planned_epochs > 0) || summary.planned_epochs == summary.epochs) return done;
+  if (summary.finished && done == "-") return done;  // nothing was to be trained
+  return concat(done == "-" ? "0" : done, " of ", compact(summary.planned_epochs));
+}
+
+}  // namespace
+
+std::vector<Summary> summarize(const std::vector<Run>& runs) {
+  std::vector<Summary> result;
+  for (const Run& run : runs) {
+    const auto same = [&](const Run& other) { return other.name == run.name; };
+    result.push_back(summarize(run));
+    const bool alone = std::count_if(runs.begin(), runs.end(), same) == 1;
+    result.back().label = alone && !run.name.empty() ? run.name : run.folder;
+  }
+  return result;
+}
+
+const std::vector<std::string>& summary_columns() {
+  static const std::vector<std::string> kColumns = {"Run",        "Command", "Method", "Network",
+                                                    "Parameters", "World",   "Epochs", "Test",
+                                                    "Validation", "File",    "Ratio",  "Minutes"};
+  return kColumns;
+}
+
+std::vector<std::string> summary_cells(const Summary& summary) {
+  const auto with_unit = [](const std::string& number, const char* unit) {
+    return number == "-" ? number : number + unit;
+  };
+  return {summary.label,
+          summary.command,
+          summary.method,
+          summary.network,
+          grouped(summary.parameters),
+          fixed(summary.world, 0),
+          epochs_text(summary),
+          test_text(summary.test),
+          with_unit(fixed(summary.validation_accuracy, 1), " %"),
+          with_unit(grouped(summary.bytes), " B"),
+          with_unit(fixed(summary.ratio, 1), "x"),
+          fixed(summary.minutes, 1)};
+}
+
+NamedValues mean_values(const std::vector<StepRecord>& steps, NamedValues StepRecord::*values) {
+  struct Sum {
+    std::string name;
+    double sum, count;
+  };
+  std::vector<Sum> sums;
+  for (const StepRecord& step : steps) {
+    for (const auto& [name, value] : step.*values) {
+      if (!std::isfinite(value)) continue;
+      const auto same = [&name = name](const Sum& sum) { return sum.name == name; };
+      auto entry = std::find_if(sums.begin(), sums.end(), same);
+      if (entry == sums.end()) entry = sums.insert(sums.end(), {name, 0, 0});
+      entry->sum += value;
+      entry->count += 1;
+    }
+  }
+  NamedValues means;
+  for (const Sum& sum : sums) means.emplace_back(sum.name, sum.sum / sum.count);
+  return means;
+}
+
+}  // namespace bitstill
