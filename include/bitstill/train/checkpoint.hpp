@@ -1,0 +1,37 @@
+// What a run needs to continue at an epoch's end.
+#pragma once
+
+#include <string>
+
+#include "bitstill/base/json.hpp"
+#include "bitstill/store/model_file.hpp"
+#include "bitstill/train/optimizer.hpp"
+#include "bitstill/train/schedule.hpp"
+#include "bitstill/train/student.hpp"
+
+namespace bitstill {
+
+/// Where the run stands; equal on all ranks.
+struct Progress {
+  int64_t epoch = 0;           // completed
+  int64_t step = 0;            // completed
+  int64_t best_epoch = 0;      // 1-based; 0: none yet
+  double best_accuracy = -1;   // on validation
+  double last_accuracy = -1;   // on validation, after `epoch`
+};
+
+/// One file, replaced atomically: masters, running statistics, optimizer state, schedule, progress.
+/// `about` describes the model (infer's describe_model). Rank 0 only.
+void save_checkpoint(const std::string& path, Json about, const Student& student,
+                     const MasterOptimizer& optimizer, const Schedule& schedule,
+                     const Progress& progress);
+
+/// Error(model) when the file is wrong or of another network or optimizer.
+Progress load_checkpoint(const std::string& path, Student& student, MasterOptimizer& optimizer,
+                         Schedule& schedule);
+
+/// Masters and running statistics alone (select = best).
+void save_masters(const std::string& path, Json about, const Student& student);
+void load_masters(const std::string& path, Student& student);
+
+}  // namespace bitstill

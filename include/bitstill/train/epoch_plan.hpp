@@ -1,0 +1,46 @@
+// Which samples of an epoch make a step, which micro-batches make a step, and whose they are.
+#pragma once
+
+#include <cstdint>
+#include <vector>
+
+#include "bitstill/base/place.hpp"
+
+namespace bitstill {
+
+/// Consecutive samples of the epoch's order: one forward and backward pass.
+struct MicroBatch {
+  int64_t first = 0;
+  int64_t count = 0;
+};
+
+/// One step's micro-batches in order of number; rank r holds [owner_first[r], owner_first[r + 1]).
+struct StepPlan {
+  int64_t samples = 0;
+  std::vector<MicroBatch> micro_batches;
+  std::vector<int64_t> owner_first;
+  int64_t first_of(int rank) const { return owner_first[static_cast<std::size_t>(rank)]; }
+  int64_t end_of(int rank) const { return owner_first[static_cast<std::size_t>(rank) + 1]; }
+};
+
+/// The rules, equal on all ranks:
+/// - a step takes global_batch samples; the epoch's last step takes what is left, and a single
+///   sample that would be left joins the step before it (batch norm needs two);
+/// - micro_batch > 0: micro-batches of that size, the last one shorter, dealt to ranks in equal
+///   consecutive runs, so the list does not depend on the world size;
+/// - micro_batch = 0: the local batch, samples dealt evenly, one micro-batch a rank;
+/// - a micro-batch of one sample is merged with its neighbour;
+/// - a rank without micro-batches still takes part in the exchange.
+class EpochPlan {
+ public:
+  /// Error(data) when fewer than two samples are there.
+  EpochPlan(int64_t samples, int64_t global_batch, int64_t micro_batch, int world);
+  int64_t steps() const { return steps_; }
+  StepPlan step(int64_t index) const;
+
+ private:
+  int64_t samples_, global_batch_, micro_batch_, steps_;
+  int world_;
+};
+
+}  // namespace bitstill

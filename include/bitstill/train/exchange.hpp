@@ -1,0 +1,76 @@
+// Gradients of all ranks become one sum, chunk by chunk, while backward still runs.
+#pragma once
+
+#include <ATen/core/Tensor.h>
+
+#include <memory>
+#include <vector>
+
+#include "bitstill/comm/channel.hpp"
+#include "bitstill/comm/leaf_tree.hpp"
+#include "bitstill/comm/plan.hpp"
+#include "bitstill/train/epoch_plan.hpp"
+#include "bitstill/train/options.hpp"
+#include "bitstill/train/student.hpp"
+
+namespace bitstill {
+
+/// What all ranks know after a step's exchange.
+struct StepTotals {
+  double soft = 0, hard = 0;       // mean losses over the step's samples
+  double correct = 0;              // predictions
+  int64_t failed = 0, stops = 0;   // ranks whose batch failed; ranks asked to stop
+};
+
+/// Sums over the samples that a rank adds to the step's totals besides the gradients: losses,
+/// correct predictions, batch statistics weighted by samples. They travel in the last chunk.
+/// Order `fast`: micro-batches add up in place, ranks by all-reduce. Order `fixed`: one binary tree
+/// over micro-batch numbers, inside the rank and then across ranks (comm/leaf_tree.hpp).
+/// Collective: every rank calls begin, finish in the same order, micro-batches or not.
+class GradientExchange {
+ public:
+  GradientExchange(Student& student, int rank, const ExchangeOptions& options,
+                   std::unique_ptr<Channel> channel);
+  ~GradientExchange();
+  GradientExchange(const GradientExchange&) = delete;
+  GradientExchange& operator=(const GradientExchange&) = delete;
+
+  /// Starts a step: gradients and sums are zero.
+  void begin(const StepPlan& plan);
+  /// Before a backward pass. In the rank's last one of the step, hooks send the chunks whose
+  /// gradients are complete.
+  void before_backward(bool last);
+  /// After the backward pass of micro-batch `number` of the plan: its losses (sums [3]) and its
+  /// batch statistics join the step's. Not called for a pass without samples.
+  void after_backward(int64_t number, const at::Tensor& loss_sums);
+  /// Sends what no hook has sent, waits for all, and leaves in student.gradients() the gradient of
+  /// the step's mean loss and in student.running() the statistics' moving average.
+  StepTotals finish(bool failed, bool stop, double batch_norm_momentum);
+
+  /// Seconds spent inside collectives since the last call, hidden or not.
+  double take_busy_seconds() { return channel_->take_busy_seconds(); }
+
+ private:
+  struct Hook;
+  void send_ready();
+  void send(const Range& chunk);
+  EventPtr sum_as_tree(const at::Tensor& stack, float* last, int64_t offset, int64_t count);
+
+  Student& student_;
+  int rank_;
+  bool fixed_;
+  std::unique_ptr<Channel> channel_;
+  ChunkGate gate_;
+  bool armed_ = false;           // in the rank's last backward pass of the step
+  std::vector<EventPtr> sent_;
+  StepPlan plan_;
+  at::Tensor sums_;              // [flags, losses, statistics]: the last chunk
+
+  // Fixed order only: partial sums of the rank's leaves before its last one, [rows, elements].
+  std::unique_ptr<LeafTree> tree_;
+  at::Tensor gradient_stack_, sums_stack_;
+  int64_t stack_size_ = 0;
+  int64_t rows_before_last_ = 0;  // the stack's size when the last leaf comes
+};
+
+}  // namespace bitstill

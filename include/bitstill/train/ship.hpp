@@ -1,0 +1,26 @@
+// The end of a run: final batch norm, the files that ship, and what the shipped file is worth.
+#pragma once
+
+#include <string>
+
+#include "bitstill/comm/communicator.hpp"
+#include "bitstill/data/dataset.hpp"
+#include "bitstill/infer/evaluate.hpp"
+#include "bitstill/train/student.hpp"
+
+namespace bitstill {
+
+/// Running statistics = the plain mean of the batch statistics of `batches` training batches of
+/// `batch` samples, without augmentation or labels, under the quantized weights. Every rank computes
+/// all of them, so the result is the same for any world size.
+void reestimate_batch_norm(Student& student, const Dataset& dataset,
+                           const Normalization& normalization, int64_t batches, int64_t batch,
+                           const EvaluateOptions& options, Communicator& comm);
+
+/// Writes folder/master.safetensors (masters, quantizer settings, steps) and
+/// folder/student.safetensors (packed) on rank 0; then every rank has them or throws.
+/// Collective: every rank of comm calls this, in the same order.
+void write_run_files(const std::string& folder, Json about, Student& student, int64_t steps,
+                     Communicator& comm);
+
+}  // namespace bitstill

@@ -1,0 +1,96 @@
+// One step of training, from a batch to updated masters.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <string>
+
+#include "bitstill/comm/watchdog.hpp"
+#include "bitstill/data/dataset.hpp"
+#include "bitstill/data/prefetch.hpp"
+#include "bitstill/teacher/teacher.hpp"
+#include "bitstill/train/epoch_plan.hpp"
+#include "bitstill/train/exchange.hpp"
+#include "bitstill/train/optimizer.hpp"
+#include "bitstill/train/options.hpp"
+#include "bitstill/train/student.hpp"
+
+namespace bitstill {
+
+/// Seconds this rank spent in each phase, added up.
+struct PhaseSeconds {
+  double data = 0, teacher = 0, quantize = 0, forward = 0, backward = 0, exchange = 0, update = 0;
+};
+
+/// What a step works with; all outlive it. `teacher` may be null (cross-entropy).
+struct StepParts {
+  Student& student;
+  Teacher* teacher;
+  GradientExchange& exchange;
+  MasterOptimizer& optimizer;
+  Watchdog& watchdog;
+  Communicator& control;
+  Communicator* statistics;  // synchronized batch norm; null: local statistics
+};
+
+struct StepSettings {
+  DistillOptions distill;
+  double batch_norm_momentum = 0.1;
+  bool bf16 = false;
+  bool channels_last = true;
+  uint64_t seed = 0;
+  at::Device device = at::kCPU;
+  ImageShape shape;
+  Normalization normalization;
+  std::function<bool()> stop_requested;
+};
+
+struct StepResult {
+  StepTotals totals;
+  double gradient_norm = 0;
+  bool updated = false;  // false: not finite, skipped alike on all ranks
+};
+
+class TrainingStep {
+ public:
+  TrainingStep(const StepParts& parts, const StepSettings& settings)
+      : parts_(parts), settings_(settings) {}
+
+  /// How many forward passes this rank makes in a step: its micro-batches, and under synchronized
+  /// batch norm as many as the rank with the most, so that its sums stay paired.
+  static int64_t passes(const StepPlan& plan, int rank, int world, bool synced);
+
+  /// A rank whose batch fails sends zeros and its flag, and then all ranks throw the same error.
+  /// Collective: every rank calls this, in the same order.
+  StepResult run(int64_t step, const StepPlan& plan, Prefetcher& batches, double rate);
+
+  PhaseSeconds& seconds() { return seconds_; }
+
+ private:
+  void micro_batch(int64_t step, const StepPlan& plan, int64_t number, const Batch& batch, bool last);
+  ForwardMode mode(int64_t step, int64_t number) const;
+
+  StepParts parts_;
+  StepSettings settings_;
+  PhaseSeconds seconds_;
+};
+
+/// Whether `precision` (fp32 | bf16 | auto) means bf16 here: auto does where the processor multiplies
+/// bf16 itself (avx512_bf16, amx) or the device is a GPU.
+bool use_bf16(const std::string& precision, const at::Device& device);
+
+/// Mixed precision for as long as it lives.
+class AutocastScope {
+ public:
+  AutocastScope(bool bf16, const at::Device& device);
+  ~AutocastScope();
+  AutocastScope(const AutocastScope&) = delete;
+  AutocastScope& operator=(const AutocastScope&) = delete;
+
+ private:
+  bool active_;
+  at::Device device_;
+};
+
+}  // namespace bitstill

@@ -1,0 +1,51 @@
+// A whole run: epochs of steps, validation, checkpoints, and the files that ship.
+#pragma once
+
+#include <functional>
+#include <string>
+#include <vector>
+
+#include "bitstill/base/run_log.hpp"
+#include "bitstill/comm/watchdog.hpp"
+#include "bitstill/comm/world.hpp"
+#include "bitstill/data/augmentation.hpp"
+#include "bitstill/data/dataset.hpp"
+#include "bitstill/metrics/accuracy.hpp"
+#include "bitstill/train/checkpoint.hpp"
+#include "bitstill/train/options.hpp"
+#include "bitstill/train/step.hpp"
+#include "bitstill/train/student.hpp"
+
+namespace bitstill {
+
+struct TrainerOptions {
+  TrainOptions train;
+  DistillOptions distill;
+  ExchangeOptions exchange;
+  AugmentationOptions augmentation;
+  std::string folder;            // run.folder
+  uint64_t seed = 0;             // run.seed
+  int64_t log_steps = 50;        // run.log_steps: steps a line of the run log
+  int64_t prefetch = 4;          // data.prefetch: batches read ahead
+  bool resume = false;
+  at::Device device = at::kCPU;
+  QuantOptions quant;
+  std::function<bool()> stop_requested;
+};
+
+/// What the last line of a run says.
+struct RunResult {
+  ClassificationCounts validation, test;  // of the decoded student.safetensors
+  int64_t best_epoch = 0;
+  bool stopped = false;                   // by a signal, before the end
+};
+
+/// Trains `student` and writes into the run folder: checkpoints/last.safetensors after every epoch,
+/// at the end master.safetensors and student.safetensors. `about` describes the model (infer's
+/// describe_model). Errors that a rank meets alone before an exchange become every rank's.
+/// Collective: every rank of world calls this.
+RunResult run_training(World& world, Watchdog& watchdog, const Dataset& dataset, Student& student,
+                       Teacher* teacher, const TrainerOptions& options, const Json& about,
+                       RunLog& log);
+
+}  // namespace bitstill

@@ -1,0 +1,41 @@
+// The commands of the program: one file each.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "bitstill/base/json.hpp"
+#include "bitstill/comm/world.hpp"
+#include "bitstill/config/setting_table.hpp"
+
+namespace bitstill {
+
+using Words = std::vector<std::string>;
+
+// Each gets the job's ranks and its arguments, and returns the exit code; it throws AgreedError when
+// every rank throws alike, Error when this rank alone failed.
+int run_train(World& world, const Words& arguments);
+int run_distill(World& world, const Words& arguments);
+int run_evaluate(World& world, const Words& arguments);
+int run_compress(World& world, const Words& arguments);
+int run_export(World& world, const Words& arguments);
+int run_shard(World& world, const Words& arguments);
+int run_inspect(World& world, const Words& arguments);
+int run_report(World& world, const Words& arguments);
+int run_bench(World& world, const Words& arguments);
+
+/// Reads the arguments on every rank; all ranks throw the same error. With --help among them rank 0
+/// prints `summary` and the table's settings, and the answer is false: there is nothing to do.
+/// Collective: every rank of world calls this.
+bool read_settings(World& world, SettingTable& table, const Words& arguments,
+                   const std::string& summary);
+
+/// Versions of everything that takes part, for --version and the run log.
+Json versions(const World& world);
+
+/// First call: SIGTERM, SIGINT and SIGUSR1 set a flag; a second one of them ends the process at once
+/// with exit code 75.
+void watch_signals();
+bool stop_requested();
+
+}  // namespace bitstill

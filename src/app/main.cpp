@@ -1,0 +1,95 @@
+// bitstill COMMAND [--section.key value ...]
+#include <cstdio>
+#include <cstdlib>
+#include <exception>
+#include <memory>
+
+#include "bitstill/base/log.hpp"
+#include "bitstill/base/text.hpp"
+#include "bitstill/base/version.hpp"
+#include "bitstill/comm/agree.hpp"
+#include "command.hpp"
+
+namespace bitstill {
+namespace {
+
+struct Command {
+  const char* name;
+  const char* summary;
+  int (*run)(World& world, const Words& arguments);
+};
+
+constexpr Command kCommands[] = {
+    {"shard", "turn images into HDF5 shards", run_shard},
+    {"train", "train a network with cross-entropy, quantized if asked", run_train},
+    {"distill", "train a quantized student from a teacher", run_distill},
+    {"evaluate", "measure a model file on a split of the shards", run_evaluate},
+    {"compress", "quantize trained weights after the fact (post-mortem)", run_compress},
+    {"export", "write any model file as fp32 safetensors for PyTorch", run_export},
+    {"inspect", "show what a shard folder or a model file holds", run_inspect},
+    {"report", "one HTML page and a table from run folders", run_report},
+    {"bench", "measure the rows of the speed targets", run_bench},
+};
+
+void print_usage() {
+  std::printf("bitstill: compress neural networks by distillation and quantization\n\n"
+              "  mpirun -n N bitstill COMMAND [--config recipe.cfg] [--section.key value ...]\n\n");
+  for (const Command& command : kCommands) std::printf("  %-10s %s\n", command.name, command.summary);
+  std::printf("\nbitstill COMMAND --help lists its settings; bitstill --version its libraries.\n"
+              "Exit codes: 0 done, 2 settings, 3 data, 4 model file or a target missed, 5 a rank died\n"
+              "or hangs, 6 numbers not finite, 7 storage, 8 environment, 75 stopped, resumable.\n");
+}
+
+const Command& find_command(const std::string& name) {
+  std::vector<std::string> names;
+  for (const Command& command : kCommands) {
+    if (name == command.name) return command;
+    names.emplace_back(command.name);
+  }
+  const std::string nearest = nearest_name(name, names);
+  throw AgreedError(ExitCode::settings,
+                    concat("unknown command ", name, "; ",
+                           nearest.empty() ? "see bitstill --help" : "did you mean " + nearest + "?"));
+}
+
+int run(World& world, int argc, char** argv) {
+  const Words words(argv + 1, argv + argc);
+  const bool speaks = world.place().rank == 0;
+  if (words.empty() || words[0] == "--help" || words[0] == "help") {
+    if (speaks) print_usage();
+    return words.empty() ? static_cast<int>(ExitCode::settings) : 0;
+  }
+  if (words[0] == "--version") {
+    if (speaks) std::printf("%s\n", versions(world).dump(2).c_str());
+    return 0;
+  }
+  return find_command(words[0]).run(world, Words(words.begin() + 1, words.end()));
+}
+
+}  // namespace
+}  // namespace bitstill
+
+int main(int argc, char** argv) {
+  using namespace bitstill;
+  std::unique_ptr<World> world;
+  try {
+    world = World::open();
+    set_log_place(world->place());
+    return run(*world, argc, argv);
+  } catch (const AgreedError& error) {
+    if (log_place().rank == 0) print_error(error.what());
+    return static_cast<int>(error.code());
+  } catch (const Error& error) {
+    if (!world) {
+      print_error(error.what());
+      return static_cast<int>(error.code());
+    }
+    world->fatal(error.code(), error.what());
+  } catch (const std::exception& error) {
+    if (!world) {
+      print_error(error.what());
+      return static_cast<int>(ExitCode::environment);
+    }
+    world->fatal(ExitCode::environment, error.what());
+  }
+}

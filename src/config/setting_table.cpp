@@ -1,0 +1,178 @@
+#include "bitstill/config/setting_table.hpp"
+
+#include <algorithm>
+#include <boost/program_options.hpp>
+#include <charconv>
+#include <cmath>
+#include <sstream>
+
+#include "bitstill/base/error.hpp"
+#include "bitstill/base/file.hpp"
+#include "bitstill/base/text.hpp"
+
+namespace bitstill {
+namespace {
+
+namespace po = boost::program_options;
+
+template <class Number>
+Number parse_number(const std::string& name, const std::string& text) {
+  Number value{};
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
+  if (error != std::errc() || end != text.data() + text.size() ||
+      !std::isfinite(static_cast<double>(value))) {
+    const char* wanted = std::is_integral_v<Number> ? "a whole number" : "a number";
+    throw Error(ExitCode::settings, concat(name, " = ", text, ": give ", wanted));
+  }
+  return value;
+}
+
+template <class Number>
+std::vector<Number> parse_list(const std::string& name, const std::string& text) {
+  std::vector<Number> values;
+  std::stringstream items(text);
+  for (std::string item; std::getline(items, item, ',');) {
+    item.erase(0, item.find_first_not_of(' '));
+    item.erase(item.find_last_not_of(' ') + 1);
+    values.push_back(parse_number<Number>(name, item));
+  }
+  return values;
+}
+
+bool parse_bool(const std::string& name, const std::string& text) {
+  if (text == "true" || text == "on" || text == "yes" || text == "1") return true;
+  if (text == "false" || text == "off" || text == "no" || text == "0") return false;
+  throw Error(ExitCode::settings, concat(name, " = ", text, ": give true or false"));
+}
+
+struct Assign {
+  const std::string& name;
+  const std::string& text;
+  void operator()(std::string* target) const { *target = text; }
+  void operator()(int64_t* target) const { *target = parse_number<int64_t>(name, text); }
+  void operator()(double* target) const { *target = parse_number<double>(name, text); }
+  void operator()(bool* target) const { *target = parse_bool(name, text); }
+  void operator()(std::vector<int64_t>* target) const { *target = parse_list<int64_t>(name, text); }
+  void operator()(std::vector<double>* target) const { *target = parse_list<double>(name, text); }
+};
+
+std::string number_text(double value) {
+  char buffer[32];
+  const auto result = std::to_chars(buffer, buffer + sizeof buffer, value);
+  return {buffer, result.ptr};
+}
+
+struct AsText {
+  std::string operator()(const std::string* value) const { return *value; }
+  std::string operator()(const int64_t* value) const { return std::to_string(*value); }
+  std::string operator()(const double* value) const { return number_text(*value); }
+  std::string operator()(const bool* value) const { return *value ? "true" : "false"; }
+  template <class Number>
+  std::string operator()(const std::vector<Number>* values) const {
+    std::string text;
+    for (const Number& value : *values) {
+      text += (text.empty() ? "" : ",") + (*this)(&value);
+    }
+    return text;
+  }
+};
+
+}  // namespace
+
+void SettingTable::add(const std::string& name, SettingTarget target, const std::string& help) {
+  settings_.push_back({name, target, help, std::visit(AsText{}, target)});
+}
+
+void SettingTable::take_words(std::vector<std::string>* target, const std::string& help) {
+  words_ = target;
+  words_help_ = help;
+}
+
+const SettingTable::Setting& SettingTable::find(const std::string& name,
+                                                const std::string& where) const {
+  std::vector<std::string> known;
+  for (const Setting& setting : settings_) {
+    if (setting.name == name) return setting;
+    known.push_back(setting.name);
+  }
+  const std::string nearest = nearest_name(name, known);
+  const std::string mend = nearest.empty() ? "see --help" : concat("did you mean ", nearest, "?");
+  throw Error(ExitCode::settings, concat("unknown setting ", name, " ", where, "; ", mend));
+}
+
+void SettingTable::read(const std::vector<std::string>& arguments) {
+  po::options_description options;
+  for (const Setting& setting : settings_) {
+    auto* value = po::value<std::string>();
+    if (std::holds_alternative<bool*>(setting.target)) value->implicit_value("true", "");
+    options.add_options()(setting.name.c_str(), value);
+  }
+  const auto style = po::command_line_style::unix_style & ~po::command_line_style::allow_guessing &
+                     ~po::command_line_style::allow_short;
+  std::vector<std::string> given;
+  std::string recipe;
+  try {
+    const auto parsed =
+        po::command_line_parser(arguments).options(options).style(style).allow_unregistered().run();
+    for (const auto& option : parsed.options) {
+      if (option.string_key.empty() || option.position_key >= 0) {
+        if (words_ == nullptr) {
+          throw Error(ExitCode::settings, concat("unexpected word \"", option.value.front(),
+                                                 "\"; settings are given as --section.key value"));
+        }
+        words_->insert(words_->end(), option.value.begin(), option.value.end());
+        continue;
+      }
+      const Setting& setting = find(option.string_key, "on the command line");
+      std::visit(Assign{setting.name, option.value.front()}, setting.target);
+      given.push_back(setting.name);
+      if (setting.name == "config") recipe = option.value.front();
+    }
+  } catch (const po::error& error) {
+    throw Error(ExitCode::settings, concat(error.what(), " (command line); see --help"));
+  }
+  if (!recipe.empty()) read_recipe(recipe, given);
+}
+
+void SettingTable::read_recipe(const std::string& path, const std::vector<std::string>& overridden) {
+  std::istringstream text(read_file(path, ExitCode::settings));
+  std::vector<std::string> seen;
+  try {
+    const auto parsed = po::parse_config_file(text, po::options_description(), true);
+    for (const auto& option : parsed.options) {
+      const Setting& setting = find(option.string_key, "in " + path);
+      if (std::find(seen.begin(), seen.end(), setting.name) != seen.end()) {
+        throw Error(ExitCode::settings, concat(setting.name, " stands twice in ", path));
+      }
+      seen.push_back(setting.name);
+      if (std::find(overridden.begin(), overridden.end(), setting.name) == overridden.end()) {
+        std::visit(Assign{setting.name, option.value.front()}, setting.target);
+      }
+    }
+  } catch (const po::error& error) {
+    throw Error(ExitCode::settings, concat(path, ": ", error.what()));
+  }
+}
+
+std::vector<std::pair<std::string, std::string>> SettingTable::values() const {
+  std::vector<std::pair<std::string, std::string>> values;
+  for (const Setting& setting : settings_) {
+    values.emplace_back(setting.name, std::visit(AsText{}, setting.target));
+  }
+  return values;
+}
+
+std::string SettingTable::help() const {
+  std::string text;
+  if (words_ != nullptr) text += concat("  ", words_help_, "\n");
+  for (const Setting& setting : settings_) {
+    std::string line = "  --" + setting.name;
+    line.resize(std::max<std::size_t>(line.size() + 1, 30), ' ');
+    text += line + setting.help;
+    if (!setting.initial.empty()) text += " [" + setting.initial + "]";
+    text += '\n';
+  }
+  return text;
+}
+
+}  // namespace bitstill

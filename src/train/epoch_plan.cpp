@@ -1,0 +1,60 @@
+#include "bitstill/train/epoch_plan.hpp"
+
+#include <algorithm>
+
+#include "bitstill/base/error.hpp"
+#include "bitstill/base/text.hpp"
+
+namespace bitstill {
+namespace {
+
+/// A micro-batch of one sample joins the one before it, or, where it is the first, the one after.
+std::vector<MicroBatch> merge_singles(const std::vector<MicroBatch>& pieces) {
+  std::vector<MicroBatch> merged;
+  for (const MicroBatch& piece : pieces) {
+    const bool single = piece.count == 1 || (!merged.empty() && merged.back().count == 1);
+    if (single && !merged.empty()) {
+      merged.back().count += piece.count;
+    } else {
+      merged.push_back(piece);
+    }
+  }
+  return merged;
+}
+
+}  // namespace
+
+EpochPlan::EpochPlan(int64_t samples, int64_t global_batch, int64_t micro_batch, int world)
+    : samples_(samples), global_batch_(global_batch), micro_batch_(micro_batch), world_(world) {
+  if (samples < 2) {
+    throw Error(ExitCode::data, concat("the training split holds ", samples,
+                                       " samples; batch norm needs at least 2"));
+  }
+  steps_ = (samples + global_batch - 1) / global_batch;
+  if (steps_ > 1 && samples % global_batch == 1) --steps_;
+}
+
+StepPlan EpochPlan::step(int64_t index) const {
+  const int64_t start = index * global_batch_;
+  const int64_t end = index + 1 == steps_ ? samples_ : start + global_batch_;
+  StepPlan plan;
+  plan.samples = end - start;
+  std::vector<MicroBatch> pieces;
+  if (micro_batch_ > 0) {
+    for (int64_t at = start; at < end; at += micro_batch_) {
+      pieces.push_back({at, std::min(micro_batch_, end - at)});
+    }
+  } else {
+    for (int64_t r = 0; r < world_; ++r) {
+      const int64_t from = start + plan.samples * r / world_;
+      const int64_t to = start + plan.samples * (r + 1) / world_;
+      if (to > from) pieces.push_back({from, to - from});
+    }
+  }
+  plan.micro_batches = merge_singles(pieces);
+  const auto count = static_cast<int64_t>(plan.micro_batches.size());
+  for (int64_t r = 0; r <= world_; ++r) plan.owner_first.push_back(count * r / world_);
+  return plan;
+}
+
+}  // namespace bitstill

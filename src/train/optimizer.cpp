@@ -1,0 +1,172 @@
+#include "bitstill/train/optimizer.hpp"
+
+#include <torch/optim/adam.h>
+#include <torch/optim/adamw.h>
+#include <torch/optim/sgd.h>
+
+#include <cmath>
+
+#include "bitstill/base/text.hpp"
+
+namespace bitstill {
+namespace {
+
+struct Slice {
+  int64_t offset, count;  // padding included: it is zero and stays zero
+  bool decays;
+};
+
+/// Runs of neighbouring parameters of equal decay.
+std::vector<Slice> slices_of(Student& student, bool weights_only) {
+  std::vector<Slice> slices;
+  const auto& segments = student.segments();
+  for (std::size_t i = 0; i < segments.size(); ++i) {
+    const int64_t end =
+        i + 1 < segments.size() ? segments[i + 1].offset : student.masters().numel();
+    const bool decays =
+        !weights_only || student.network().parameters()[i]->role == ParameterRole::weight;
+    if (!slices.empty() && slices.back().decays == decays) {
+      slices.back().count = end - slices.back().offset;
+    } else {
+      slices.push_back({segments[i].offset, end - segments[i].offset, decays});
+    }
+  }
+  return slices;
+}
+
+std::unique_ptr<torch::optim::Optimizer> make_optimizer(
+    const std::vector<torch::optim::OptimizerParamGroup>& groups, const TrainOptions& o) {
+  using namespace torch::optim;
+  if (o.optimizer == "sgd") {
+    return std::make_unique<SGD>(groups, SGDOptions(o.rate).momentum(o.momentum));
+  }
+  if (o.optimizer == "adam") return std::make_unique<Adam>(groups, AdamOptions(o.rate));
+  return std::make_unique<AdamW>(groups, AdamWOptions(o.rate));
+}
+
+std::unique_ptr<torch::optim::OptimizerOptions> group_options(const TrainOptions& o, bool decays) {
+  using namespace torch::optim;
+  const double decay = decays ? o.weight_decay : 0;
+  if (o.optimizer == "sgd") {
+    return std::make_unique<SGDOptions>(
+        SGDOptions(o.rate).momentum(o.momentum).nesterov(o.nesterov).weight_decay(decay));
+  }
+  if (o.optimizer == "adam") {
+    return std::make_unique<AdamOptions>(AdamOptions(o.rate).weight_decay(decay));
+  }
+  return std::make_unique<AdamWOptions>(AdamWOptions(o.rate).weight_decay(decay));
+}
+
+}  // namespace
+
+struct MasterOptimizer::Impl {
+  at::Tensor gradients;
+  double clip_norm;
+  bool is_sgd;
+  std::vector<at::Tensor> slices;
+  std::unique_ptr<torch::optim::Optimizer> optimizer;
+
+  void* key(const at::Tensor& slice) const { return slice.unsafeGetTensorImpl(); }
+};
+
+MasterOptimizer::MasterOptimizer(Student& student, const TrainOptions& options)
+    : impl_(std::make_unique<Impl>()) {
+  impl_->gradients = student.gradients();
+  impl_->clip_norm = options.clip_norm;
+  impl_->is_sgd = options.optimizer == "sgd";
+  std::vector<torch::optim::OptimizerParamGroup> groups;
+  for (const Slice& slice : slices_of(student, options.decay == "weights")) {
+    at::Tensor value = student.masters().narrow(0, slice.offset, slice.count).detach();
+    value.set_requires_grad(true);
+    value.mutable_grad() = student.gradients().narrow(0, slice.offset, slice.count);
+    groups.emplace_back(std::vector<at::Tensor>{value}, group_options(options, slice.decays));
+    impl_->slices.push_back(value);
+  }
+  impl_->optimizer = make_optimizer(groups, options);
+}
+
+MasterOptimizer::~MasterOptimizer() = default;
+
+double MasterOptimizer::update(double rate) {
+  at::NoGradGuard no_grad;
+  const double norm = impl_->gradients.norm().item<double>();
+  if (!std::isfinite(norm)) return norm;
+  if (impl_->clip_norm > 0 && norm > impl_->clip_norm) {
+    impl_->gradients.mul_(impl_->clip_norm / norm);
+  }
+  for (auto& group : impl_->optimizer->param_groups()) group.options().set_lr(rate);
+  impl_->optimizer->step();
+  return norm;
+}
+
+NamedTensors MasterOptimizer::state() const {
+  NamedTensors tensors;
+  for (std::size_t i = 0; i < impl_->slices.size(); ++i) {
+    const auto& states = impl_->optimizer->state();
+    const auto found = states.find(impl_->key(impl_->slices[i]));
+    if (found == states.end()) continue;  // before the first update
+    const auto add = [&](const char* name, const at::Tensor& tensor) {
+      if (tensor.defined()) {
+        tensors.emplace_back(concat("optimizer.", i, ".", name), tensor.detach().cpu().clone());
+      }
+    };
+    if (impl_->is_sgd) {
+      add("momentum", static_cast<torch::optim::SGDParamState&>(*found->second).momentum_buffer());
+    } else {
+      // Adam and AdamW keep the same members in two unrelated classes.
+      const auto add_moments = [&](const auto& state) {
+        add("mean", state.exp_avg());
+        add("square", state.exp_avg_sq());
+        add("step", at::full({1}, static_cast<float>(state.step())));
+      };
+      if (const auto* adam = dynamic_cast<torch::optim::AdamParamState*>(found->second.get())) {
+        add_moments(*adam);
+      } else {
+        add_moments(static_cast<torch::optim::AdamWParamState&>(*found->second));
+      }
+    }
+  }
+  return tensors;
+}
+
+void MasterOptimizer::restore(const NamedTensors& tensors, const std::string& where) {
+  const auto find = [&](std::size_t slice, const char* name) {
+    const std::string full = concat("optimizer.", slice, ".", name);
+    for (const auto& [key, tensor] : tensors) {
+      if (key == full) return tensor.to(impl_->slices[slice].device());
+    }
+    return at::Tensor();
+  };
+  const auto require = [&](const at::Tensor& tensor, std::size_t slice) {
+    if (!tensor.defined() || tensor.numel() != impl_->slices[slice].numel()) {
+      throw Error(ExitCode::model, concat(where, " does not hold the state of this optimizer; resume "
+                                                 "with the settings the run was started with"));
+    }
+    return tensor.clone();
+  };
+  for (std::size_t i = 0; i < impl_->slices.size(); ++i) {
+    auto& states = impl_->optimizer->state();
+    void* key = impl_->key(impl_->slices[i]);
+    if (impl_->is_sgd) {
+      const at::Tensor momentum = find(i, "momentum");
+      if (!momentum.defined()) continue;  // momentum 0 keeps none
+      auto state = std::make_unique<torch::optim::SGDParamState>();
+      state->momentum_buffer(require(momentum, i));
+      states[key] = std::move(state);
+      continue;
+    }
+    const auto fill = [&](auto state) {
+      state->exp_avg(require(find(i, "mean"), i));
+      state->exp_avg_sq(require(find(i, "square"), i));
+      state->step(static_cast<int64_t>(find(i, "step").template item<float>()));
+      states[key] = std::move(state);
+    };
+    if (dynamic_cast<torch::optim::Adam*>(impl_->optimizer.get()) != nullptr) {
+      fill(std::make_unique<torch::optim::AdamParamState>());
+    } else {
+      fill(std::make_unique<torch::optim::AdamWParamState>());
+    }
+  }
+}
+
+}  // namespace bitstill

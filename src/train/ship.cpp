@@ -1,0 +1,59 @@
+#include "bitstill/train/ship.hpp"
+
+#include <ATen/core/grad_mode.h>
+#include <ATen/ops/zeros_like.h>
+
+#include <algorithm>
+
+#include "bitstill/comm/agree.hpp"
+#include "bitstill/data/sampler.hpp"
+#include "bitstill/model/input.hpp"
+
+namespace bitstill {
+
+void reestimate_batch_norm(Student& student, const Dataset& dataset,
+                           const Normalization& normalization, int64_t batches, int64_t batch,
+                           const EvaluateOptions& options, Communicator& comm) {
+  const int64_t samples = dataset.size(Split::train);
+  const std::vector<int64_t> order = epoch_order(samples, 0, 0);
+  batch = std::min(batch, samples);
+  batches = std::min(batches, samples / batch);
+  agree(comm, [&] {
+    at::NoGradGuard no_grad;
+    const BatchPlan plan = [&](int64_t n, std::vector<int64_t>* rows, int64_t* epoch) {
+      *epoch = 0;
+      rows->assign(order.begin() + n * batch, order.begin() + std::min(batches, n + 1) * batch);
+      return n < batches;
+    };
+    at::Tensor sum = at::zeros_like(student.running());
+    ForwardMode mode;
+    mode.training = true;
+    mode.dropout = false;
+    Prefetcher prefetcher(dataset, Split::train, plan, nullptr, 0, 2);
+    Batch one;
+    while (prefetcher.next(&one)) {
+      student.network().forward(to_input(one, student.network().spec().input, normalization,
+                                         options.device, options.channels_last),
+                                mode);
+      sum.add_(student.statistics());
+    }
+    student.running().copy_(sum.div_(static_cast<double>(batches)));
+  });
+}
+
+void write_run_files(const std::string& folder, Json about, Student& student, int64_t steps,
+                     Communicator& comm) {
+  agree(comm, [&] {
+    if (comm.rank() != 0) return;
+    about["steps"] = steps;
+    about["quantizer"] = student.quantizer() ? student.quantizer()->describe() : Json();
+    about["kind"] = "weights";
+    write_model_file(folder + "/master.safetensors", {about, student.master_tensors(), {}});
+    ModelFile packed = student.packed(steps);
+    about["kind"] = "student";
+    packed.about = about;
+    write_model_file(folder + "/student.safetensors", packed);
+  });
+}
+
+}  // namespace bitstill

@@ -1,0 +1,119 @@
+// shards -> batch -> teacher -> soft targets -> quantized student -> loss -> gradients -> exchange -> update
+#include "bitstill/train/step.hpp"
+
+#include <algorithm>
+#include <cmath>
+#include <exception>
+
+#include "bitstill/base/random.hpp"
+#include "bitstill/base/timer.hpp"
+#include "bitstill/comm/agree.hpp"
+#include "bitstill/model/input.hpp"
+#include "bitstill/train/loss.hpp"
+
+namespace bitstill {
+
+int64_t TrainingStep::passes(const StepPlan& plan, int rank, int world, bool synced) {
+  int64_t most = plan.end_of(rank) - plan.first_of(rank);
+  for (int r = 0; synced && r < world; ++r) most = std::max(most, plan.end_of(r) - plan.first_of(r));
+  return most;
+}
+
+StepResult TrainingStep::run(int64_t step, const StepPlan& plan, Prefetcher& batches, double rate) {
+  Communicator& control = parts_.control;
+  const int rank = control.rank();
+  Timer timer;
+  parts_.student.quantize(step);
+  seconds_.quantize += timer.lap();
+  parts_.exchange.begin(plan);
+
+  const int64_t passes =
+      TrainingStep::passes(plan, rank, control.world(), parts_.statistics != nullptr);
+  std::exception_ptr failure;
+  for (int64_t pass = 0; pass < passes; ++pass) {
+    Batch batch;
+    timer.lap();
+    parts_.watchdog.progress(Phase::data, step);
+    try {
+      if (!failure) batches.next(&batch);
+    } catch (...) {
+      failure = std::current_exception();
+      batch = Batch{};
+    }
+    seconds_.data += timer.lap();
+    // Without samples there is nothing to compute, unless other ranks wait for our batch norm's sums.
+    if (batch.count() == 0 && parts_.statistics == nullptr) continue;
+    try {
+      micro_batch(step, plan, plan.first_of(rank) + pass, batch, pass + 1 == passes);
+    } catch (...) {
+      if (parts_.statistics != nullptr) throw;  // the others wait inside this pass: only fatal ends it
+      failure = std::current_exception();
+    }
+  }
+
+  timer.lap();
+  parts_.watchdog.progress(Phase::exchange, step);
+  StepResult result;
+  result.totals = parts_.exchange.finish(failure != nullptr, settings_.stop_requested(),
+                                         settings_.batch_norm_momentum);
+  seconds_.exchange += timer.lap();
+  if (result.totals.failed > 0) {
+    agree(control, [&] {
+      if (failure) std::rethrow_exception(failure);
+    });
+  }
+
+  parts_.watchdog.progress(Phase::update, step);
+  if (std::isfinite(result.totals.soft) && std::isfinite(result.totals.hard)) {
+    result.gradient_norm = parts_.optimizer.update(rate);
+    result.updated = std::isfinite(result.gradient_norm);
+  }
+  seconds_.update += timer.lap();
+  return result;
+}
+
+void TrainingStep::micro_batch(int64_t step, const StepPlan& plan, int64_t number,
+                               const Batch& batch, bool last) {
+  Timer timer;
+  const auto x = to_input(batch, settings_.shape, settings_.normalization, settings_.device,
+                          settings_.channels_last);
+  const auto labels = to_labels(batch, settings_.device);
+  seconds_.data += timer.lap();
+
+  at::Tensor teacher_logits, logits;
+  {
+    AutocastScope autocast(settings_.bf16, settings_.device);
+    if (parts_.teacher != nullptr) {
+      parts_.watchdog.progress(Phase::teacher, step);
+      teacher_logits = parts_.teacher->logits(x);
+      seconds_.teacher += timer.lap();
+    }
+    parts_.watchdog.progress(Phase::forward, step);
+    logits = parts_.student.network().forward(x, mode(step, number));
+  }
+  const Loss loss = distillation_loss(logits.detach().to(at::kFloat), teacher_logits, labels,
+                                      settings_.distill, plan.samples);
+  seconds_.forward += timer.lap();
+
+  parts_.watchdog.progress(Phase::backward, step);
+  parts_.exchange.before_backward(last);
+  logits.backward(loss.gradient.to(logits.scalar_type()));
+  if (batch.count() > 0) parts_.exchange.after_backward(number, loss.sums);
+  seconds_.backward += timer.lap();
+}
+
+ForwardMode TrainingStep::mode(int64_t step, int64_t number) const {
+  ForwardMode mode;
+  mode.training = true;
+  RandomStream stream(settings_.seed, StreamPurpose::dropout, static_cast<uint64_t>(step),
+                      static_cast<uint32_t>(number));
+  mode.dropout_seed = (static_cast<uint64_t>(stream.next()) << 32) | stream.next();
+  if (Communicator* comm = parts_.statistics) {
+    mode.sum_over_ranks = [comm](at::Tensor& sums) {
+      comm->all_reduce(sums.data_ptr<float>(), sums.numel(), ElementType::f32);
+    };
+  }
+  return mode;
+}
+
+}  // namespace bitstill

@@ -1,0 +1,149 @@
+#include "bitstill/train/student.hpp"
+
+#include <ATen/core/grad_mode.h>
+#include <ATen/ops/zeros.h>
+#include <ATen/ops/zeros_like.h>
+
+#include "bitstill/base/sha256.hpp"
+#include "bitstill/base/text.hpp"
+
+namespace bitstill {
+namespace {
+
+constexpr int64_t kAlign = 16;  // elements: 64 bytes
+
+bool is_quantized(const Parameter& parameter, const QuantOptions& options) {
+  if (options.method == "none") return false;
+  if (options.tensors == "weights" && parameter.role != ParameterRole::weight) return false;
+  if (parameter.first_layer && !options.first_layer) return false;
+  if (parameter.last_layer && !options.last_layer) return false;
+  return worth_quantizing(options, parameter.value.numel());
+}
+
+at::Tensor view_of(const at::Tensor& flat, const Segment& segment) {
+  return flat.narrow(0, segment.offset, segment.count).view(segment.shape);
+}
+
+}  // namespace
+
+Student::Student(std::unique_ptr<Network> network, const QuantOptions& options, uint64_t seed,
+                 const at::Device& device)
+    : network_(std::move(network)) {
+  int64_t elements = 0;
+  for (const Parameter* parameter : network_->parameters()) {
+    const int64_t count = parameter->value.numel();
+    segments_.push_back({parameter->name, parameter->value.sizes().vec(), elements, count,
+                         is_quantized(*parameter, options)});
+    elements += (count + kAlign - 1) / kAlign * kAlign;
+  }
+  int64_t statistics = 0;
+  for (const Buffer* buffer : network_->buffers()) statistics += buffer->value.numel();
+
+  const auto flat = at::TensorOptions().dtype(at::kFloat).device(device);
+  masters_ = at::zeros({elements}, flat);
+  gradients_ = at::zeros({elements}, flat);
+  running_ = at::zeros({statistics}, flat);
+  statistics_ = at::zeros({statistics}, flat);
+  quantizer_ = make_quantizer(options, segments_, seed);
+  shadows_ = quantizer_ ? at::zeros({elements}, flat) : masters_;
+  make_views();
+}
+
+void Student::make_views() {
+  const at::Tensor masters = masters_.detach();
+  for (std::size_t i = 0; i < segments_.size(); ++i) {
+    Parameter& parameter = *network_->parameters()[i];
+    view_of(masters, segments_[i]).copy_(parameter.value.detach());
+    parameter.value.set_requires_grad(false);
+    parameter.value.set_data(view_of(shadows_, segments_[i]));
+    parameter.value.set_requires_grad(true);
+    parameter.value.mutable_grad() = view_of(gradients_, segments_[i]);
+  }
+  int64_t at = 0;
+  for (Buffer* buffer : network_->buffers()) {
+    const int64_t count = buffer->value.numel();
+    const auto shape = buffer->value.sizes().vec();
+    const at::Tensor value = running_.narrow(0, at, count).view(shape);
+    value.copy_(buffer->value);
+    buffer->value = value;
+    buffer->statistics = statistics_.narrow(0, at, count).view(shape);
+    at += count;
+  }
+  quantize(0);
+}
+
+void Student::quantize(int64_t step) {
+  if (!quantizer_) return;
+  if (masters_.is_cpu()) {
+    quantizer_->quantize(masters_.data_ptr<float>(), shadows_.data_ptr<float>(), step);
+    return;
+  }
+  const at::Tensor host = masters_.cpu();
+  at::Tensor result = at::zeros_like(host);
+  quantizer_->quantize(host.data_ptr<float>(), result.data_ptr<float>(), step);
+  shadows_.copy_(result);
+}
+
+void Student::check_views() const {
+  for (std::size_t i = 0; i < segments_.size(); ++i) {
+    const Parameter& parameter = *network_->parameters()[i];
+    const auto* value = shadows_.const_data_ptr<float>() + segments_[i].offset;
+    const auto* gradient = gradients_.const_data_ptr<float>() + segments_[i].offset;
+    if (parameter.value.const_data_ptr<float>() != value ||
+        parameter.value.grad().const_data_ptr<float>() != gradient) {
+      throw Error(ExitCode::environment,
+                  concat("parameter ", parameter.name,
+                         " no longer lies in the flat buffers; a unit replaced its tensor"));
+    }
+  }
+}
+
+NamedTensors Student::master_tensors() const {
+  NamedTensors tensors;
+  const at::Tensor masters = masters_.detach().to(at::kCPU);
+  for (const Segment& segment : segments_) {
+    tensors.emplace_back(segment.name, view_of(masters, segment).clone());
+  }
+  for (const Buffer* buffer : network_->buffers()) {
+    tensors.emplace_back(buffer->name, buffer->value.detach().to(at::kCPU).clone());
+  }
+  return tensors;
+}
+
+void Student::load_masters(const NamedTensors& tensors, const std::string& where) {
+  // Through the parameters (assign checks names and shapes), then shadows become masters.
+  at::NoGradGuard no_grad;
+  assign(*network_, tensors, where);
+  if (quantizer_) {
+    masters_.copy_(shadows_);
+    quantize(0);
+  }
+}
+
+ModelFile Student::packed(int64_t step) const {
+  ModelFile file;
+  const at::Tensor masters = masters_.detach().to(at::kCPU);
+  for (const Segment& segment : segments_) {
+    if (segment.quantized) {
+      file.quantized.emplace_back(
+          segment.name, quantizer_->encode(segment, masters.const_data_ptr<float>(), step));
+    } else {
+      file.tensors.emplace_back(segment.name, view_of(masters, segment).clone());
+    }
+  }
+  for (const Buffer* buffer : network_->buffers()) {
+    file.tensors.emplace_back(buffer->name, buffer->value.detach().to(at::kCPU).clone());
+  }
+  return file;
+}
+
+std::string Student::fingerprint() const {
+  Sha256 hash;
+  for (const auto& [name, tensor] : master_tensors()) {
+    hash.add(name.data(), name.size());
+    hash.add(tensor.const_data_ptr(), tensor.nbytes());
+  }
+  return hash.hex();
+}
+
+}  // namespace bitstill

@@ -1,0 +1,343 @@
+#include "bitstill/train/trainer.hpp"
+
+#include <sys/resource.h>
+
+#include <algorithm>
+#include <filesystem>
+
+#include "bitstill/base/log.hpp"
+#include "bitstill/base/text.hpp"
+#include "bitstill/base/timer.hpp"
+#include "bitstill/comm/agree.hpp"
+#include "bitstill/data/sampler.hpp"
+#include "bitstill/infer/evaluate.hpp"
+#include "bitstill/infer/loaded_model.hpp"
+#include "bitstill/train/loss.hpp"
+#include "bitstill/train/ship.hpp"
+
+namespace bitstill {
+namespace {
+
+constexpr int kMostSkippedSteps = 20;  // in a row, before a run whose numbers are not finite ends
+
+/// Means over some steps, for the run log.
+struct Tally {
+  int64_t steps = 0, samples = 0;
+  double soft = 0, hard = 0, correct = 0;
+
+  void add(const StepTotals& totals, int64_t step_samples) {
+    ++steps;
+    samples += step_samples;
+    soft += totals.soft * static_cast<double>(step_samples);
+    hard += totals.hard * static_cast<double>(step_samples);
+    correct += totals.correct;
+  }
+  Json json(const DistillOptions& distill, bool has_teacher) const {
+    const auto n = static_cast<double>(std::max<int64_t>(samples, 1));
+    Json line = {{"loss", total_loss(soft / n, hard / n, distill, has_teacher)}};
+    if (has_teacher) line["soft_loss"] = soft / n;
+    line["hard_loss"] = hard / n;
+    line["accuracy"] = 100 * correct / n;
+    return line;
+  }
+};
+
+Json counts_json(const ClassificationCounts& counts) {
+  const auto [low, high] = wilson_interval(counts.correct, counts.samples);
+  return {{"samples", counts.samples}, {"correct", counts.correct},
+          {"accuracy", counts.accuracy()}, {"low", low}, {"high", high},
+          {"loss", counts.mean_loss()}};
+}
+
+Json traffic_json() {
+  Json bytes;
+  const TrafficCounts counts = traffic_counts();
+  for (int kind = 0; kind < kTrafficKinds; ++kind) {
+    bytes[traffic_name(static_cast<Traffic>(kind))] = counts[static_cast<std::size_t>(kind)].bytes;
+  }
+  return bytes;
+}
+
+double peak_memory_mb() {
+  rusage usage{};
+  getrusage(RUSAGE_SELF, &usage);
+  return static_cast<double>(usage.ru_maxrss) / 1000;
+}
+
+class Run {
+ public:
+  Run(World& world, Watchdog& watchdog, const Dataset& dataset, Student& student, Teacher* teacher,
+      const TrainerOptions& options, Json about, RunLog& log);
+  RunResult run();
+
+ private:
+  bool train_epoch();  // false: stopped by a signal
+  void validate();
+  void log_interval(int64_t step, double rate);
+  bool note_best();
+  void save();
+  void finish(RunResult* result);
+  EvaluateOptions evaluate_options() const;
+  std::string path(const std::string& name) const { return options_.folder + "/" + name; }
+
+  World& world_;
+  Watchdog& watchdog_;
+  const Dataset& dataset_;
+  Student& student_;
+  Teacher* teacher_;
+  TrainerOptions options_;
+  Json about_;
+  RunLog& log_;
+
+  EpochPlan plan_;
+  Schedule schedule_;
+  MasterOptimizer optimizer_;
+  std::unique_ptr<Communicator> statistics_;  // synchronized batch norm
+  GradientExchange exchange_;
+  TrainingStep step_;
+  Progress progress_;
+  ClassificationCounts validation_;
+  Tally interval_, epoch_;
+  Timer interval_timer_;
+  int skipped_ = 0;
+};
+
+StepSettings step_settings(const Dataset& dataset, const TrainerOptions& options) {
+  StepSettings settings;
+  settings.distill = options.distill;
+  settings.batch_norm_momentum = options.train.batch_norm_momentum;
+  settings.bf16 = use_bf16(options.train.precision, options.device);
+  settings.seed = options.seed;
+  settings.device = options.device;
+  settings.shape = dataset.index().shape;
+  settings.normalization = dataset.index().normalization;
+  settings.stop_requested = options.stop_requested;
+  return settings;
+}
+
+Run::Run(World& world, Watchdog& watchdog, const Dataset& dataset, Student& student,
+         Teacher* teacher, const TrainerOptions& options, Json about, RunLog& log)
+    : world_(world),
+      watchdog_(watchdog),
+      dataset_(dataset),
+      student_(student),
+      teacher_(teacher),
+      options_(options),
+      about_(std::move(about)),
+      log_(log),
+      plan_(dataset.size(Split::train), options.train.global_batch, options.train.micro_batch,
+            world.place().world),
+      schedule_(options.train, plan_.steps()),
+      optimizer_(student, options.train),
+      statistics_(options.train.batch_norm == "synced"
+                      ? world.control().duplicate(Traffic::gathers)
+                      : nullptr),
+      exchange_(student, world.place().rank, options.exchange,
+                open_channel(world, Traffic::gradients, options.exchange.overlap)),
+      step_({student, teacher, exchange_, optimizer_, watchdog, world.control(), statistics_.get()},
+            step_settings(dataset, options)) {}
+
+EvaluateOptions Run::evaluate_options() const {
+  EvaluateOptions evaluate;
+  evaluate.device = options_.device;
+  evaluate.progress = [this](int64_t) { watchdog_.progress(Phase::validate, progress_.step); };
+  return evaluate;
+}
+
+bool Run::train_epoch() {
+  const int rank = world_.place().rank;
+  const bool synced = statistics_ != nullptr;
+  const auto order = epoch_order(dataset_.size(Split::train), options_.seed, progress_.epoch);
+  // The prefetch thread walks this rank's passes of the whole epoch: step by step, pass by pass.
+  int64_t planned_step = 0, planned_pass = 0;
+  StepPlan planned = plan_.step(0);
+  const BatchPlan batches = [&](int64_t, std::vector<int64_t>* rows, int64_t* epoch) {
+    const auto passes = [&] {
+      return TrainingStep::passes(planned, rank, world_.place().world, synced);
+    };
+    while (planned_pass == passes()) {
+      if (++planned_step == plan_.steps()) return false;
+      planned = plan_.step(planned_step);
+      planned_pass = 0;
+    }
+    rows->clear();
+    *epoch = progress_.epoch;
+    const int64_t number = planned.first_of(rank) + planned_pass++;
+    if (number < planned.end_of(rank)) {
+      const MicroBatch& micro = planned.micro_batches[static_cast<std::size_t>(number)];
+      rows->assign(order.begin() + micro.first, order.begin() + micro.first + micro.count);
+    }
+    return true;
+  };
+  Prefetcher prefetcher(dataset_, Split::train, batches, &options_.augmentation, options_.seed,
+                        static_cast<int>(options_.prefetch));
+  ProgressBar bar(concat("epoch ", progress_.epoch + 1, "/", options_.train.epochs));
+  epoch_ = Tally{};
+  for (int64_t i = 0; i < plan_.steps(); ++i) {
+    const int64_t step = progress_.epoch * plan_.steps() + i;
+    const double rate = schedule_.rate(step);
+    const StepPlan plan = plan_.step(i);
+    const StepResult result = step_.run(step, plan, prefetcher, rate);
+    skipped_ = result.updated ? 0 : skipped_ + 1;
+    if (skipped_ == kMostSkippedSteps) {
+      throw AgreedError(ExitCode::numbers,
+                        concat("losses or gradients are not finite for ", skipped_, " steps up to step ",
+                               step, "; lower train.rate or give train.clip_norm"));
+    }
+    if (result.updated) {
+      interval_.add(result.totals, plan.samples);
+      epoch_.add(result.totals, plan.samples);
+    }
+    bar.show(i + 1, plan_.steps(), concat("loss ", result.totals.hard));
+    if ((step + 1) % options_.log_steps == 0) log_interval(step + 1, rate);
+    if (result.totals.stops > 0) return false;
+  }
+  student_.check_views();
+  ++progress_.epoch;
+  progress_.step = progress_.epoch * plan_.steps();
+  return true;
+}
+
+void Run::log_interval(int64_t step, double rate) {
+  const double seconds = interval_timer_.lap();
+  const double ms = 1000 / static_cast<double>(std::max<int64_t>(interval_.steps, 1));
+  PhaseSeconds& phase = step_.seconds();
+  Json line = {{"type", "step"},
+               {"step", step},
+               {"epoch", static_cast<double>(step) / static_cast<double>(plan_.steps())}};
+  line.update(interval_.json(options_.distill, teacher_ != nullptr));
+  line["rate"] = rate;
+  line["images_per_s"] = static_cast<double>(interval_.samples) / seconds;
+  line["ms"] = {{"data", phase.data * ms},         {"teacher", phase.teacher * ms},
+                {"quantize", phase.quantize * ms}, {"forward", phase.forward * ms},
+                {"backward", phase.backward * ms}, {"exchange", phase.exchange * ms},
+                {"update", phase.update * ms},
+                {"exchange_busy", exchange_.take_busy_seconds() * ms}};
+  line["bytes"] = traffic_json();
+  line["memory_mb"] = peak_memory_mb();
+  log_.write(line);
+  phase = PhaseSeconds{};
+  interval_ = Tally{};
+}
+
+void Run::validate() {
+  student_.quantize(progress_.step);
+  validation_ = evaluate(student_.network(), dataset_, Split::validation,
+                         dataset_.index().normalization, evaluate_options(), world_.control());
+}
+
+bool Run::note_best() {
+  progress_.last_accuracy = validation_.samples > 0 ? validation_.accuracy() : -1;
+  if (progress_.best_epoch > 0 && progress_.last_accuracy <= progress_.best_accuracy) return false;
+  progress_.best_accuracy = progress_.last_accuracy;
+  progress_.best_epoch = progress_.epoch;
+  return true;
+}
+
+void Run::save() {
+  watchdog_.progress(Phase::save, progress_.step);
+  const bool best = note_best();
+  agree(world_.control(), [&] {
+    if (world_.place().rank != 0) return;
+    if (best && options_.train.select == "best") {
+      save_masters(path("checkpoints/best.safetensors"), about_, student_);
+    }
+    save_checkpoint(path("checkpoints/last.safetensors"), about_, student_, optimizer_, schedule_,
+                    progress_);
+  });
+}
+
+RunResult Run::run() {
+  Communicator& control = world_.control();
+  const std::string checkpoint = path("checkpoints/last.safetensors");
+  if (options_.resume && std::filesystem::exists(checkpoint)) {
+    watchdog_.progress(Phase::load, 0);
+    agree(control, [&] {
+      progress_ = load_checkpoint(checkpoint, student_, optimizer_, schedule_);
+    });
+    say(concat("resuming after epoch ", progress_.epoch));
+  }
+  RunResult result;
+  const TrainOptions& train = options_.train;
+  while (progress_.epoch < train.epochs) {
+    Timer timer;
+    interval_timer_.lap();
+    step_.seconds() = PhaseSeconds{};
+    interval_ = Tally{};
+    const double rate = schedule_.rate(progress_.epoch * plan_.steps());
+    if (!train_epoch()) {
+      result.stopped = true;
+      return result;
+    }
+    const double train_seconds = timer.seconds();
+    validate();
+    schedule_.observe(100 - validation_.accuracy());
+    save();
+    const Json trained = epoch_.json(options_.distill, teacher_ != nullptr);
+    log_.write({{"type", "epoch"}, {"epoch", progress_.epoch}, {"seconds", timer.seconds()},
+                {"train", trained}, {"validation", counts_json(validation_)}, {"rate", rate}});
+    char line[160];
+    std::snprintf(line, sizeof line,
+                  "epoch %3lld/%lld  loss %.4f  train %5.2f %%  validation %5.2f %%  rate %.5f  "
+                  "%.0f images/s",
+                  static_cast<long long>(progress_.epoch), static_cast<long long>(train.epochs),
+                  trained["loss"].get<double>(), trained["accuracy"].get<double>(),
+                  validation_.accuracy(), rate,
+                  static_cast<double>(epoch_.samples) / train_seconds);
+    say(line);
+    if (train.patience > 0 && progress_.epoch - progress_.best_epoch >= train.patience) {
+      say(concat("no better epoch for ", train.patience, " epochs: stopping early"));
+      break;
+    }
+  }
+  finish(&result);
+  return result;
+}
+
+void Run::finish(RunResult* result) {
+  Communicator& control = world_.control();
+  watchdog_.progress(Phase::finish, progress_.step);
+  if (options_.train.select == "best" && progress_.best_epoch > 0) {
+    agree(control, [&] { load_masters(path("checkpoints/best.safetensors"), student_); });
+  }
+  student_.quantize(progress_.step);
+  if (options_.train.reestimate_batches > 0) {
+    reestimate_batch_norm(student_, dataset_, dataset_.index().normalization,
+                          options_.train.reestimate_batches, options_.train.global_batch,
+                          evaluate_options(), control);
+  }
+  write_run_files(options_.folder, about_, student_, progress_.step, control);
+
+  // From here on only the file that ships counts.
+  LoadedModel shipped;
+  agree(control, [&] {
+    shipped = load_model(path("student.safetensors"));
+    shipped.network->to(options_.device);
+  });
+  const auto measure = [&](Split split) {
+    return evaluate(*shipped.network, dataset_, split, shipped.normalization, evaluate_options(),
+                    control);
+  };
+  result->validation = measure(Split::validation);
+  result->test = measure(Split::test);
+  result->best_epoch = progress_.best_epoch;
+  log_.write({{"type", "end"},
+              {"time", utc_now()},
+              {"best_epoch", progress_.best_epoch},
+              {"validation", counts_json(result->validation)},
+              {"test", counts_json(result->test)},
+              {"files",
+               {{"student.safetensors", {{"bytes", shipped.file_bytes}}},
+                {"master.safetensors",
+                 {{"bytes", std::filesystem::file_size(path("master.safetensors"))}}}}}});
+}
+
+}  // namespace
+
+RunResult run_training(World& world, Watchdog& watchdog, const Dataset& dataset, Student& student,
+                       Teacher* teacher, const TrainerOptions& options, const Json& about,
+                       RunLog& log) {
+  return Run(world, watchdog, dataset, student, teacher, options, about, log).run();
+}
+
+}  // namespace bitstill
