@@ -111,8 +111,9 @@ TEST(BatchNorm, ARankWithoutSamplesTakesPart) {
   compare_ranks({6, 5}, 6, 0.5);
 }
 
+// The fp32 reference's weight gradient is off by 1e-3 here; plain squares would lose the variance.
 TEST(BatchNorm, ALargeMeanDoesNotCancel) {
-  compare_ranks({16, 3, 5, 5}, 7, 1000);
+  compare_ranks({16, 3, 5, 5}, 7, 1000, 2e-3);
 }
 
 TEST(BatchNorm, SynchronizedGradientEqualsFiniteDifferences) {

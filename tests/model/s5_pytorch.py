@@ -1,0 +1,65 @@
+"""PyTorch's half of row S5 (tests/whole/s5_pytorch.sh): plain PyTorch networks load our weights.
+
+    s5_pytorch.py check KIND FOLDER   loads ours.safetensors, compares with ours_run.safetensors
+    s5_pytorch.py write KIND FOLDER   theirs.pt (a state_dict) and theirs_run.safetensors (images, logits)
+"""
+import sys
+
+import torch
+import torch.nn as nn
+from safetensors.torch import load_file, save_file
+
+NETS = {  # convolution widths ("P": 2x2 max-pool), kernel, hidden widths
+    "teacher": ([76, 76, "P", 126, 126, "P", 148, 148, 148, 148, "P"], 3, [1200, 1200]),
+    "student3": ([25, 10, "P", 10, 5, "P"], 5, [300]),
+}
+
+
+def make_net(kind):
+    convolutions, kernel, hidden = NETS[kind]
+    layers, channels, side = [], 3, 32
+    for width in convolutions:
+        if width == "P":
+            layers.append(nn.MaxPool2d(2))
+            side //= 2
+        else:
+            layers += [nn.Conv2d(channels, width, kernel, padding="same"), nn.ReLU()]
+            layers.append(nn.BatchNorm2d(width))
+            channels = width
+    layers.append(nn.Flatten())
+    features = channels * side * side
+    for width in hidden:
+        layers += [nn.Linear(features, width), nn.ReLU(), nn.BatchNorm1d(width)]
+        features = width
+    layers.append(nn.Linear(features, 10))
+    return nn.Sequential(*layers).eval()
+
+
+def check(kind, folder):
+    net = make_net(kind)
+    missing, extra = net.load_state_dict(load_file(f"{folder}/ours.safetensors"), strict=False)
+    wrong = [name for name in missing if not name.endswith("num_batches_tracked")] + extra
+    run = load_file(f"{folder}/ours_run.safetensors")
+    difference = (net(run["images"]) - run["logits"]).abs().max().item()
+    print(f"S5 {kind}: our weights in PyTorch: largest difference {difference:.2e}", *wrong)
+    return not wrong and difference <= 1e-5
+
+
+def write(kind, folder):
+    torch.manual_seed(7)
+    net = make_net(kind)
+    for module in net:
+        if isinstance(module, (nn.BatchNorm1d, nn.BatchNorm2d)):
+            for value in (module.weight, module.bias, module.running_mean):
+                value.add_(torch.randn_like(value), alpha=0.3)
+            module.running_var.add_(torch.rand_like(module.running_var))
+    torch.save(net.state_dict(), f"{folder}/theirs.pt")
+    images = torch.randn(64, 3, 32, 32)
+    save_file({"images": images, "logits": net(images)}, f"{folder}/theirs_run.safetensors")
+    return True
+
+
+if __name__ == "__main__":
+    verb, kind, folder = sys.argv[1:]
+    with torch.no_grad():
+        sys.exit(0 if {"check": check, "write": write}[verb](kind, folder) else 1)
