@@ -2,18 +2,24 @@
 //
 // CPU: a lane, one thread with its own duplicated communicator (LaneChannel), or, with
 // exchange.overlap = off or below MPI_THREAD_MULTIPLE, the calling thread itself (InlineChannel,
-// also the tests' reference). GPU: NCCL on its own stream (NcclChannel).
+// also the tests' reference). GPU: NCCL on its own stream (nccl.hpp).
+//
+// Memory: what a call names belongs to the channel until wait() on its event has returned; the
+// caller neither reads, writes nor frees it before. The function objects belong to the channel.
+// Errors: the first failure ends the channel. Work queued behind it is never run; waiting for it,
+// and enqueuing anything later, throws the same error.
 #pragma once
 
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <utility>
 
 #include "bitstill/comm/communicator.hpp"
 
 namespace bitstill {
 
-/// Work already enqueued somewhere. On a GPU it wraps a device event; on the CPU a finished flag.
+/// Work already enqueued somewhere. On a GPU it wraps a device event; on the CPU a future.
 class Event {
  public:
   virtual ~Event() = default;
@@ -22,21 +28,28 @@ using EventPtr = std::shared_ptr<Event>;
 
 class Channel {
  public:
+  /// Finishes what is queued. While an exception unwinds: drops what has not begun, and gives what
+  /// runs one second (another rank may never come), since the job is about to end.
   virtual ~Channel() = default;
 
-  /// Runs `work` on the channel's communicator, after all earlier work of this channel. Returns at
-  /// once; the memory that `work` touches belongs to the channel until wait() returns.
-  /// CPU channels only; a device channel throws Error(environment).
+  /// Runs `work` on the channel's communicator, after all earlier work of this channel. A lane
+  /// returns at once. CPU channels only; a device channel throws Error(environment).
   virtual EventPtr enqueue(std::function<void(Communicator&)> work) = 0;
 
-  /// Sum over ranks in place, once `ready` (null: now) has happened.
-  virtual EventPtr all_reduce(float* data, int64_t count, EventPtr ready) = 0;
+  /// Sum over ranks in place, once `ready` (null: now) has happened. CPU: f32, f64, i64; device:
+  /// f32, bf16.
+  /// Collective: every rank calls this, in the same order.
+  virtual EventPtr all_reduce(void* data, int64_t count, ElementType type, EventPtr ready) = 0;
+  EventPtr all_reduce(float* data, int64_t count, EventPtr ready) {
+    return all_reduce(data, count, ElementType::f32, std::move(ready));
+  }
 
   /// Blocks (CPU), or makes the current device stream wait (GPU), until `done` has happened.
   /// Rethrows what the work threw.
   virtual void wait(const EventPtr& done) = 0;
 
-  /// Seconds this channel has spent inside collectives since the last call.
+  /// Seconds this channel has spent inside collectives since the last call; waiting for `ready`
+  /// is not counted.
   virtual double take_busy_seconds() = 0;
 };
 

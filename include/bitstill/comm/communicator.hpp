@@ -1,8 +1,10 @@
 // The communicator interface: blocking collectives over plain memory, torch-free.
-// Backends: solo (one rank), mpi, threads (ranks as threads, for tests), nccl (device memory).
+// Backends: solo (one rank), mpi, threads (ranks as threads, for tests). Device memory travels by
+// a channel of its own (nccl.hpp).
 #pragma once
 
 #include <array>
+#include <cstddef>
 #include <cstdint>
 #include <memory>
 
@@ -18,7 +20,8 @@ enum class Traffic { gradients, gathers, points, control };
 constexpr int kTrafficKinds = 4;
 const char* traffic_name(Traffic kind);
 
-/// What this rank handed to collectives since the start: payload bytes and calls.
+/// What this rank handed to others since the start: payload bytes and calls. A broadcast counts at
+/// its root, a point-to-point message at its sender; one rank alone sends nothing.
 struct TrafficCount {
   int64_t bytes = 0;
   int64_t messages = 0;
@@ -27,6 +30,9 @@ using TrafficCounts = std::array<TrafficCount, kTrafficKinds>;
 
 /// Totals of this process, over all communicators. Thread-safe.
 TrafficCounts traffic_counts();
+
+/// Adds one message. For backends; the verbs below call it themselves. Thread-safe.
+void count_traffic(Traffic kind, int64_t bytes);
 
 /// A group of ranks and one ordered stream of collectives among them. One thread at a time.
 /// Every verb is a collective unless it says otherwise: every rank of the communicator calls it,
@@ -42,8 +48,8 @@ class Communicator {
   int world() const { return world_; }
   Traffic kind() const { return kind_; }
 
-  /// In place: data[i] = the reduction over all ranks, equal on all ranks. f32, f64, i64
-  /// (min and max: f64 and i64 only).
+  /// In place: data[i] = the reduction over all ranks, bit-equal on all ranks. Sums of f32, f64 and
+  /// i64, min and max of f64 and i64; anything else is Error(environment).
   void all_reduce(void* data, int64_t count, ElementType type, Reduction op = Reduction::sum);
   /// all[r * count ...] = rank r's `mine`.
   void all_gather(const void* mine, void* all, int64_t count, ElementType type);
@@ -54,6 +60,7 @@ class Communicator {
   void receive(void* data, int64_t count, ElementType type, int from);
 
   /// A communicator of the same ranks with its own order of messages, for traffic of `kind`.
+  /// Collective. It may outlive this one, but not the World.
   virtual std::unique_ptr<Communicator> duplicate(Traffic kind) = 0;
 
  protected:
@@ -65,7 +72,7 @@ class Communicator {
   virtual void do_receive(void* data, int64_t count, ElementType type, int from) = 0;
 
  private:
-  void count_traffic(int64_t count, ElementType type) const;
+  void count(int64_t elements, ElementType type) const;
   int rank_, world_;
   Traffic kind_;
 };

@@ -20,29 +20,34 @@ struct TreeNode {
   bool operator==(const TreeNode&) const = default;
 };
 
-/// The tree's shape: rank r holds leaves [first[r], first[r + 1]); first has world + 1 entries.
+/// The tree's shape: rank r holds leaves [first[r], first[r + 1]); first has world + 1 entries,
+/// from 0 upwards; a rank may hold none.
 class LeafTree {
  public:
   explicit LeafTree(std::vector<int64_t> first);
   int64_t leaves() const { return first_.back(); }
 
-  /// The additions a rank makes alone: what to do once leaf `leaf` (of this rank, given in order) is
-  /// there. Partial sums form a stack; after pushing the leaf's value, `merges(leaf)` times the top
-  /// is added to the one below it (below += top) and popped.
+  /// The additions a rank makes alone: what to do once leaf `leaf` (of this rank, given in order)
+  /// is there. Partial sums form a stack; after pushing the leaf's value, `merges(leaf)` times the
+  /// top is added to the one below it (below += top) and popped.
   int merges(int rank, int64_t leaf) const;
-  /// The nodes left on `rank`'s stack, bottom first, after its last leaf.
+  /// The nodes left on `rank`'s stack, bottom first, after its last leaf; of nodes with equal value
+  /// (right child empty) the highest is named.
   std::vector<TreeNode> partials(int rank) const;
   /// Greatest depth of that stack at any time.
   int stack_depth(int rank) const;
 
-  /// Completes the sum across ranks. partials[k] points to `count` floats, the k-th of partials(rank)
-  /// (they are overwritten); `result` receives the root's value on every rank; it may be partials[0].
-  /// No leaves at all: zeros.
-  /// Collective: every rank of comm calls this, in the same order.
+  /// Completes the sum across ranks. partials[k] points to `count` floats, the k-th of
+  /// partials(rank) (they are overwritten); `result` receives the root's value on every rank; it
+  /// may be partials[0]. No leaves at all: zeros. A parent's value arises on the rank of its left
+  /// child, level by level from the left, which is one order for all ranks: no rank waits in a
+  /// circle. Collective: every rank of comm calls this, in the same order.
   void sum(Communicator& comm, const std::vector<float*>& partials, float* result,
            int64_t count) const;
 
  private:
+  /// Whether rank holds all existing leaves of the node.
+  bool holds(int rank, const TreeNode& node) const;
   std::vector<int64_t> first_;
 };
 

@@ -25,10 +25,10 @@ enum class Phase : int {
 };
 const char* phase_name(Phase phase);
 
-/// One thread a rank. Every rank sends its (phase, step, sequence) over its own control communicator
-/// several times per time-out, to rank 0 and from there back; no blocking call, so a stopped rank
-/// stops nobody's watchdog. A rank whose sequence advances is alive; a rank that is waiting inside
-/// an exchange is never blamed, the one it waits for is.
+/// One thread a rank. Every rank sends its (phase, step, sequence) over its own control
+/// communicator several times per time-out, to rank 0 and from there back; no blocking call, so a
+/// stopped rank stops nobody's watchdog. A rank whose sequence advances is alive; a rank that is
+/// waiting inside an exchange is never blamed, the one it waits for is.
 class Watchdog {
  public:
   /// timeout_s <= 0, one rank, or MPI without threads: no thread, nothing is watched.

@@ -1,0 +1,162 @@
+// Blocking verbs over MPI: no threads here, and nothing of one MPI's own.
+#include "mpi_communicator.hpp"
+
+#include <algorithm>
+#include <exception>
+#include <string>
+
+#include "bitstill/base/error.hpp"
+#include "bitstill/base/text.hpp"
+
+namespace bitstill {
+namespace {
+
+constexpr int kMessageTag = 0;
+
+MPI_Datatype mpi_type(ElementType type) {
+  switch (type) {
+    case ElementType::f32:
+      return MPI_FLOAT;
+    case ElementType::f64:
+      return MPI_DOUBLE;
+    case ElementType::bf16:
+      return MPI_UINT16_T;  // moved, never reduced
+    case ElementType::i64:
+      return MPI_INT64_T;
+    case ElementType::u8:
+      return MPI_UINT8_T;
+  }
+  return MPI_DATATYPE_NULL;
+}
+
+MPI_Op mpi_op(Reduction op) {
+  if (op == Reduction::min) return MPI_MIN;
+  return op == Reduction::max ? MPI_MAX : MPI_SUM;
+}
+
+/// One element that stands for `count` of them, where an int cannot count them.
+class LongType {
+ public:
+  LongType(MPI_Datatype type, int64_t bytes, int64_t count, int64_t longest) {
+    MPI_Datatype piece = MPI_DATATYPE_NULL, pieces = MPI_DATATYPE_NULL;
+    const int64_t whole = count / longest, rest = count % longest;
+    check_mpi(MPI_Type_contiguous(static_cast<int>(longest), type, &piece), "MPI_Type_contiguous");
+    check_mpi(MPI_Type_contiguous(static_cast<int>(whole), piece, &pieces), "MPI_Type_contiguous");
+    const int lengths[2] = {1, static_cast<int>(rest)};
+    const MPI_Aint starts[2] = {0, static_cast<MPI_Aint>(whole * longest * bytes)};
+    const MPI_Datatype types[2] = {pieces, type};
+    check_mpi(MPI_Type_create_struct(2, lengths, starts, types, &type_), "MPI_Type_create_struct");
+    check_mpi(MPI_Type_commit(&type_), "MPI_Type_commit");
+    MPI_Type_free(&piece);
+    MPI_Type_free(&pieces);
+  }
+  ~LongType() { MPI_Type_free(&type_); }
+  LongType(const LongType&) = delete;
+  LongType& operator=(const LongType&) = delete;
+  MPI_Datatype get() const { return type_; }
+
+ private:
+  MPI_Datatype type_ = MPI_DATATYPE_NULL;
+};
+
+int rank_of(MPI_Comm comm) {
+  int rank = 0;
+  check_mpi(MPI_Comm_rank(comm, &rank), "MPI_Comm_rank");
+  return rank;
+}
+
+int size_of(MPI_Comm comm) {
+  int size = 1;
+  check_mpi(MPI_Comm_size(comm, &size), "MPI_Comm_size");
+  return size;
+}
+
+class MpiCommunicator final : public Communicator {
+ public:
+  MpiCommunicator(MPI_Comm comm, bool owned, Traffic kind, int64_t longest)
+      : Communicator(rank_of(comm), size_of(comm), kind),
+        comm_(comm),
+        owned_(owned),
+        longest_(longest) {}
+
+  ~MpiCommunicator() override {
+    int finalized = 0;
+    MPI_Finalized(&finalized);
+    // While an exception unwinds other ranks may be anywhere; the job is about to end.
+    if (owned_ && !finalized && std::uncaught_exceptions() == 0) MPI_Comm_free(&comm_);
+  }
+
+  std::unique_ptr<Communicator> duplicate(Traffic kind) override {
+    MPI_Comm copy = MPI_COMM_NULL;
+    check_mpi(MPI_Comm_dup(comm_, &copy), "MPI_Comm_dup");
+    return make_mpi_communicator(copy, true, kind, longest_);
+  }
+
+ protected:
+  void do_all_reduce(void* data, int64_t count, ElementType type, Reduction op) override {
+    in_pieces(data, count, type, [&](void* piece, int length) {
+      check_mpi(MPI_Allreduce(MPI_IN_PLACE, piece, length, mpi_type(type), mpi_op(op), comm_),
+                "MPI_Allreduce");
+    });
+  }
+  void do_all_gather(const void* mine, void* all, int64_t count, ElementType type) override {
+    if (count <= longest_) {
+      const int length = static_cast<int>(count);
+      check_mpi(MPI_Allgather(mine, length, mpi_type(type), all, length, mpi_type(type), comm_),
+                "MPI_Allgather");
+      return;
+    }
+    const auto bytes = static_cast<int64_t>(element_bytes(type));
+    const LongType whole(mpi_type(type), bytes, count, longest_);
+    check_mpi(MPI_Allgather(mine, 1, whole.get(), all, 1, whole.get(), comm_), "MPI_Allgather");
+  }
+  void do_broadcast(void* data, int64_t count, ElementType type, int root) override {
+    in_pieces(data, count, type, [&](void* piece, int length) {
+      check_mpi(MPI_Bcast(piece, length, mpi_type(type), root, comm_), "MPI_Bcast");
+    });
+  }
+  void do_barrier() override { check_mpi(MPI_Barrier(comm_), "MPI_Barrier"); }
+  void do_send(const void* data, int64_t count, ElementType type, int to) override {
+    in_pieces(const_cast<void*>(data), count, type, [&](void* piece, int length) {
+      check_mpi(MPI_Send(piece, length, mpi_type(type), to, kMessageTag, comm_), "MPI_Send");
+    });
+  }
+  void do_receive(void* data, int64_t count, ElementType type, int from) override {
+    in_pieces(data, count, type, [&](void* piece, int length) {
+      check_mpi(
+          MPI_Recv(piece, length, mpi_type(type), from, kMessageTag, comm_, MPI_STATUS_IGNORE),
+          "MPI_Recv");
+    });
+  }
+
+ private:
+  template <class Call>
+  void in_pieces(void* data, int64_t count, ElementType type, Call call) {
+    const auto bytes = static_cast<int64_t>(element_bytes(type));
+    for (int64_t at = 0; at < count; at += longest_) {
+      call(static_cast<char*>(data) + at * bytes, static_cast<int>(std::min(longest_, count - at)));
+    }
+  }
+
+  MPI_Comm comm_;
+  bool owned_;
+  int64_t longest_;
+};
+
+}  // namespace
+
+void check_mpi(int code, const char* call) {
+  if (code == MPI_SUCCESS) return;
+  char text[MPI_MAX_ERROR_STRING];
+  int length = 0;
+  MPI_Error_string(code, text, &length);
+  const std::string reason(text, static_cast<std::size_t>(length));
+  throw Error(ExitCode::peer, concat(call, " failed, another rank may have died: ", reason));
+}
+
+std::unique_ptr<Communicator> make_mpi_communicator(MPI_Comm comm, bool owned, Traffic kind,
+                                                    int64_t longest) {
+  return std::make_unique<MpiCommunicator>(comm, owned, kind, longest);
+}
+
+}  // namespace bitstill

@@ -1,0 +1,95 @@
+#include "mpi_world.hpp"
+
+#include <unistd.h>
+
+#include <atomic>
+#include <chrono>
+#include <exception>
+#include <thread>
+
+#include "bitstill/base/log.hpp"
+#include "bitstill/base/text.hpp"
+
+namespace bitstill {
+namespace {
+
+constexpr std::chrono::seconds kAbortGrace(2);
+
+std::atomic<bool> ending{false};  // this process has said its last line
+
+std::string host_name() {
+  char name[256] = {};
+  return gethostname(name, sizeof name - 1) == 0 ? name : "unknown host";
+}
+
+Place find_place() {
+  Place place;
+  MPI_Comm host = MPI_COMM_NULL;
+  check_mpi(MPI_Comm_rank(MPI_COMM_WORLD, &place.rank), "MPI_Comm_rank");
+  check_mpi(MPI_Comm_size(MPI_COMM_WORLD, &place.world), "MPI_Comm_size");
+  check_mpi(
+      MPI_Comm_split_type(MPI_COMM_WORLD, MPI_COMM_TYPE_SHARED, place.rank, MPI_INFO_NULL, &host),
+      "MPI_Comm_split_type");
+  MPI_Comm_rank(host, &place.local_rank);
+  MPI_Comm_size(host, &place.local_world);
+  MPI_Comm_free(&host);
+  place.host = host_name();
+  return place;
+}
+
+}  // namespace
+
+MpiWorld::MpiWorld() : exceptions_(std::uncaught_exceptions()) {
+  int provided = MPI_THREAD_SINGLE;
+  check_mpi(MPI_Init_thread(nullptr, nullptr, MPI_THREAD_MULTIPLE, &provided), "MPI_Init_thread");
+  MPI_Comm_set_errhandler(MPI_COMM_WORLD, MPI_ERRORS_RETURN);
+  threads_allowed_ = provided == MPI_THREAD_MULTIPLE;
+  place_ = find_place();
+  control_ = make_mpi_communicator(duplicate_world(), true, Traffic::control);
+}
+
+MpiWorld::~MpiWorld() {
+  // MPI_Finalize waits for all ranks: a rank that failed must not enter it.
+  if (ending || std::uncaught_exceptions() > exceptions_) return;
+  control_.reset();
+  MPI_Finalize();
+}
+
+MPI_Comm MpiWorld::duplicate_world() const {
+  MPI_Comm copy = MPI_COMM_NULL;
+  check_mpi(MPI_Comm_dup(MPI_COMM_WORLD, &copy), "MPI_Comm_dup");
+  return copy;
+}
+
+std::string MpiWorld::library() const {
+  char text[MPI_MAX_LIBRARY_VERSION_STRING];
+  int length = 0;
+  check_mpi(MPI_Get_library_version(text, &length), "MPI_Get_library_version");
+  // "Open MPI v4.1.4, package: ..." -> "Open MPI 4.1.4"
+  std::string name(text, static_cast<std::size_t>(length));
+  name = name.substr(0, name.find_first_of(",\n"));
+  const auto v = name.find(" v");
+  if (v != std::string::npos) name.erase(v + 1, 1);
+  return name;
+}
+
+void MpiWorld::fatal(ExitCode code, const std::string& message) {
+  if (place_.world == 1) end_job(code, message);
+  end_job(code, concat("rank ", place_.rank, " on ", place_.host, ": ", message));
+}
+
+void MpiWorld::end_job(ExitCode code, const std::string& message) {
+  const int status = static_cast<int>(code);
+  if (ending.exchange(true)) {
+    for (;;) pause();  // another thread speaks for this process
+  }
+  print_error(message);
+  std::thread([status] {
+    std::this_thread::sleep_for(kAbortGrace);
+    _exit(status);
+  }).detach();
+  MPI_Abort(MPI_COMM_WORLD, status);
+  _exit(status);
+}
+
+}  // namespace bitstill

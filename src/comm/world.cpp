@@ -1,0 +1,80 @@
+#include "bitstill/comm/world.hpp"
+
+#include <unistd.h>
+
+#include <atomic>
+#include <cstdlib>
+
+#include "bitstill/base/log.hpp"
+#include "bitstill/base/text.hpp"
+#include "bitstill/comm/solo.hpp"
+#include "mpi_world.hpp"
+
+namespace bitstill {
+namespace {
+
+class SoloWorld final : public World {
+ public:
+  SoloWorld() {
+    char name[256] = {};
+    place_.host = gethostname(name, sizeof name - 1) == 0 ? name : "unknown host";
+  }
+  const Place& place() const override { return place_; }
+  Communicator& control() override { return *control_; }
+  bool threads_allowed() const override { return true; }
+  std::string library() const override { return "none (one process)"; }
+  [[noreturn]] void fatal(ExitCode code, const std::string& message) override {
+    static std::atomic<bool> ending{false};
+    if (ending.exchange(true)) {
+      for (;;) pause();
+    }
+    print_error(message);
+    _exit(static_cast<int>(code));
+  }
+
+ private:
+  Place place_;
+  std::unique_ptr<Communicator> control_ = make_solo_communicator(Traffic::control);
+};
+
+bool started_by_mpirun() {
+  for (const char* name : {"OMPI_COMM_WORLD_SIZE", "PMIX_RANK", "PMI_RANK"}) {
+    if (std::getenv(name)) return true;
+  }
+  return false;
+}
+
+}  // namespace
+
+std::unique_ptr<World> World::open() {
+  if (!started_by_mpirun()) return std::make_unique<SoloWorld>();
+  // A waiting communication thread would take half of a bound core.
+  setenv("OMPI_MCA_mpi_yield_when_idle", "1", 0);
+  return std::make_unique<MpiWorld>();
+}
+
+std::unique_ptr<Channel> open_channel(World& world, Traffic kind, const std::string& overlap) {
+  if (overlap != "auto" && overlap != "on" && overlap != "off") {
+    throw Error(ExitCode::settings,
+                concat("exchange.overlap is '", overlap, "'; it may be auto, on or off"));
+  }
+  const bool threads = world.threads_allowed();
+  if (overlap == "on" && !threads) {
+    throw Error(ExitCode::environment,
+                concat("exchange.overlap = on needs MPI_THREAD_MULTIPLE, which ", world.library(),
+                       " does not give; use auto or off"));
+  }
+  if (overlap == "auto" && !threads) {
+    static std::atomic<bool> warned{false};
+    if (!warned.exchange(true)) {
+      warn(concat(world.library(),
+                  " does not allow threads: gradients are exchanged after the "
+                  "backward pass, not during it"));
+    }
+  }
+  const bool lane = overlap == "on" || (overlap == "auto" && threads && world.place().world > 1);
+  auto comm = world.control().duplicate(kind);
+  return lane ? make_lane_channel(std::move(comm)) : make_inline_channel(std::move(comm));
+}
+
+}  // namespace bitstill

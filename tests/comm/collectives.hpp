@@ -1,0 +1,94 @@
+// Every verb against its formula at odd sizes; the same for every backend.
+#pragma once
+
+#include <gtest/gtest.h>
+
+#include <cstdint>
+#include <vector>
+
+#include "bitstill/base/error.hpp"
+#include "bitstill/comm/communicator.hpp"
+
+namespace bitstill {
+
+/// What rank r holds at index i: small whole numbers, so sums are exact in every type.
+inline int64_t pattern(int rank, int64_t i) {
+  return (rank + 1) * (i % 1013 + 1) - 7 * (i % 5);
+}
+
+template <class T>
+std::vector<T> pattern_of(int rank, int64_t count) {
+  std::vector<T> values(static_cast<std::size_t>(count));
+  for (int64_t i = 0; i < count; ++i) {
+    values[static_cast<std::size_t>(i)] = static_cast<T>(pattern(rank, i));
+  }
+  return values;
+}
+
+template <class T>
+void check_all_reduce(Communicator& comm, int64_t count, ElementType type, Reduction op) {
+  std::vector<T> expected = pattern_of<T>(0, count);
+  for (int r = 1; r < comm.world(); ++r) {
+    const std::vector<T> other = pattern_of<T>(r, count);
+    for (std::size_t i = 0; i < expected.size(); ++i) {
+      if (op == Reduction::sum) expected[i] += other[i];
+      if (op == Reduction::min) expected[i] = std::min(expected[i], other[i]);
+      if (op == Reduction::max) expected[i] = std::max(expected[i], other[i]);
+    }
+  }
+  std::vector<T> data = pattern_of<T>(comm.rank(), count);
+  comm.all_reduce(data.data(), count, type, op);
+  EXPECT_EQ(data, expected) << count << " elements";
+}
+
+template <class T>
+void check_moves(Communicator& comm, int64_t count, ElementType type) {
+  const std::vector<T> mine = pattern_of<T>(comm.rank(), count);
+  std::vector<T> all(static_cast<std::size_t>(count * comm.world())), expected;
+  for (int r = 0; r < comm.world(); ++r) {
+    const std::vector<T> part = pattern_of<T>(r, count);
+    expected.insert(expected.end(), part.begin(), part.end());
+  }
+  comm.all_gather(mine.data(), all.data(), count, type);
+  EXPECT_EQ(all, expected) << count << " elements";
+
+  for (int root = 0; root < comm.world(); ++root) {
+    std::vector<T> data = mine;
+    comm.broadcast(data.data(), count, type, root);
+    EXPECT_EQ(data, pattern_of<T>(root, count)) << count << " elements from " << root;
+  }
+
+  // Along the ranks: each receives from the one before it.
+  std::vector<T> data = mine;
+  if (comm.rank() > 0) comm.receive(data.data(), count, type, comm.rank() - 1);
+  if (comm.rank() + 1 < comm.world()) comm.send(mine.data(), count, type, comm.rank() + 1);
+  EXPECT_EQ(data, pattern_of<T>(std::max(comm.rank() - 1, 0), count));
+}
+
+/// Collective: every rank of comm calls this, in the same order.
+inline void check_collectives(Communicator& comm) {
+  for (const int64_t count : {0, 1, 3, 255, 1001, 70001}) {
+    check_all_reduce<float>(comm, count, ElementType::f32, Reduction::sum);
+    for (const Reduction op : {Reduction::sum, Reduction::min, Reduction::max}) {
+      check_all_reduce<double>(comm, count, ElementType::f64, op);
+      check_all_reduce<int64_t>(comm, count, ElementType::i64, op);
+    }
+    check_moves<float>(comm, count, ElementType::f32);
+    check_moves<uint16_t>(comm, count, ElementType::bf16);
+    check_moves<int64_t>(comm, count, ElementType::i64);
+    check_moves<uint8_t>(comm, count, ElementType::u8);
+  }
+  comm.barrier();
+  float value = 0;
+  EXPECT_THROW(comm.all_reduce(&value, 1, ElementType::bf16), Error);
+  EXPECT_THROW(comm.all_reduce(&value, 1, ElementType::f32, Reduction::max), Error);
+
+  // A duplicate has its own order of messages: the two are used in opposite order of sending.
+  const auto other = comm.duplicate(Traffic::gathers);
+  EXPECT_EQ(other->kind(), Traffic::gathers);
+  EXPECT_EQ(other->rank(), comm.rank());
+  check_all_reduce<float>(*other, 129, ElementType::f32, Reduction::sum);
+  check_all_reduce<float>(comm, 129, ElementType::f32, Reduction::sum);
+}
+
+}  // namespace bitstill
