@@ -1,23 +1,52 @@
-# bitstill_module(NAME [DEPENDS module...] [LIBRARIES target...])
-#   library bitstill_NAME from src/NAME/*.cpp, and test_NAME from tests/NAME/*_test.cpp.
+# bitstill_module(NAME [LIBRARIES target...])
+#   library bitstill_NAME from src/NAME/*.cpp (comm: without nccl*.cpp, see cuda.cmake),
+#   test_NAME from tests/NAME/*_test.cpp: each test case is a CTest entry with label unit,
+#   ranktest_NAME from tests/NAME/*_ranktest.cpp: CTest entries at 1, 2 and 4 ranks.
+
+include(GoogleTest)
+include(layer_table)
+
+# Links the modules whose headers `module` may include. The table is in link order, so all that
+# exist are targets by now.
+function(bitstill_depends target module)
+  foreach(other IN LISTS may_include_${module})
+    if(TARGET bitstill_${other})
+      target_link_libraries(${target} PUBLIC bitstill_${other})
+    endif()
+  endforeach()
+endfunction()
 
 function(bitstill_module name)
-  cmake_parse_arguments(ARG "" "" "DEPENDS;LIBRARIES" ${ARGN})
+  cmake_parse_arguments(ARG "" "" "LIBRARIES" ${ARGN})
   file(GLOB sources CONFIGURE_DEPENDS "${PROJECT_SOURCE_DIR}/src/${name}/*.cpp")
+  list(FILTER sources EXCLUDE REGEX "/src/comm/nccl[^/]*$")
   if(NOT sources)
     return()
   endif()
   add_library(bitstill_${name} STATIC ${sources})
   target_include_directories(bitstill_${name} PUBLIC "${PROJECT_SOURCE_DIR}/include")
-  list(TRANSFORM ARG_DEPENDS PREPEND bitstill_)
-  target_link_libraries(bitstill_${name} PUBLIC ${ARG_DEPENDS} ${ARG_LIBRARIES}
-                                         PRIVATE bitstill_warnings)
+  target_link_libraries(bitstill_${name} PUBLIC ${ARG_LIBRARIES})
+  bitstill_depends(bitstill_${name} ${name})
+  bitstill_checked(bitstill_${name})
+  if(NOT BUILD_TESTING)
+    return()
+  endif()
+
   file(GLOB tests CONFIGURE_DEPENDS "${PROJECT_SOURCE_DIR}/tests/${name}/*_test.cpp")
-  if(tests AND BUILD_TESTING)
+  if(tests)
     add_executable(test_${name} ${tests})
     target_link_libraries(test_${name} PRIVATE bitstill_${name} bitstill_warnings GTest::gtest
                                                GTest::gtest_main)
     gtest_discover_tests(test_${name} TEST_PREFIX "${name}/" DISCOVERY_TIMEOUT 60
                          PROPERTIES LABELS unit TIMEOUT 120)
+  endif()
+
+  file(GLOB ranktests CONFIGURE_DEPENDS "${PROJECT_SOURCE_DIR}/tests/${name}/*_ranktest.cpp")
+  if(ranktests)
+    add_executable(ranktest_${name} ${ranktests} "${PROJECT_SOURCE_DIR}/tests/rank_main.cpp")
+    target_include_directories(ranktest_${name} PRIVATE "${PROJECT_SOURCE_DIR}/tests")
+    target_link_libraries(ranktest_${name} PRIVATE bitstill_${name} bitstill_comm
+                                                   bitstill_warnings GTest::gtest)
+    bitstill_rank_test(${name} RANKS 1 2 4 COMMAND ranktest_${name})
   endif()
 endfunction()

@@ -2,9 +2,13 @@
 # TorchConfig.cmake: that one wants a CUDA toolkit and runs nvcc even for a CPU build.
 #
 #   bitstill_torch       torch_cpu and c10: all that a CPU build needs
-#   bitstill_torch_cuda  the CUDA half, only where the wheel brings it (launch/setup.sh --gpu)
+#   bitstill_torch_cuda  the CUDA half, with BITSTILL_CUDA (launch/setup.sh --gpu)
 
-set(BITSTILL_TORCH "${PROJECT_SOURCE_DIR}/build/deps/python/torch"
+set(torch_default "${PROJECT_SOURCE_DIR}/build/deps/python/torch")
+if(DEFINED ENV{BITSTILL_TORCH})
+  set(torch_default "$ENV{BITSTILL_TORCH}")
+endif()
+set(BITSTILL_TORCH "${torch_default}"
     CACHE PATH "Folder of the torch package (with include/ and lib/)")
 if(NOT EXISTS "${BITSTILL_TORCH}/include/ATen/core/Tensor.h")
   message(FATAL_ERROR "LibTorch is not in ${BITSTILL_TORCH}. Run launch/setup.sh first, or set "
@@ -18,7 +22,7 @@ function(bitstill_import_shared name file)
   add_library(${name} SHARED IMPORTED GLOBAL)
   set_target_properties(
     ${name} PROPERTIES IMPORTED_LOCATION "${file}" IMPORTED_NO_SONAME OFF
-                       INTERFACE_SYSTEM_INCLUDE_DIRECTORIES
+                       INTERFACE_INCLUDE_DIRECTORIES
                        "${BITSTILL_TORCH}/include;${BITSTILL_TORCH}/include/torch/csrc/api/include")
 endfunction()
 
@@ -33,3 +37,12 @@ target_link_options(bitstill_torch INTERFACE "-Wl,-rpath,${torch_lib}"
                     "-Wl,-rpath-link,${torch_lib}"
                     "-Wl,-rpath-link,${torch_site}/nvidia/cu13/lib"
                     "-Wl,--allow-shlib-undefined")
+
+if(BITSTILL_CUDA)
+  bitstill_import_shared(torch_c10_cuda "${torch_lib}/libc10_cuda.so")
+  bitstill_import_shared(torch_cuda "${torch_lib}/libtorch_cuda.so")
+  add_library(bitstill_torch_cuda INTERFACE)
+  # No symbol of ours names libtorch_cuda, which registers its kernels when it is loaded.
+  target_link_libraries(bitstill_torch_cuda INTERFACE -Wl,--push-state,--no-as-needed torch_cuda
+                                                      torch_c10_cuda -Wl,--pop-state)
+endif()

@@ -1,5 +1,13 @@
-# Warnings are errors in our files; third-party headers are included as system headers.
+# bitstill_checked(TARGET): warnings are errors in our files; third-party headers are included as
+# system headers. With BITSTILL_TIDY clang-tidy reads the target's sources too.
+
 add_library(bitstill_warnings INTERFACE)
-# -ffp-contract=off: the decode formula is two roundings, never one fused multiply-add.
-target_compile_options(bitstill_warnings INTERFACE -Wall -Wextra -Wpedantic -Wshadow -Werror
-                                                   -ffp-contract=off)
+target_compile_options(bitstill_warnings INTERFACE -Wall -Wextra -Wpedantic -Wshadow -Werror)
+
+function(bitstill_checked target)
+  target_link_libraries(${target} PRIVATE bitstill_warnings)
+  if(BITSTILL_TIDY)
+    find_program(CLANG_TIDY NAMES clang-tidy-14 clang-tidy REQUIRED)
+    set_target_properties(${target} PROPERTIES CXX_CLANG_TIDY "${CLANG_TIDY};--quiet")
+  endif()
+endfunction()

@@ -1,0 +1,46 @@
+// main of the rank tests: every rank runs the same tests and prints only what fails, with its rank.
+#include "rank_main.hpp"
+
+#include <gtest/gtest.h>
+
+#include <cstdio>
+#include <memory>
+
+namespace bitstill {
+namespace {
+
+std::unique_ptr<World> world;
+
+class FailurePrinter final : public testing::EmptyTestEventListener {
+  void OnTestPartResult(const testing::TestPartResult& result) override {
+    if (!result.failed()) return;
+    const testing::TestInfo* test = testing::UnitTest::GetInstance()->current_test_info();
+    std::fprintf(stderr, "[rank %d] %s.%s %s:%d\n%s\n", world->place().rank,
+                 test ? test->test_suite_name() : "", test ? test->name() : "",
+                 result.file_name() ? result.file_name() : "?", result.line_number(),
+                 result.summary());
+  }
+  void OnTestProgramEnd(const testing::UnitTest& tests) override {
+    if (world->place().rank == 0) {
+      std::printf("%d of %d tests passed on rank 0 of %d\n", tests.successful_test_count(),
+                  tests.test_to_run_count(), world->place().world);
+    }
+  }
+};
+
+}  // namespace
+
+World& rank_world() { return *world; }
+
+}  // namespace bitstill
+
+int main(int argc, char** argv) {
+  testing::InitGoogleTest(&argc, argv);
+  bitstill::world = bitstill::World::open();
+  testing::TestEventListeners& listeners = testing::UnitTest::GetInstance()->listeners();
+  delete listeners.Release(listeners.default_result_printer());
+  listeners.Append(new bitstill::FailurePrinter);
+  const int failed = RUN_ALL_TESTS();
+  bitstill::world.reset();
+  return failed;
+}

@@ -1,0 +1,13 @@
+#!/usr/bin/env bash
+# Set-up, build and all tests of the release build. --fast: unit tests only. Other arguments go to
+# ctest (-R name, -L label, ...).
+set -euo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")/.."
+if [ "${1:-}" = --fast ]; then
+  shift
+  set -- -L unit "$@"
+fi
+launch/setup.sh
+cmake --preset release
+cmake --build --preset release
+ctest --preset release "$@"
