@@ -14,12 +14,12 @@
 namespace bitstill {
 
 struct QuantOptions {
-  std::string method = "none";      // quant.method: none | uniform
-  int64_t bits = 4;                 // quant.bits: 1..8
-  int64_t bucket = 256;             // quant.bucket: values a scale; 0: one bucket a tensor
-  std::string rounding = "nearest"; // quant.rounding: nearest | stochastic
-  std::string tensors = "weights";  // quant.tensors: weights | all
-  bool first_layer = true;          // quant.first_layer, quant.last_layer: quantize it
+  std::string method = "none";       // quant.method: none | uniform
+  int64_t bits = 4;                  // quant.bits: 1..8
+  int64_t bucket = 256;              // quant.bucket: values a scale; 0: one bucket a tensor
+  std::string rounding = "nearest";  // quant.rounding: nearest | stochastic
+  std::string tensors = "weights";   // quant.tensors: weights | all
+  bool first_layer = true;           // quant.first_layer, quant.last_layer: quantize it
   bool last_layer = true;
 };
 /// Error(settings) naming the key, the value and what is allowed.
@@ -43,7 +43,9 @@ struct QuantizedTensor {
   std::vector<uint8_t> codes;      // one byte a value, 0..s-1
 };
 
-/// w[i] = fl32(fl32(points[codes[i]] * alpha[i / bucket]) + beta[i / bucket]); out has `count` floats.
+/// With b = i / bucket, w[i] = fl32(fl32(points[codes[i]] * alpha[b]) + beta[b]); out: `count`
+/// floats. Throws Error(model) when the parts do not fit each other, so files from strangers may
+/// come here.
 void decode(const QuantizedTensor& tensor, float* out);
 
 /// Maps masters to shadows. Thread-safe for const use.
@@ -51,11 +53,12 @@ class Quantizer {
  public:
   virtual ~Quantizer() = default;
   /// shadows[i] = Q(masters[i]) in quantized segments, masters[i] in the others; both flat buffers.
-  /// `step` names the random stream of stochastic rounding. Throws Error(numbers) naming the tensor
-  /// when a bucket's range overflows or is not finite.
+  /// Padding between segments becomes zero. `step` names the random stream of stochastic rounding;
+  /// the result does not depend on the number of threads (LibTorch's). Throws Error(numbers) naming
+  /// the tensor and the bucket when its range overflows or is not finite.
   virtual void quantize(const float* masters, float* shadows, int64_t step) const = 0;
-  /// Codes, points and scales of one segment; decode() of them equals quantize()'s shadows bit for
-  /// bit for the same step.
+  /// Codes, points and scales of one segment of the flat buffer `masters`; decode() of them equals
+  /// quantize()'s shadows bit for bit for the same step.
   virtual QuantizedTensor encode(const Segment& segment, const float* masters,
                                  int64_t step) const = 0;
   /// Settings that a model file carries.

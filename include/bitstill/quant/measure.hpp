@@ -1,0 +1,23 @@
+// How long the fused quantize kernel takes beside a copy and beside LibTorch's operations.
+#pragma once
+
+#include <cstdint>
+
+namespace bitstill {
+
+/// One kernel over `bytes` of masters (as many bytes are written).
+struct KernelTime {
+  double seconds_median = 0, seconds_min = 0;  // of one pass
+  int64_t bytes = 0;
+};
+
+struct UniformTimes {
+  KernelTime fused, copy, operations;  // our kernel; memcpy; the same in LibTorch operations
+};
+
+/// The uniform quantizer (nearest, buckets of 256) over one tensor of `bytes`, one thread; the
+/// three are measured in turn, `rounds` times. Not thread-safe: sets LibTorch's thread count
+/// meanwhile.
+UniformTimes measure_uniform(int64_t bytes, int64_t bits, int rounds = 9);
+
+}  // namespace bitstill
