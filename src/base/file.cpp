@@ -125,6 +125,37 @@ std::string read_file(const std::string& path, ExitCode code) {
   }
 }
 
+InputFile::InputFile(const std::string& path, ExitCode code)
+    : path_(path), code_(code), descriptor_(::open(path.c_str(), O_RDONLY | O_CLOEXEC)) {
+  struct stat facts {};
+  if (descriptor_ < 0) fail(code, "open", path, errno);
+  const bool known = ::fstat(descriptor_, &facts) == 0;
+  if (known && S_ISREG(facts.st_mode)) {
+    size_ = static_cast<uint64_t>(facts.st_size);
+    return;
+  }
+  const int reason = !known ? errno : S_ISDIR(facts.st_mode) ? EISDIR : EINVAL;
+  ::close(descriptor_);
+  fail(code, "read", path, reason);
+}
+
+InputFile::~InputFile() {
+  ::close(descriptor_);
+}
+
+void InputFile::read(uint64_t offset, void* bytes, std::size_t count) const {
+  auto* next = static_cast<char*>(bytes);
+  while (count > 0) {
+    const ssize_t got = ::pread(descriptor_, next, count, static_cast<off_t>(offset));
+    if (got < 0 && errno == EINTR) continue;
+    if (got < 0) fail(code_, "read", path_, errno);
+    if (got == 0) throw Error(code_, concat(path_, ": ends at byte ", offset, " while it is read"));
+    next += got;
+    offset += static_cast<uint64_t>(got);
+    count -= static_cast<std::size_t>(got);
+  }
+}
+
 void replace_file(const std::string& path, const std::function<void(const ByteSink&)>& write) {
   const std::string folder_name = folder_of(path);
   const Descriptor folder(folder_name, O_RDONLY | O_DIRECTORY);

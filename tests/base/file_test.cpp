@@ -52,6 +52,23 @@ TEST(File, ReadsWhatHasNoSize) {
   EXPECT_TRUE(has(read_file("/proc/self/status", ExitCode::data), "VmPeak"));
 }
 
+TEST(File, ReadsAtAnyPlace) {
+  const ScratchFolder scratch;
+  replace_file(scratch / "x", "0123456789");
+  const InputFile file(scratch / "x", ExitCode::model);
+  EXPECT_EQ(file.size(), 10u);
+  std::string part(4, '-');
+  file.read(5, part.data(), 4);
+  EXPECT_EQ(part, "5678");
+  file.read(99, part.data(), 0);
+  const auto text = message_of(ExitCode::model, [&] { file.read(7, part.data(), 4); });
+  EXPECT_TRUE(has(text, "ends at byte 10")) << text;
+  EXPECT_TRUE(has(message_of(ExitCode::data, [&] { InputFile(scratch.path(), ExitCode::data); }),
+                  "Is a directory"));
+  message_of(ExitCode::data, [] { InputFile("/dev/zero", ExitCode::data); });
+  message_of(ExitCode::data, [&] { InputFile(scratch / "absent", ExitCode::data); });
+}
+
 TEST(File, SaysWhyItCannotRead) {
   const ScratchFolder scratch;
   const auto missing =

@@ -13,6 +13,25 @@ namespace bitstill {
 /// The whole file as bytes; Error(code) naming the path and the reason when it cannot be read.
 std::string read_file(const std::string& path, ExitCode code);
 
+/// A file open for reading at any place; safe to use from several threads.
+class InputFile {
+ public:
+  /// Error(code) naming the path and the reason when it cannot be opened.
+  InputFile(const std::string& path, ExitCode code);
+  ~InputFile();
+  InputFile(const InputFile&) = delete;
+  InputFile& operator=(const InputFile&) = delete;
+  uint64_t size() const { return size_; }
+  /// Exactly `count` bytes from `offset`; Error(code) when the file has fewer.
+  void read(uint64_t offset, void* bytes, std::size_t count) const;
+
+ private:
+  std::string path_;
+  ExitCode code_;
+  int descriptor_;
+  uint64_t size_ = 0;
+};
+
 /// Appends bytes to the file being written; throws Error(storage).
 using ByteSink = std::function<void(const void* bytes, std::size_t count)>;
 
