@@ -2,6 +2,7 @@
 
 set(layer_modules base comm data codec model quant metrics store teacher infer train report config
                   app)
+set(torch_free_modules base comm data codec metrics report)
 set(may_include_base)
 set(may_include_comm base)
 set(may_include_data base)
@@ -21,7 +22,7 @@ list(REMOVE_ITEM may_include_app app)
 
 # Third-party homes, three at a time: library, its headers, the files that may include them.
 set(layer_homes
-    MPI "^mpi\\.h$" "^src/comm/|^include/bitstill/comm/mpi_"
+    MPI "^mpi\\.h$" "^src/comm/"
     NCCL "^nccl" "^src/comm/nccl"
     CUDA "^(cuda|device_launch|vector_types|mma\\.h)" "^src/comm/nccl|^src/quant/.*\\.cuh?$"
     "CUDA's C++ library" "^(cub|thrust|cooperative_groups)" "^src/quant/.*\\.cuh?$"
@@ -34,8 +35,6 @@ set(layer_homes
     "all of LibTorch (22 s a source: include single ATen headers)" "^torch/(torch|all|types)\\.h$"
     "^nowhere$"
     LibTorch "^(torch|ATen|c10|caffe2)/" "/(model|quant|store|teacher|infer|train|config|app)/")
-# Headers that carry a library: for their own module alone, whatever the rows above allow.
-set(layer_internal_headers "^bitstill/comm/(mpi|nccl)_")
 # Headers of the system, besides C++'s own (which have no dot and no folder).
 set(layer_system_headers
     "^(arpa|asm|linux|net|netinet|sys)/.*\\.h$"

@@ -1,6 +1,7 @@
 # bitstill_module(NAME [LIBRARIES target...])
 #   library bitstill_NAME from src/NAME/*.cpp (comm: without nccl*.cpp, see cuda.cmake),
-#   test_NAME from tests/NAME/*_test.cpp: each test case is a CTest entry with label unit,
+#   test_NAME from tests/NAME/*_test.cpp: label unit; a CTest entry for each test case, or with
+#   LibTorch for the whole module,
 #   ranktest_NAME from tests/NAME/*_ranktest.cpp: CTest entries at 1, 2 and 4 ranks.
 
 include(GoogleTest)
@@ -37,8 +38,13 @@ function(bitstill_module name)
     add_executable(test_${name} ${tests})
     target_link_libraries(test_${name} PRIVATE bitstill_${name} bitstill_warnings GTest::gtest
                                                GTest::gtest_main)
-    gtest_discover_tests(test_${name} TEST_PREFIX "${name}/" DISCOVERY_TIMEOUT 60
-                         PROPERTIES LABELS unit TIMEOUT 120)
+    if(name IN_LIST torch_free_modules)
+      gtest_discover_tests(test_${name} TEST_PREFIX "${name}/" DISCOVERY_TIMEOUT 60
+                           PROPERTIES LABELS unit TIMEOUT 120)
+    else()  # LibTorch takes 0.4 s to load: once a module, not once a test case
+      add_test(NAME ${name} COMMAND test_${name} --gtest_brief=1)
+      set_tests_properties(${name} PROPERTIES LABELS unit TIMEOUT 300)
+    endif()
   endif()
 
   file(GLOB ranktests CONFIGURE_DEPENDS "${PROJECT_SOURCE_DIR}/tests/${name}/*_ranktest.cpp")

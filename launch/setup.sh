@@ -45,8 +45,8 @@ missing_packages() {
 }
 
 compiles() {  # compiles HEADER: does a C++20 source that includes it pass the compiler's front end?
-  local flags=() folder
-  for folder in ${CMAKE_PREFIX_PATH//[:;]/ } ${HDF5_ROOT:-} ${HDF5_DIR:-} ${BOOST_ROOT:-}; do
+  local flags=() folder prefixes=${CMAKE_PREFIX_PATH:-}
+  for folder in ${prefixes//[:;]/ } ${HDF5_ROOT:-} ${HDF5_DIR:-} ${BOOST_ROOT:-}; do
     flags+=(-I "$folder/include")
   done
   [ -d /usr/include/hdf5/serial ] && flags+=(-I /usr/include/hdf5/serial)

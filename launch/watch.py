@@ -9,7 +9,11 @@ import sys
 import threading
 
 RULE = b"-" * 74  # mpirun puts its own words between two such lines
-NOISE = re.compile(rb"mpirun: |\[[^\]]*\] (\[\[[0-9,]*\],[0-9]+\] ORTE_ERROR_LOG|[0-9]+ more process)")
+NOISE = re.compile(rb"mpirun: |\[\S+:\d+\] (\[\[\S+\] (ORTE_ERROR_LOG|ACTIVATE)|\d+ more process)")
+# mpirun's notice of who died first is lost now and then; its state machine's log is not.
+STATES = ["--mca", "state_base_verbose", "1"]
+DEAD = re.compile(
+    rb"ACTIVATE PROC \[\[\d+,\d+\],(\d+)\] STATE .*(ABORT|EXITED WITH|TERMINATED WITHOUT|FAIL)")
 
 
 class Words:
@@ -19,6 +23,7 @@ class Words:
     def __init__(self):
         self.mpirun = []
         self.error_seen = False
+        self.first_dead = None
         self.in_mpirun_block = False
 
     def read(self, pipe):
@@ -35,33 +40,33 @@ class Words:
             self.mpirun.append(line.decode(errors="replace").strip())
             return False
         self.error_seen |= line.startswith(b"error:")
-        return not NOISE.match(line)
+        if not NOISE.match(line):
+            return True
+        if (dead := DEAD.search(line)) and self.first_dead is None:
+            self.first_dead = f"rank {int(dead[1])}"
+        return False
 
 
-def verdict(code, mpirun_words, forwarded):
+def verdict(code, words, ending):
     how = f"exit code {code}"
     if code - 128 in set(signal.Signals):
         how = f"killed by {signal.Signals(code - 128).name}"
-    if forwarded:
-        return f"stopped by {forwarded.name} ({how})"
-    words = " ".join(word for word in mpirun_words if word)
-    who = re.search(r"process (rank \d+) with PID \d+ on node (\S+)", words)
-    who = who or re.search(r"Process name: \[\[\d+,\d+\],(\d+)\]", words)
-    if not who and words and "job has been aborted" not in words:
-        return f"mpirun ({how}): {words[:400]}"
+    if ending:
+        return f"stopped by {ending.name} ({how})"
+    if words.first_dead is None:
+        said = " ".join(word for word in words.mpirun if word)
+        return f"mpirun ended with {how}: {said[:400] or 'without a word'}"
     hint = "what it printed above may tell more"
     if code == 128 + signal.SIGKILL:
         hint = "by hand, or by the system for want of memory (dmesg tells)"
-    name = "a rank"
-    if who:
-        name = " on host ".join(who.groups()) if len(who.groups()) == 2 else f"rank {who[1]}"
-    return f"{name} ended without a word, {how}: {hint}"
+    return f"{words.first_dead} ended without a word, {how}: {hint}"
 
 
 def main():
     # A session of its own: Ctrl-C on the terminal reaches mpirun once, through forward().
     stdin = subprocess.DEVNULL if sys.stdin is None or sys.stdin.isatty() else None
-    job = subprocess.Popen(sys.argv[1:], stdin=stdin, stderr=subprocess.PIPE, start_new_session=True)
+    command = [sys.argv[1], *STATES, *sys.argv[2:]]
+    job = subprocess.Popen(command, stdin=stdin, stderr=subprocess.PIPE, start_new_session=True)
     ending = []
 
     def forward(number, _frame):
@@ -78,7 +83,7 @@ def main():
     reader.join(timeout=2)  # a process that outlived mpirun may hold the pipe open
     code = code if code >= 0 else 128 - code
     if code != 0 and not words.error_seen:
-        line = verdict(code, words.mpirun, ending[0] if ending else None)
+        line = verdict(code, words, ending[0] if ending else None)
         os.write(2, f"error: {line}\n".encode())
     elif code == 0 and any(words.mpirun):  # a warning
         os.write(2, ("\n".join(words.mpirun) + "\n").encode())

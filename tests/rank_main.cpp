@@ -30,7 +30,9 @@ class FailurePrinter final : public testing::EmptyTestEventListener {
 
 }  // namespace
 
-World& rank_world() { return *world; }
+World& rank_world() {
+  return *world;
+}
 
 }  // namespace bitstill
 

@@ -1,0 +1,49 @@
+#!/usr/bin/env bash
+# launch/setup.sh without root: names all that is missing at once; with all there it is content.
+set -euo pipefail
+
+unprivileged=()
+[ "$(id -u)" -ne 0 ] || unprivileged=(setpriv --reuid=65534 --regid=65534 --clear-groups)
+if ! "${unprivileged[@]}" test -r "$SOURCE/launch/setup.sh"; then
+  echo "SKIP: another user cannot read the checkout"
+  exit 77
+fi
+mkdir -p "$WORK/tree/launch" "$WORK/bin"
+cp "$SOURCE"/launch/*.sh "$SOURCE"/launch/requirements-*.txt "$WORK/tree/launch"
+
+# A machine of which the package manager knows nothing and that lacks a few things.
+for tool in awk bash cat cmp comm cp dirname env g++ as grep head id mkdir mv printf \
+  pkg-config python3 readlink rm sed sort tr uname wc; do
+  ln -sf "$(command -v "$tool")" "$WORK/bin/$tool"
+done
+ln -sf /usr/bin/python3 "$WORK/bin/python3"
+cat >"$WORK/bin/c++" <<'END'
+#!/bin/bash
+source=$(cat)
+case $source in *hdf5.h* | *hwy/*) exit 1 ;; esac
+exec g++ "$@" <<<"$source"
+END
+chmod +x "$WORK/bin/c++"
+code=0
+"${unprivileged[@]}" env PATH="$WORK/bin" "$WORK/tree/launch/setup.sh" >"$WORK/out" 2>&1 || code=$?
+cat "$WORK/out"
+[ "$code" -eq 8 ]
+[ "$(grep -c '^error:' "$WORK/out")" -eq 1 ]
+for name in CMake Ninja MPI HDF5 Highway; do grep -q "^  $name.*module load.*spack install" "$WORK/out"; done
+for name in Boost GoogleTest JSON OpenSSL libpng zlib compiler; do
+  if grep -q "^  .*$name" "$WORK/out"; then
+    echo "named $name, which is there"
+    exit 1
+  fi
+done
+[ ! -e "$WORK/tree/build" ]
+
+# With nothing missing (whatever brought it), the check passes on to the wheels.
+code=0
+"${unprivileged[@]}" "$WORK/tree/launch/setup.sh" --check >"$WORK/out" 2>&1 || code=$?
+cat "$WORK/out"
+[ "$code" -eq 8 ] && grep -q '^error: .*build/deps/python is missing' "$WORK/out"
+
+code=0
+"$SOURCE/launch/setup.sh" --nonsense 2>"$WORK/out" || code=$?
+[ "$code" -eq 2 ] && grep -q '^error: unknown option --nonsense' "$WORK/out"
