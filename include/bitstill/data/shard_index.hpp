@@ -1,0 +1,47 @@
+// index.json and rows.crc32c: what a folder of shards says about itself.
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "bitstill/data/dataset.hpp"
+#include "bitstill/data/shard_file.hpp"
+
+namespace bitstill {
+
+constexpr const char* kIndexFile = "index.json";
+/// One CRC-32C (4 bytes, little-endian) a row, over its pixels and then its 8 label bytes; rows in
+/// the order of the index: train, validation, test, shard after shard.
+constexpr const char* kRowSumsFile = "rows.crc32c";
+
+struct ShardEntry {
+  std::string file;  // plain name within the folder
+  ShardLayout layout;
+  std::string frame_sha256;  // of the bytes outside the data sets
+  std::string sha256;        // of the whole file
+};
+
+struct ShardIndex {
+  DataIndex summary;
+  std::string source, licence;
+  std::string row_sums_sha256;
+  std::array<std::vector<int64_t>, kSplits> per_class;  // rows of each class
+  std::array<std::vector<ShardEntry>, kSplits> shards;
+  int64_t rows() const;
+};
+
+/// The text of index.json. It ends with a SHA-256 of itself, so that any change is found.
+std::string index_text(const ShardIndex& index);
+
+/// Error(data) naming `where` and the first thing that is wrong.
+ShardIndex parse_index(const std::string& text, const std::string& where);
+
+/// index.json of `folder`; Error(data) also where there is none.
+ShardIndex read_index(const std::string& folder);
+
+/// rows.crc32c of `folder`, checked against the index.
+std::vector<uint32_t> read_row_sums(const std::string& folder, const ShardIndex& index);
+
+}  // namespace bitstill

@@ -1,0 +1,43 @@
+// Writes a folder of shards under a temporary name; finish() gives it its own.
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <memory>
+#include <string>
+
+#include "bitstill/data/shard_index.hpp"
+
+namespace bitstill {
+
+struct ShardWriterOptions {
+  std::string folder;  // FOLDER.partial until finish(); must not exist, or be empty
+  ImageShape shape;
+  int64_t classes = 0;
+  std::array<int64_t, kSplits> count{};  // rows that will be added to each split
+  int64_t rows_per_shard = 0;            // 0: about 64 MB a shard
+};
+
+/// A conversion that fails or is killed leaves no folder that looks like a data set. Every method
+/// throws Error(storage) when the disk is full or refuses.
+class ShardWriter {
+ public:
+  /// Error(settings) when the folder exists already.
+  explicit ShardWriter(const ShardWriterOptions& options);
+  ~ShardWriter();  // removes what was not finished
+  ShardWriter(const ShardWriter&) = delete;
+  ShardWriter& operator=(const ShardWriter&) = delete;
+
+  /// The next row of `split`: [C,H,W] pixels and a label in 0..classes-1.
+  void add(Split split, const uint8_t* pixels, int64_t label);
+
+  /// Writes the index; takes name, classes and split_rule of the summary, source and licence, and
+  /// computes the rest: counts, sums, and the normalization from the train split.
+  void finish(ShardIndex description);
+
+ private:
+  struct State;
+  std::unique_ptr<State> state_;
+};
+
+}  // namespace bitstill

@@ -1,0 +1,126 @@
+#include "bitstill/data/prefetch.hpp"
+
+#include <algorithm>
+#include <condition_variable>
+#include <deque>
+#include <exception>
+#include <mutex>
+#include <optional>
+#include <thread>
+
+namespace bitstill {
+
+struct Prefetcher::State {
+  /// What the thread hands over: a batch, what went wrong, or (neither) the end.
+  struct Item {
+    Batch batch;
+    std::exception_ptr failure;
+    bool last = false;
+  };
+
+  const Dataset& dataset;
+  Split split;
+  BatchPlan plan;
+  std::optional<AugmentationOptions> augmentation;
+  uint64_t seed;
+  std::size_t depth;
+  // Shifted-in pixels are black, as padding is in the usual random crop.
+  std::vector<uint8_t> fill;
+  std::vector<uint8_t> read_pixels;  // before augmentation
+
+  std::mutex mutex;
+  std::condition_variable changed;
+  std::deque<Item> ready;
+  bool stop = false;
+  std::thread thread;
+
+  /// Batch n into item; marks it as the last when there is none.
+  void fill_item(int64_t n, Item* item) {
+    Batch& batch = item->batch;
+    int64_t epoch = 0;
+    if (!plan(n, &batch.rows, &epoch)) {
+      item->last = true;
+      return;
+    }
+    const ImageShape& shape = dataset.index().shape;
+    const auto bytes = static_cast<std::size_t>(batch.count() * shape.pixels());
+    batch.pixels.resize(bytes);
+    batch.labels.resize(batch.rows.size());
+    if (augmentation) read_pixels.resize(std::max(read_pixels.size(), bytes));
+    uint8_t* pixels = augmentation ? read_pixels.data() : batch.pixels.data();
+    dataset.read(split, batch.rows, pixels, batch.labels.data());
+    for (std::size_t k = 0; augmentation && k < batch.rows.size(); ++k) {
+      const int64_t at = static_cast<int64_t>(k) * shape.pixels();
+      augment(pixels + at, batch.pixels.data() + at, shape, fill.data(), *augmentation, seed, epoch,
+              batch.rows[k]);
+    }
+  }
+
+  void run() {
+    for (int64_t n = 0;; ++n) {
+      {
+        std::unique_lock<std::mutex> lock(mutex);
+        changed.wait(lock, [&] { return stop || ready.size() < depth; });
+        if (stop) return;
+      }
+      Item item;
+      try {
+        fill_item(n, &item);
+      } catch (...) {
+        item.failure = std::current_exception();
+      }
+      const bool ended = item.last || item.failure;
+      {
+        const std::lock_guard<std::mutex> lock(mutex);
+        ready.push_back(std::move(item));
+      }
+      changed.notify_all();
+      if (ended) return;
+    }
+  }
+};
+
+Prefetcher::Prefetcher(const Dataset& dataset, Split split, BatchPlan plan,
+                       const AugmentationOptions* augmentation, uint64_t seed, int depth)
+    : state_(new State{dataset,
+                       split,
+                       std::move(plan),
+                       {},
+                       seed,
+                       static_cast<std::size_t>(std::max(depth, 1)),
+                       {},
+                       {},
+                       {},
+                       {},
+                       {},
+                       false,
+                       {}}) {
+  if (augmentation != nullptr) state_->augmentation = *augmentation;
+  state_->fill.assign(static_cast<std::size_t>(dataset.index().shape.channels), 0);
+  state_->thread = std::thread([state = state_.get()] { state->run(); });
+}
+
+Prefetcher::~Prefetcher() {
+  {
+    const std::lock_guard<std::mutex> lock(state_->mutex);
+    state_->stop = true;
+  }
+  state_->changed.notify_all();
+  state_->thread.join();
+}
+
+bool Prefetcher::next(Batch* batch) {
+  std::unique_lock<std::mutex> lock(state_->mutex);
+  state_->changed.wait(lock, [&] { return !state_->ready.empty(); });
+  State::Item& item = state_->ready.front();
+  // The end and a failure stay at the front: asking again gives the same answer.
+  if (item.failure) std::rethrow_exception(item.failure);
+  if (item.last) return false;
+  *batch = std::move(item.batch);
+  state_->ready.pop_front();
+  lock.unlock();
+  state_->changed.notify_all();
+  return true;
+}
+
+}  // namespace bitstill

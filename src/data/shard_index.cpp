@@ -1,0 +1,238 @@
+#include "bitstill/data/shard_index.hpp"
+
+#include <cstring>
+#include <filesystem>
+#include <numeric>
+#include <set>
+
+#include "bitstill/base/file.hpp"
+#include "bitstill/base/sha256.hpp"
+#include "bitstill/base/text.hpp"
+
+namespace bitstill {
+namespace {
+
+constexpr const char* kFormat = "bitstill shards";
+constexpr int64_t kVersion = 1;
+constexpr const char* kSelf = "index_sha256";
+constexpr int64_t kMostCount = int64_t{1} << 50;  // rows and bytes; keeps all sums in range
+
+/// Members of one JSON object, each refusal naming the file and the member's place in it.
+class Reader {
+ public:
+  Reader(const Json& json, std::string where) : json_(json), where_(std::move(where)) {
+    if (!json.is_object()) refuse("is not an object");
+  }
+  [[noreturn]] void refuse(const std::string& reason) const {
+    throw Error(ExitCode::data,
+                concat(where_, ": ", reason, "; convert the data again with bitstill shard"));
+  }
+  const Json& member(const char* name) const {
+    if (!json_.contains(name)) refuse(concat("\"", name, "\" is missing"));
+    return json_[name];
+  }
+  Reader object(const char* name) const {
+    return Reader(member(name), concat(where_, ", \"", name, "\""));
+  }
+  const Json& list(const char* name) const {
+    if (!member(name).is_array()) refuse(concat("\"", name, "\" is not a list"));
+    return member(name);
+  }
+  std::string text(const char* name) const {
+    if (!member(name).is_string()) refuse(concat("\"", name, "\" is not a text"));
+    return member(name).get<std::string>();
+  }
+  std::string digest(const char* name) const {
+    const std::string hex = text(name);
+    if (hex.size() != 64 || hex.find_first_not_of("0123456789abcdef") != std::string::npos) {
+      refuse(concat("\"", name, "\" is not a SHA-256"));
+    }
+    return hex;
+  }
+  int64_t count(const char* name) const { return count(member(name), name); }
+  std::vector<int64_t> counts(const char* name) const {
+    std::vector<int64_t> result;
+    for (const Json& value : list(name)) result.push_back(count(value, name));
+    return result;
+  }
+  const std::string& where() const { return where_; }
+
+ private:
+  int64_t count(const Json& value, const char* name) const {
+    if (!value.is_number_integer() || value.get<double>() < 0 ||
+        value.get<double>() > static_cast<double>(kMostCount)) {
+      refuse(concat("\"", name, "\" holds ", value.dump(), ", not a count"));
+    }
+    return value.get<int64_t>();
+  }
+
+  const Json& json_;
+  std::string where_;
+};
+
+Json entry_json(const ShardEntry& entry) {
+  return {{"file", entry.file},
+          {"rows", entry.layout.rows},
+          {"bytes", entry.layout.bytes},
+          {"images_at", entry.layout.images},
+          {"labels_at", entry.layout.labels},
+          {"frame_sha256", entry.frame_sha256},
+          {"sha256", entry.sha256}};
+}
+
+ShardEntry parse_entry(const Reader& reader, const ImageShape& shape) {
+  ShardEntry entry;
+  entry.file = reader.text("file");
+  if (entry.file.empty() || entry.file[0] == '.' ||
+      entry.file.find_first_of(std::string("/\0", 2)) != std::string::npos) {
+    reader.refuse(concat("\"", entry.file, "\" is not a plain file name"));
+  }
+  ShardLayout& layout = entry.layout;
+  layout = {reader.count("rows"), reader.count("bytes"), reader.count("images_at"),
+            reader.count("labels_at")};
+  const int64_t row_bytes = shape.pixels() + 8;
+  const bool fits = layout.rows >= 1 && layout.rows <= layout.bytes / row_bytes &&
+                    layout.images <= layout.bytes - layout.rows * shape.pixels() &&
+                    layout.labels <= layout.bytes - layout.rows * 8 &&
+                    (layout.images + layout.rows * shape.pixels() <= layout.labels ||
+                     layout.labels + layout.rows * 8 <= layout.images);
+  if (!fits) reader.refuse(concat("the data sets do not fit into ", layout.bytes, " bytes"));
+  entry.frame_sha256 = reader.digest("frame_sha256");
+  entry.sha256 = reader.digest("sha256");
+  return entry;
+}
+
+/// The parts of the index that come before the splits.
+void parse_head(const Reader& reader, ShardIndex* index) {
+  if (reader.text("format") != kFormat) reader.refuse("it does not describe bitstill shards");
+  if (reader.count("version") != kVersion) {
+    reader.refuse(
+        concat("it is of version ", reader.count("version"), ", this program reads ", kVersion));
+  }
+  DataIndex& summary = index->summary;
+  summary.name = reader.text("name");
+  summary.shape = image_shape_from_json(reader.member("shape"), reader.where(), ExitCode::data);
+  summary.normalization =
+      normalization_from_json(reader.member("normalization"), reader.where(), ExitCode::data);
+  if (static_cast<int64_t>(summary.normalization.mean.size()) != summary.shape.channels) {
+    reader.refuse("its normalization is for another number of channels");
+  }
+  for (const Json& name : reader.list("classes")) {
+    if (!name.is_string()) reader.refuse("a class name is not a text");
+    summary.classes.push_back(name.get<std::string>());
+  }
+  if (summary.classes.empty()) reader.refuse("it names no classes");
+  summary.split_rule = reader.text("split_rule");
+  index->source = reader.text("source");
+  index->licence = reader.text("licence");
+  index->row_sums_sha256 = reader.digest("row_sums_sha256");
+}
+
+void parse_split(const Reader& reader, int split, std::set<std::string>* files, ShardIndex* index) {
+  DataIndex& summary = index->summary;
+  summary.count[split] = reader.count("rows");
+  index->per_class[split] = reader.counts("per_class");
+  int64_t held = 0;
+  for (const Json& json : reader.list("shards")) {
+    const Reader shard(json, concat(reader.where(), ", shard ", index->shards[split].size()));
+    index->shards[split].push_back(parse_entry(shard, summary.shape));
+    const ShardEntry& entry = index->shards[split].back();
+    if (!files->insert(entry.file).second) shard.refuse(concat(entry.file, " stands there twice"));
+    held += entry.layout.rows;
+    if (held > kMostCount) shard.refuse("too many rows");
+  }
+  const std::vector<int64_t>& classes = index->per_class[split];
+  int64_t classified = 0;
+  for (const int64_t rows : classes) classified = std::min(classified + rows, kMostCount + 1);
+  if (classes.size() != summary.classes.size() || held != summary.count[split] ||
+      classified != held) {
+    reader.refuse(concat("the rows of its shards (", held, "), of its classes (", classified,
+                         ") and of the split (", summary.count[split], ") differ"));
+  }
+}
+
+}  // namespace
+
+int64_t ShardIndex::rows() const {
+  return std::accumulate(summary.count.begin(), summary.count.end(), int64_t{0});
+}
+
+std::string index_text(const ShardIndex& index) {
+  const DataIndex& summary = index.summary;
+  Json json = {{"format", kFormat},
+               {"version", kVersion},
+               {"name", summary.name},
+               {"shape", to_json(summary.shape)},
+               {"classes", summary.classes},
+               {"normalization", to_json(summary.normalization)},
+               {"split_rule", summary.split_rule},
+               {"source", index.source},
+               {"licence", index.licence},
+               {"row_sums_sha256", index.row_sums_sha256}};
+  Json& splits = json["splits"] = Json::object();
+  for (int split = 0; split < kSplits; ++split) {
+    Json& part = splits[split_name(static_cast<Split>(split))];
+    part = {{"rows", summary.count[split]}, {"per_class", index.per_class[split]}};
+    part["shards"] = Json::array();
+    for (const ShardEntry& entry : index.shards[split]) part["shards"].push_back(entry_json(entry));
+  }
+  try {
+    json[kSelf] = sha256_hex(json.dump());
+    return json.dump(1) + "\n";
+  } catch (const Json::exception&) {
+    throw Error(ExitCode::data,
+                concat(summary.name, ": a class or file name is not UTF-8; rename it"));
+  }
+}
+
+ShardIndex parse_index(const std::string& text, const std::string& where) {
+  Json json = parse_json(text, where, ExitCode::data);
+  ShardIndex index;
+  {
+    const Reader reader(json, where);
+    parse_head(reader, &index);
+    std::set<std::string> files;
+    for (int split = 0; split < kSplits; ++split) {
+      const char* name = split_name(static_cast<Split>(split));
+      parse_split(reader.object("splits").object(name), split, &files, &index);
+    }
+    const std::string self = reader.digest(kSelf);
+    Json rest = json;
+    rest.erase(kSelf);
+    if (sha256_hex(rest.dump()) != self) {
+      reader.refuse("it was changed since it was written (its own SHA-256 does not fit)");
+    }
+  }
+  index.summary.fingerprint = sha256_hex(text);
+  return index;
+}
+
+ShardIndex read_index(const std::string& folder) {
+  const std::string path = folder + "/" + kIndexFile;
+  std::error_code ignored;
+  if (!std::filesystem::is_directory(folder, ignored)) {
+    throw Error(ExitCode::data,
+                concat(folder, ": no such folder; make it with bitstill shard --out ", folder));
+  }
+  if (!std::filesystem::exists(path, ignored)) {
+    throw Error(ExitCode::data, concat(folder, ": holds no ", kIndexFile,
+                                       ", so it is not a folder of shards; make one with bitstill "
+                                       "shard"));
+  }
+  return parse_index(read_file(path, ExitCode::data), path);
+}
+
+std::vector<uint32_t> read_row_sums(const std::string& folder, const ShardIndex& index) {
+  const std::string path = folder + "/" + kRowSumsFile;
+  const std::string bytes = read_file(path, ExitCode::data);
+  if (static_cast<int64_t>(bytes.size()) != index.rows() * 4 ||
+      sha256_hex(bytes) != index.row_sums_sha256) {
+    throw Error(ExitCode::data, concat(path, ": is not the file that was written with ", kIndexFile,
+                                       "; convert the data again with bitstill shard"));
+  }
+  std::vector<uint32_t> sums(bytes.size() / 4);
+  std::memcpy(sums.data(), bytes.data(), bytes.size());
+  return sums;
+}
+
+}  // namespace bitstill

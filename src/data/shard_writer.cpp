@@ -1,0 +1,217 @@
+#include "bitstill/data/shard_writer.hpp"
+
+#include <algorithm>
+#include <cerrno>
+#include <cmath>
+#include <cstdio>
+#include <cstring>
+#include <filesystem>
+#include <optional>
+#include <vector>
+
+#include "bitstill/base/crc32c.hpp"
+#include "bitstill/base/file.hpp"
+#include "bitstill/base/text.hpp"
+
+namespace bitstill {
+namespace {
+
+namespace fs = std::filesystem;
+
+constexpr int64_t kShardBytes = 64'000'000;
+constexpr int64_t kBufferBytes = 1 << 20;
+
+/// The shard that is being filled.
+struct OpenShard {
+  RawFile file;
+  ShardEntry entry;
+  int64_t flushed = 0;          // rows whose pixels are in the file
+  std::vector<uint8_t> pixels;  // of the rows after them
+  std::vector<int64_t> labels;  // of all rows so far
+};
+
+/// Exact sums of a channel over the train split.
+struct ChannelSums {
+  uint64_t values = 0, squares = 0;
+};
+
+/// Removes an unfinished folder, but nothing a ShardWriter did not put there.
+void remove_partial(const std::string& folder) {
+  std::error_code ignored;
+  for (const auto& file : fs::directory_iterator(folder, ignored)) {
+    const std::string name = file.path().filename().string();
+    if (name.ends_with(".h5") || name.starts_with(kIndexFile) || name.starts_with(kRowSumsFile)) {
+      fs::remove(file.path(), ignored);
+    }
+  }
+  fs::remove(folder, ignored);
+}
+
+std::string without_slash(std::string folder) {
+  while (folder.size() > 1 && folder.back() == '/') folder.pop_back();
+  return folder;
+}
+
+}  // namespace
+
+struct ShardWriter::State {
+  ShardWriterOptions options;
+  std::string partial;  // the folder's name until it is finished
+  int64_t rows_per_shard = 0;
+  ShardIndex index;
+  std::array<std::optional<OpenShard>, kSplits> open;
+  std::array<std::vector<uint32_t>, kSplits> sums;
+  std::vector<ChannelSums> train;
+  bool finished = false;
+
+  OpenShard& shard(int split) {
+    if (!open[split]) {
+      const int64_t written = index.summary.count[split];
+      const int64_t rows = std::min(rows_per_shard, options.count[split] - written);
+      char name[64];
+      std::snprintf(name, sizeof name, "%s-%05zu.h5", split_name(static_cast<Split>(split)),
+                    index.shards[split].size());
+      OpenShard& next = open[split].emplace();
+      next.entry.file = name;
+      next.file = create_shard_file(partial + "/" + name, rows, options.shape, &next.entry.layout);
+    }
+    return *open[split];
+  }
+
+  void flush(OpenShard* shard) {
+    const int64_t row_bytes = options.shape.pixels();
+    shard->file.write(shard->pixels.data(), static_cast<int64_t>(shard->pixels.size()),
+                      shard->entry.layout.images + shard->flushed * row_bytes);
+    shard->flushed = static_cast<int64_t>(shard->labels.size());
+    shard->pixels.clear();
+  }
+
+  void close(int split) {
+    OpenShard& shard = *open[split];
+    flush(&shard);
+    ShardEntry& entry = shard.entry;
+    shard.file.write(shard.labels.data(), entry.layout.rows * 8, entry.layout.labels);
+    shard.file.sync();
+    entry.frame_sha256 = frame_sha256(shard.file, entry.layout, options.shape);
+    Sha256 whole;
+    shard.file.hash(whole, 0, entry.layout.bytes);
+    entry.sha256 = whole.hex();
+    index.shards[split].push_back(entry);
+    open[split].reset();
+  }
+
+  void sum_channels(const uint8_t* pixels) {
+    const int64_t plane = options.shape.height * options.shape.width;
+    for (ChannelSums& channel : train) {
+      uint64_t values = 0, squares = 0;
+      for (int64_t i = 0; i < plane; ++i) {
+        values += pixels[i];
+        squares += uint64_t{pixels[i]} * pixels[i];
+      }
+      channel.values += values;
+      channel.squares += squares;
+      pixels += plane;
+    }
+  }
+
+  Normalization normalization() const {
+    const double n = static_cast<double>(index.summary.count[0]) *
+                     static_cast<double>(options.shape.height * options.shape.width);
+    Normalization result;
+    for (const ChannelSums& channel : train) {
+      const double mean = static_cast<double>(channel.values) / n;
+      const double variance = static_cast<double>(channel.squares) / n - mean * mean;
+      // A channel of one value alone would divide by zero.
+      const double deviation = variance > 1e-9 ? std::sqrt(variance) / 255 : 1;
+      result.mean.push_back(static_cast<float>(mean / 255));
+      result.deviation.push_back(static_cast<float>(deviation));
+    }
+    return result;
+  }
+};
+
+ShardWriter::ShardWriter(const ShardWriterOptions& options) : state_(std::make_unique<State>()) {
+  State& state = *state_;
+  state.options = options;
+  state.options.folder = without_slash(options.folder);
+  std::error_code ignored;
+  if (fs::exists(state.options.folder, ignored) && !fs::is_empty(state.options.folder, ignored)) {
+    throw Error(ExitCode::settings,
+                concat(state.options.folder, ": exists already; remove it or give another --out"));
+  }
+  state.partial = state.options.folder + ".partial";
+  state.rows_per_shard = options.rows_per_shard;
+  if (state.rows_per_shard <= 0) {
+    state.rows_per_shard = std::max<int64_t>(1, kShardBytes / (options.shape.pixels() + 8));
+  }
+  state.train.resize(static_cast<std::size_t>(options.shape.channels));
+  for (auto& classes : state.index.per_class) {
+    classes.assign(static_cast<std::size_t>(options.classes), 0);
+  }
+  remove_partial(state.partial);
+  make_folder(state.partial);
+}
+
+ShardWriter::~ShardWriter() {
+  if (!state_->finished) remove_partial(state_->partial);
+}
+
+void ShardWriter::add(Split split, const uint8_t* pixels, int64_t label) {
+  State& state = *state_;
+  const int s = static_cast<int>(split);
+  if (label < 0 || label >= state.options.classes) {
+    throw Error(ExitCode::data, concat("label ", label, " is out of range, there are ",
+                                       state.options.classes, " classes"));
+  }
+  int64_t& written = state.index.summary.count[s];
+  if (written >= state.options.count[s]) {
+    throw Error(ExitCode::data, concat("more rows of ", split_name(split), " than the ",
+                                       state.options.count[s], " announced"));
+  }
+  OpenShard& shard = state.shard(s);
+  const auto row_bytes = static_cast<std::size_t>(state.options.shape.pixels());
+  shard.pixels.insert(shard.pixels.end(), pixels, pixels + row_bytes);
+  shard.labels.push_back(label);
+  state.sums[s].push_back(crc32c(&label, sizeof label, crc32c(pixels, row_bytes)));
+  state.index.per_class[s][static_cast<std::size_t>(label)] += 1;
+  if (split == Split::train) state.sum_channels(pixels);
+  written += 1;
+  if (static_cast<int64_t>(shard.pixels.size()) >= kBufferBytes) state.flush(&shard);
+  if (static_cast<int64_t>(shard.labels.size()) == shard.entry.layout.rows) state.close(s);
+}
+
+void ShardWriter::finish(ShardIndex description) {
+  State& state = *state_;
+  if (state.index.summary.count != state.options.count || state.options.count[0] == 0) {
+    throw Error(ExitCode::data, concat(state.options.folder,
+                                       ": fewer rows than announced, or no "
+                                       "train rows"));
+  }
+  ShardIndex& index = state.index;
+  DataIndex& summary = index.summary;
+  summary.name = std::move(description.summary.name);
+  summary.classes = std::move(description.summary.classes);
+  summary.split_rule = std::move(description.summary.split_rule);
+  summary.shape = state.options.shape;
+  summary.normalization = state.normalization();
+  index.source = std::move(description.source);
+  index.licence = std::move(description.licence);
+  std::string sums;
+  for (const auto& part : state.sums) {
+    sums.append(reinterpret_cast<const char*>(part.data()), part.size() * 4);
+  }
+  index.row_sums_sha256 = sha256_hex(sums);
+  replace_file(state.partial + "/" + kRowSumsFile, sums);
+  replace_file(state.partial + "/" + kIndexFile, index_text(index));
+  sync_folder(state.partial);
+  const std::string& folder = state.options.folder;
+  if (std::rename(state.partial.c_str(), folder.c_str()) != 0) {
+    throw Error(ExitCode::storage, concat(folder, ": cannot rename ", state.partial,
+                                          " to it: ", std::strerror(errno)));
+  }
+  state.finished = true;
+  const std::string parent = fs::path(folder).parent_path().string();
+  sync_folder(parent.empty() ? "." : parent);
+}
+
+}  // namespace bitstill
