@@ -2,11 +2,13 @@
 
 #include <algorithm>
 #include <cmath>
+#include <limits>
 
 namespace bitstill {
 namespace {
 
-constexpr int kWantedTicks = 5;
+constexpr int kWantedTicks = 6;
+constexpr double kMostSpan = 1e6;      // of a logarithmic axis: less lies at its low end
 constexpr double kTopAccuracy = 99.9;  // where an axis spread by the error ends
 
 /// 1, 2 or 5 times a power of ten, so that about kWantedTicks steps cover `range`.
@@ -66,18 +68,23 @@ Axis::Axis(Scale scale, const std::vector<double>& values, bool from_zero, End e
     high = std::max(high, value);
   }
   if (low > high) low = high = 1;
+  if (scale == Scale::logarithmic) low = std::max(low, high / kMostSpan);
   if (scale == Scale::linear && from_zero) low = std::min(low, 0.0);
   // Where the values span less than a factor of four, round linear steps read better.
   const bool narrow = scale == Scale::logarithmic ? high < 4 * low
                       : scale == Scale::error     ? 100 - low < 4 * (100 - high)
                                                   : true;
   if (narrow) {
-    if (high - low < 1e-9 * std::max(std::abs(high), 1e-300)) {
-      const double room = high == 0 ? 1 : std::abs(high) * 0.05;
-      low -= scale == Scale::linear && from_zero && low == 0 ? 0 : room;
+    const double size = std::max(std::abs(low), std::abs(high));
+    if (high - low < (scale == Scale::error ? 0.01 : 1e-9 * size) || size == 0) {
+      const double room = scale == Scale::error || size == 0 ? 1 : 0.05 * size;
+      if (low != 0) low -= room;
       high += room;
     }
-    if (scale == Scale::error) high = std::min(high, kTopAccuracy);
+    if (scale == Scale::error) {
+      low = std::max(low, 0.0);
+      high = std::min(high, kTopAccuracy);
+    }
     ticks_ = linear_ticks(low, high);
     if (scale == Scale::logarithmic && ticks_.front() <= 0) ticks_.erase(ticks_.begin());
   } else {
@@ -93,7 +100,8 @@ Axis::Axis(Scale scale, const std::vector<double>& values, bool from_zero, End e
 }
 
 double Axis::spread(double value) const {
-  if (scale_ == Scale::logarithmic) return std::log10(std::max(value, 1e-300));
+  if (scale_ == Scale::logarithmic)
+    return std::log10(std::max(value, std::numeric_limits<double>::min()));
   if (scale_ == Scale::error) return -std::log10(std::max(100 - value, 100 - kTopAccuracy));
   return value;
 }

@@ -103,10 +103,17 @@ std::string bar_figure(const BarFigure& figure) {
   if (!any) return "";
   const auto names = part_names(figure.bars);
   std::vector<LegendEntry> entries;
-  for (const auto& name : names) entries.push_back({name, figure.color(name)});
+  for (const auto& name : names) {
+    const bool shown = std::any_of(figure.bars.begin(), figure.bars.end(), [&](const Bar& bar) {
+      return std::any_of(bar.parts.begin(), bar.parts.end(), [&](const auto& part) {
+        return part.first == name && part_size(part.second) > 0;
+      });
+    });
+    if (shown) entries.push_back({name, figure.color(name)});
+  }
   return concat("<figure class=\"card blocks\"><figcaption>", escape_html(figure.title), " <small>",
                 escape_html(figure.unit), "</small></figcaption>", legend(entries),
-                drawing(figure, 700, "wide"), drawing(figure, 330, "narrow"),
+                drawing(figure, 550, "roomy"), drawing(figure, 330, "narrow"),
                 number_table(figure, names), "</figure>\n");
 }
 

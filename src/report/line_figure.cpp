@@ -23,10 +23,12 @@ struct Frame {
   double at_y(double value) const { return kBottom - y.place(value) * (kBottom - kTop); }
 };
 
-void draw_frame(Svg& svg, const Frame& frame, const NumberText& number) {
-  for (const double tick : frame.y.ticks()) {
-    svg.line(kLeft, frame.at_y(tick), kRight, frame.at_y(tick), "grid");
-    svg.text(kLeft - 7, frame.at_y(tick) + 4, Anchor::end, "tick", number(tick));
+void draw_frame(Svg& svg, const Frame& frame) {
+  const auto labels = tick_labels(frame.y.ticks());
+  for (std::size_t i = 0; i < labels.size(); ++i) {
+    const double y = frame.at_y(frame.y.ticks()[i]);
+    svg.line(kLeft, y, kRight, y, "grid");
+    svg.text(kLeft - 7, y + 4, Anchor::end, "tick", labels[i]);
   }
   svg.line(kLeft, kBottom, kRight, kBottom, "base");
   for (const double tick : frame.x.ticks()) {
@@ -36,7 +38,7 @@ void draw_frame(Svg& svg, const Frame& frame, const NumberText& number) {
   svg.text((kLeft + kRight) / 2, kHeight - 4, Anchor::middle, "tick", "epoch");
 }
 
-void draw_line(Svg& svg, const Frame& frame, const Line& line, const NumberText& number) {
+void draw_line(Svg& svg, const Frame& frame, const Line& line) {
   std::string data;
   bool pen_down = false;
   for (const Point& point : line.points) {
@@ -53,7 +55,7 @@ void draw_line(Svg& svg, const Frame& frame, const Line& line, const NumberText&
     const double x = frame.at_x(point.x), y = frame.at_y(point.y);
     if (line.markers) svg.circle(x, y, 2.6, "mark");
     svg.circle(x, y, 6, "hit",
-               concat(line.name, "\nepoch ", compact(point.x), ": ", number(point.y)));
+               concat(line.name, "\nepoch ", compact(point.x, 4), ": ", compact(point.y, 4)));
   }
   svg.close_group();
 }
@@ -64,7 +66,7 @@ std::string description(const LineFigure& figure) {
   for (const Line& line : figure.lines) {
     const auto last = std::find_if(line.points.rbegin(), line.points.rend(), drawn);
     if (last != line.points.rend()) {
-      text += concat(" ", line.name, " ends at ", figure.number(last->y), ".");
+      text += concat(" ", line.name, " ends at ", compact(last->y, 4), ".");
     }
   }
   return text;
@@ -115,8 +117,8 @@ std::string line_figure(const LineFigure& figure) {
   const Frame frame{Axis(Scale::linear, xs, true, Axis::End::exact),
                     Axis(figure.scale, ys, figure.from_zero)};
   Svg svg(kWidth, kHeight, description(figure));
-  draw_frame(svg, frame, figure.number);
-  for (const Line& line : figure.lines) draw_line(svg, frame, line, figure.number);
+  draw_frame(svg, frame);
+  for (const Line& line : figure.lines) draw_line(svg, frame, line);
   return concat("<figure class=\"card\"><figcaption>", escape_html(figure.title), " <small>",
                 escape_html(figure.unit), "</small></figcaption>",
                 figure.legend ? legend(entries) : "", svg.finish(), "</figure>\n");

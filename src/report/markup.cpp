@@ -1,5 +1,6 @@
 #include "bitstill/report/markup.hpp"
 
+#include <algorithm>
 #include <cmath>
 #include <cstdio>
 
@@ -53,7 +54,7 @@ std::string fixed(double value, int decimals) {
   return text;
 }
 
-std::string compact(double value) {
+std::string compact(double value, int digits) {
   if (!std::isfinite(value)) return "-";
   static const struct {
     double size;
@@ -63,11 +64,21 @@ std::string compact(double value) {
   char text[64];
   for (const auto& unit : kUnits) {
     if (size < unit.size * 0.9995 || size >= 1e12) continue;
-    std::snprintf(text, sizeof text, "%.3g%s", value / unit.size, unit.letter);
+    std::snprintf(text, sizeof text, "%.*g%s", digits, value / unit.size, unit.letter);
     return text;
   }
-  std::snprintf(text, sizeof text, "%.3g", value);
+  std::snprintf(text, sizeof text, "%.*g", digits, value);
   return text;
+}
+
+std::vector<std::string> tick_labels(const std::vector<double>& ticks) {
+  std::vector<std::string> labels;
+  for (int digits = 3; digits <= 16; ++digits) {
+    labels.clear();
+    for (const double tick : ticks) labels.push_back(compact(tick, digits));
+    if (std::adjacent_find(labels.begin(), labels.end()) == labels.end()) break;
+  }
+  return labels;
 }
 
 std::string grouped(double value) {

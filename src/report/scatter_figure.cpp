@@ -75,9 +75,11 @@ class Scatter {
   double at_y(double accuracy) const { return kBottom - y_.place(accuracy) * (kBottom - kTop); }
 
   void draw_axes(Svg& svg) const {
-    for (const double tick : y_.ticks()) {
-      svg.line(kLeft, at_y(tick), right(), at_y(tick), "grid");
-      svg.text(kLeft - 7, at_y(tick) + 4, Anchor::end, "tick", compact(tick));
+    const auto labels = tick_labels(y_.ticks());
+    for (std::size_t i = 0; i < labels.size(); ++i) {
+      const double y = at_y(y_.ticks()[i]);
+      svg.line(kLeft, y, right(), y, "grid");
+      svg.text(kLeft - 7, y + 4, Anchor::end, "tick", labels[i]);
     }
     svg.line(kLeft, kBottom, right(), kBottom, "base");
     double free_from = 0;  // labels that would touch the one before are left out
@@ -93,14 +95,22 @@ class Scatter {
              "bytes of the file that ships");
   }
 
-  void draw_frontier(Svg& svg) const {
+  void draw_frontier(Svg& svg) {
     std::string data;
+    double last_x = 0, last_y = 0;
     for (const std::size_t i : frontier(points_)) {
-      const std::string x = coordinate(at_x(points_[i].bytes));
-      const std::string y = coordinate(at_y(points_[i].accuracy));
-      data += data.empty() ? concat("M", x, " ", y) : concat("H", x, "V", y);
+      const double x = at_x(points_[i].bytes), y = at_y(points_[i].accuracy);
+      if (data.empty()) {
+        data = concat("M", coordinate(x), " ", coordinate(y));
+      } else {
+        data += concat("H", coordinate(x), "V", coordinate(y));
+        taken_.push_back({last_x, last_y - 2, x, last_y + 2});
+        taken_.push_back({x - 2, y, x + 2, last_y});
+      }
+      last_x = x;
+      last_y = y;
     }
-    svg.path(data + "H" + coordinate(right()), "frontier");
+    svg.path(data, "frontier");
   }
 
   void draw_point(Svg& svg, const SizePoint& point) const {
@@ -122,35 +132,34 @@ class Scatter {
     svg.close_group();
   }
 
-  /// Each name at the free place nearest to its point: no two names, dots or intervals touch where
-  /// any such place is left.
-  void draw_names(Svg& svg) const {
-    std::vector<Box> taken;
+  /// Each name at the free place nearest to its point: no two names, dots, intervals or pieces of
+  /// the frontier touch where any such place is left.
+  void draw_names(Svg& svg) {
     for (const auto& point : points_) {
       const double x = at_x(point.bytes), y = at_y(point.accuracy);
-      taken.push_back({x - 7, y - 7, x + 7, y + 7});
+      taken_.push_back({x - 7, y - 7, x + 7, y + 7});
       if (std::isfinite(point.low) && std::isfinite(point.high)) {
-        taken.push_back({x - 5, at_y(point.high) - 1, x + 5, at_y(point.low) + 1});
+        taken_.push_back({x - 5, at_y(point.high) - 1, x + 5, at_y(point.low) + 1});
       }
     }
     for (const auto& point : points_) {
       const std::string name = shorten(point.name, width_ > 500 ? 32 : 20);
-      const Box box = best_place(at_x(point.bytes), at_y(point.accuracy), text_width(name), taken);
-      taken.push_back(box);
+      const Box box = best_place(at_x(point.bytes), at_y(point.accuracy), text_width(name));
+      taken_.push_back(box);
       svg.text((box.left + box.right) / 2, box.bottom - 3.5, Anchor::middle, "name", name);
     }
   }
 
-  Box best_place(double x, double y, double width, const std::vector<Box>& taken) const {
+  Box best_place(double x, double y, double width) const {
     Box best{};
     double least = HUGE_VAL;
-    for (const double dy : {0.0, -16.0, 16.0, -32.0, 32.0, -48.0, 48.0, -64.0, 64.0, 80.0, 96.0}) {
+    for (double dy = -96; dy <= 96; dy += 8) {
       for (const double dx : {12 + width / 2, -12 - width / 2, 0.0}) {
         const Box box{x + dx - width / 2, y + dy - 7.5, x + dx + width / 2, y + dy + 7.5};
-        double cost = std::abs(dy) * 0.2 + (dx < 0) + (dx == 0);
+        double cost = std::abs(dy) * 0.2 + (dx < 0 ? 1 : 0) + (dx == 0 ? 2 : 0);
         if (box.left < kLeft + 2 || box.right > width_) cost += 1e4;
         if (box.top < 0 || box.bottom > kBottom) cost += 1e4;
-        for (const Box& other : taken) cost += 10 * overlap(box, other);
+        for (const Box& other : taken_) cost += 10 * overlap(box, other);
         if (cost >= least) continue;
         least = cost;
         best = box;
@@ -162,6 +171,7 @@ class Scatter {
   const std::vector<SizePoint>& points_;
   double width_;
   Axis x_, y_;
+  std::vector<Box> taken_;
 };
 
 }  // namespace
@@ -192,7 +202,8 @@ std::string scatter_figure(const std::vector<SizePoint>& points) {
       "<figure class=\"card\"><figcaption>Accuracy over size <small>test accuracy in %, "
       "bars are 95 % intervals; the line joins the runs that no other beats in both"
       "</small></figcaption>",
-      Scatter(shown, 760).draw("wide"), Scatter(shown, 340).draw("narrow"), "</figure>\n");
+      Scatter(shown, 1120).draw("full"), Scatter(shown, 700).draw("middle"),
+      Scatter(shown, 330).draw("narrow"), "</figure>\n");
 }
 
 }  // namespace bitstill

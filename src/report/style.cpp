@@ -22,8 +22,8 @@ const char* page_style() {
 html{-webkit-text-size-adjust:100%}
 body{margin:0;background:var(--page);color:var(--ink);
 font:15px/1.5 system-ui,-apple-system,"Segoe UI",Roboto,"Helvetica Neue","Liberation Sans",sans-serif}
-main{max-width:1240px;margin:0 auto;padding:40px 24px 64px}
-header p,.lead{color:var(--soft);margin:4px 0 0;max-width:75ch}
+main{max-width:1280px;margin:0 auto;padding:40px 24px 64px}
+header p,.lead{color:var(--soft);margin:6px 0 0}
 h1{font-size:30px;line-height:1.2;letter-spacing:-.015em;margin:2px 0 0;overflow-wrap:anywhere}
 h2{font-size:19px;letter-spacing:-.005em;margin:44px 0 4px}
 .kicker{color:var(--hue);font-weight:600;font-size:13px;letter-spacing:.06em;text-transform:uppercase}
@@ -42,9 +42,10 @@ figcaption{font-weight:600;margin-bottom:8px}
 figcaption small{margin-left:4px}
 svg{display:block;width:100%;height:auto;overflow:visible}
 svg text{font-family:inherit;fill:var(--ink)}
-.narrow{display:none}
+.costs{grid-template-columns:repeat(auto-fit,minmax(min(100%,500px),1fr))}
+.middle,.narrow{display:none}
 text.tick{font-size:12px;fill:var(--soft);font-variant-numeric:tabular-nums}
-text.name{font-size:12.5px;font-weight:500}
+text.name{font-size:12.5px;font-weight:500;paint-order:stroke;stroke:var(--card);stroke-width:3px;stroke-linejoin:round}
 text.inside{font-size:12px;fill:#fff;pointer-events:none}
 line.grid{stroke:var(--rule);stroke-width:1}
 line.base{stroke:var(--axis);stroke-width:1}
@@ -70,8 +71,9 @@ th,td{text-align:right;padding:8px 10px;border-bottom:1px solid var(--rule);whit
 th{font-weight:600}thead th{color:var(--soft);font-size:13px}
 tbody tr:last-child>*{border-bottom:0}
 tbody th,thead th:first-child,.left{text-align:left}
-.summary tbody th{white-space:normal;overflow-wrap:anywhere;min-width:110px}
-.summary th,.summary td{padding:9px 8px}
+.summary tbody th{white-space:normal;overflow-wrap:break-word;min-width:120px}
+.summary td:nth-child(4){white-space:normal}
+.summary th,.summary td{padding:9px 7px}
 .swatch{display:inline-block;width:10px;height:10px;border-radius:50%;margin-right:8px;background:currentColor}
 .settings td{text-align:left;white-space:normal;overflow-wrap:anywhere;min-width:90px}
 .settings th{font-weight:400;white-space:normal;overflow-wrap:anywhere;min-width:130px}.settings tr.differs>*{background:var(--note)}
@@ -80,16 +82,17 @@ details{margin-top:10px}summary{cursor:pointer;color:var(--hue);font-size:14px}
 summary:focus-visible{outline:2px solid var(--hue);outline-offset:3px;border-radius:3px}
 details.card{margin-top:14px}details[open]>summary{margin-bottom:8px}
 footer{color:var(--soft);font-size:13px;margin-top:40px}
-@media (max-width:720px){main{padding:24px 14px 40px}.wide{display:none}.narrow{display:block}h1{font-size:25px}
-.card{padding:14px}.sticky .legend{flex-wrap:nowrap;overflow-x:auto;white-space:nowrap}
-.sticky .legend li{flex:none}
+@media (max-width:1000px){.full{display:none}.middle{display:block}
 .summary thead{position:absolute;clip-path:inset(50%);height:1px;overflow:hidden}
 .summary tr,.summary tbody,.summary table{display:block}
-.summary tr{padding:12px 0;border-bottom:1px solid var(--rule);display:grid;grid-template-columns:1fr 1fr;gap:6px 16px}
+.summary tr{padding:12px 0;border-bottom:1px solid var(--rule);display:grid;grid-template-columns:repeat(auto-fill,minmax(130px,1fr));gap:6px 16px}
 .summary tr:last-child{border-bottom:0}
 .summary tbody th,.summary td{border:0;padding:0;text-align:left;white-space:normal}
 .summary tbody th,.summary td.span{grid-column:1/-1}
 .summary td::before{content:attr(data-label);display:block;color:var(--soft);font-size:12px;line-height:1.3}}
+@media (max-width:720px){main{padding:24px 14px 40px}.roomy,.middle{display:none}.narrow{display:block}h1{font-size:25px}
+.card{padding:14px}.sticky .legend{flex-wrap:nowrap;overflow-x:auto;white-space:nowrap}
+.sticky .legend li{flex:none}}
 @media print{body{background:#fff}.sticky{position:static}.card,figure{break-inside:avoid}}
 )css";
 }

@@ -21,7 +21,7 @@ std::string method_text(const Run& run) {
   const std::string method = setting(run, "quant.method"), bits = setting(run, "quant.bits");
   if (method.empty()) return "-";
   if (method == "none") return "fp32";
-  return bits.empty() ? method : concat(method, ", ", bits, bits == "1" ? " bit" : " bits");
+  return bits.empty() ? method : concat(method, " ", bits, bits == "1" ? " bit" : " bits");
 }
 
 /// "6-12" of a list of numbers; empty for anything else.
@@ -137,7 +137,7 @@ std::vector<std::string> summary_cells(const Summary& summary) {
           with_unit(fixed(summary.validation_accuracy, 1), " %"),
           with_unit(grouped(summary.bytes), " B"),
           with_unit(fixed(summary.ratio, 1), "x"),
-          fixed(summary.minutes, 1)};
+          fixed(summary.minutes, summary.minutes < 10 ? 2 : 1)};
 }
 
 NamedValues mean_values(const std::vector<StepRecord>& steps, NamedValues StepRecord::*values) {

@@ -28,7 +28,6 @@ struct LineFigure {
   Scale scale = Scale::linear;
   bool from_zero = false;
   bool legend = false;  // names its lines itself
-  NumberText number;
   std::vector<Line> lines;
 };
 /// Empty when no line has a point.

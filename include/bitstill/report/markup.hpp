@@ -2,6 +2,7 @@
 #pragma once
 
 #include <string>
+#include <vector>
 
 namespace bitstill {
 
@@ -14,8 +15,11 @@ std::string shorten(const std::string& text, std::size_t most);
 /// `decimals` places; "-" for NaN.
 std::string fixed(double value, int decimals);
 
-/// About three digits with k, M, G or a power of ten: "0.05", "1.23k", "5e-05".
-std::string compact(double value);
+/// At most `digits` significant digits with k, M, G or a power of ten: "0.05", "1.23k", "5e-05".
+std::string compact(double value, int digits = 3);
+
+/// `compact` with as many digits as it takes to tell neighbours apart.
+std::vector<std::string> tick_labels(const std::vector<double>& ticks);
 
 /// Whole number with thin groups of thousands: "15,190"; "-" for NaN.
 std::string grouped(double value);

@@ -11,7 +11,7 @@ namespace bitstill {
 struct Summary {
   std::string label;  // the folder's name; with its parent's where two runs share it
   std::string command;
-  std::string method;   // "joint, 2 bits"
+  std::string method;   // "joint 2 bits"
   std::string network;  // "convnet 6-12 fc 24"
   double parameters = kMissing, world = kMissing;
   double epochs = kMissing, planned_epochs = kMissing;

@@ -1,0 +1,167 @@
+#include <gtest/gtest.h>
+
+#include <cctype>
+#include <cstdio>
+#include <set>
+
+#include "bitstill/report/figures.hpp"
+#include "bitstill/report/markup.hpp"
+#include "bitstill/report/report.hpp"
+#include "log_folder.hpp"
+
+namespace bitstill {
+namespace {
+
+/// Empty when every tag is closed in order, every attribute quoted and every & an entity; else what
+/// is wrong. The style element's text is skipped.
+std::string malformed(const std::string& html) {
+  std::vector<std::string> open;
+  for (std::size_t i = html.find('>') + 1; i < html.size(); ++i) {  // after the doctype
+    if (html[i] == '&' && html.find(';', i) > i + 6) return "a bare & at " + html.substr(i, 30);
+    if (html[i] == '>') return "a bare > before " + html.substr(i, 30);
+    if (html[i] != '<') continue;
+    const bool closing = html[i + 1] == '/';
+    std::size_t j = i + 1 + closing;
+    std::string name;
+    while (std::isalnum(static_cast<unsigned char>(html[j]))) name += html[j++];
+    if (name.empty()) return "a bare < at " + html.substr(i, 30);
+    std::set<std::string> attributes;
+    while (html[j] != '>' && html[j] != '/') {
+      const std::size_t equals = html.find("=\"", j);
+      const std::size_t end = html.find('"', equals + 2);
+      if (html[j] != ' ' || equals == std::string::npos || end == std::string::npos) {
+        return "a bad attribute at " + html.substr(i, 60);
+      }
+      const std::string attribute = html.substr(j + 1, equals - j - 1);
+      if (attribute.find_first_of(" <>/'\"") != std::string::npos ||
+          !attributes.insert(attribute).second ||
+          html.substr(equals, end - equals).find('<') != std::string::npos) {
+        return "a bad attribute at " + html.substr(i, 60);
+      }
+      j = end + 1;
+    }
+    if (closing && (open.empty() || open.back() != name)) return "</" + name + "> out of order";
+    if (closing) open.pop_back();
+    if (!closing && html[j] != '/') open.push_back(name);
+    i = html[j] == '/' ? j + 1 : j;
+    if (name == "style" && !closing) i = html.find("</style", i) - 1;
+  }
+  return open.empty() ? "" : "<" + open.back() + "> is never closed";
+}
+
+LoggedRun whole_run(const std::string& name) {
+  const LogFolder folder(whole_log());
+  LoggedRun run = read_run(folder.path());
+  run.name = name;
+  return run;
+}
+
+bool contains(const std::string& text, const std::string& part) {
+  return text.find(part) != std::string::npos;
+}
+
+TEST(Page, TheCheckFindsWhatItShould) {
+  EXPECT_EQ(malformed("<!DOCTYPE html><p a=\"1\">x<br/>&amp;</p>"), "");
+  for (const char* bad : {"<p>", "<p></b>", "<p><b></p></b>", "<p>a & b</p>", "<p>1 < 2</p>",
+                          "<p a=1></p>", "<p a=\"1\" a=\"2\"></p>"}) {
+    EXPECT_NE(malformed("<!DOCTYPE html>" + std::string(bad)), "") << bad;
+  }
+}
+
+TEST(Page, IsWellFormedAndSelfContained) {
+  const std::string evil = "<script>alert('&\"1\"')</script>";
+  LoggedRun hostile = whole_run(evil);
+  hostile.command = hostile.started = evil;
+  hostile.settings.emplace_back(evil, evil);
+  hostile.versions.emplace_back(evil, "\x01" + evil);
+  hostile.hosts = {evil};
+  hostile.network["kind"] = evil;
+  hostile.notes = {evil};
+  hostile.steps[0].ms.emplace_back(evil, 1e6);
+  hostile.steps[0].bytes.emplace_back(evil, 1e9);
+  LoggedRun bare;
+  bare.folder = evil;
+  for (const std::vector<LoggedRun>& runs : {std::vector<LoggedRun>{},
+                                             {bare},
+                                             {hostile},
+                                             {whole_run("a"), hostile, bare, whole_run("a")}}) {
+    const std::string page = report_page(runs);
+    EXPECT_EQ(malformed(page), "");
+    EXPECT_FALSE(contains(page, "<script"));
+    for (const char* outside :
+         {"http:", "https:", "<link", "@import", "url(", "<img", "nan", "inf\""}) {
+      EXPECT_FALSE(contains(page, outside)) << outside;
+    }
+  }
+}
+
+TEST(Page, ShowsTheRunsFacts) {
+  const std::string page = report_page({whole_run("one"), whole_run("two")});
+  for (const char* fact : {"97.5 % (96.3–98.3)", "10,207 B", "6.0x", "15,190", "uniform 4 bits",
+                           "convnet 6-12 fc 24", "Accuracy over size", "Where the time goes",
+                           "prefers-color-scheme:dark", "forward: 4.00 ms (30.8 %)"}) {
+    EXPECT_TRUE(contains(page, fact)) << fact;
+  }
+}
+
+TEST(Page, SaysThatARunHasNothingYet) {
+  const LogFolder folder("");
+  const std::string page = report_page({read_run(folder.path())});
+  EXPECT_TRUE(contains(page, "the log is empty"));
+  EXPECT_TRUE(contains(page, "No steps are in the logs yet"));
+  EXPECT_TRUE(contains(report_page({}), "No runs"));
+}
+
+TEST(Table, HoldsTheRunsAndTheirNotes) {
+  LoggedRun running;
+  running.name = "new\x1b[31m";
+  running.notes = {"the log is empty"};
+  const std::string table = report_table({whole_run("student"), running});
+  for (const char* fact :
+       {"student", "distill", "uniform 4 bits", "15,190", "97.5 % (96.3–98.3)", "91.2 %",
+        "10,207 B", "6.0x", "1.10", "new?[31m", "note: new?[31m: the log is empty"}) {
+    EXPECT_TRUE(contains(table, fact)) << fact << "\n" << table;
+  }
+  EXPECT_EQ(report_table({}), "no runs\n");
+}
+
+TEST(Figures, FrontierHoldsWhatNoOtherBeatsInBoth) {
+  std::vector<SizePoint> points;
+  const double given[][2] = {{60, 97}, {10, 95}, {10, 96}, {100, 97}, {30, 90}, {5, 70}, {200, 99}};
+  for (const auto& [bytes, accuracy] : given) points.push_back({"", "", bytes, accuracy});
+  points.push_back({"no test", "", 1, kMissing});
+  points.push_back({"no file", "", kMissing, 99.5});
+  EXPECT_EQ(frontier(points), (std::vector<std::size_t>{5, 2, 0, 6}));
+  EXPECT_TRUE(frontier({}).empty());
+}
+
+TEST(Figures, ThinKeepsMeansAndTheEnd) {
+  std::vector<Point> points;
+  for (int i = 0; i < 1003; ++i) points.push_back({i * 0.5, i < 500 ? 1.0 : 3.0});
+  const auto few = thin(points, 7);
+  ASSERT_EQ(few.size(), 7u);
+  EXPECT_EQ(few.front().y, 1);
+  EXPECT_EQ(few.back().y, 3);
+  EXPECT_EQ(few.back().x, 501);
+  EXPECT_EQ(thin(points, 2000).size(), points.size());
+}
+
+TEST(Markup, EscapesAndShortens) {
+  EXPECT_EQ(escape_html("<a href=\"x\">'&'\n"), "&lt;a href=&quot;x&quot;&gt;&#39;&amp;&#39; ");
+  EXPECT_EQ(shorten("größer", 6), "größer");
+  EXPECT_EQ(shorten("größer", 4), "grö…");
+}
+
+TEST(Markup, NumbersReadWell) {
+  EXPECT_EQ(grouped(857738), "857,738");
+  EXPECT_EQ(grouped(999), "999");
+  EXPECT_EQ(grouped(-1234567), "-1,234,567");
+  EXPECT_EQ(grouped(-123), "-123");
+  EXPECT_EQ(compact(0.05), "0.05");
+  EXPECT_EQ(compact(1234), "1.23k");
+  EXPECT_EQ(compact(999.9), "1k");
+  EXPECT_EQ(compact(kMissing), "-");
+}
+
+}  // namespace
+}  // namespace bitstill
