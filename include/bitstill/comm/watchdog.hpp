@@ -1,7 +1,6 @@
 // Notices ranks that stopped, hang or fell behind, and ends the job with one line that names them.
 #pragma once
 
-#include <atomic>
 #include <cstdint>
 #include <memory>
 
@@ -21,29 +20,35 @@ enum class Phase : int {
   update,
   validate,
   save,
-  finish,
+  finish,  // waits for the other ranks to end
 };
+constexpr int kPhases = 11;
 const char* phase_name(Phase phase);
 
 /// One thread a rank. Every rank sends its (phase, step, sequence) over its own control
 /// communicator several times per time-out, to rank 0 and from there back; no blocking call, so a
-/// stopped rank stops nobody's watchdog. A rank whose sequence advances is alive; a rank that is
-/// waiting inside an exchange is never blamed, the one it waits for is.
+/// stopped rank stops nobody's watchdog. A rank whose sequence advances is alive; a rank that waits
+/// inside an exchange is never blamed while another is behind (how it judges: src/comm/judge.hpp).
+/// The line names the rank, its host, phase and step; then the job ends with ExitCode::peer. Rank 0
+/// speaks for all; if it is the silent one, the lowest rank that still runs does.
 class Watchdog {
  public:
   /// timeout_s <= 0, one rank, or MPI without threads: no thread, nothing is watched.
   /// Collective: every rank of world calls this, in the same order.
   Watchdog(World& world, double timeout_s);
+  /// Without stop(), as when an exception unwinds, this rank's thread ends alone.
   ~Watchdog();
   Watchdog(const Watchdog&) = delete;
   Watchdog& operator=(const Watchdog&) = delete;
 
-  /// This rank enters `phase` of `step`, or makes progress in it. Cheap: two relaxed stores.
+  /// This rank enters `phase` of `step`, or makes progress in it. Cheap (two relaxed atomics) and
+  /// thread-safe.
   void progress(Phase phase, int64_t step);
   /// Seconds this rank may stay in one (phase, step) without progress: the time-out times
-  /// `factor` from now on, for phases known to be long (load, save: 10).
+  /// `factor`, from now on. At the start 10 for start, load and save, else 1. Thread-safe.
   void allow(Phase phase, double factor);
-  /// Ends the thread on all ranks together, before MPI is finalized. Collective.
+  /// Ends the thread on all ranks together, before MPI is finalized. Collective. A rank that comes
+  /// early waits here for the others, still watching them.
   void stop();
 
  private:

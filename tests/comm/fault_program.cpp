@@ -1,0 +1,142 @@
+// A training loop without training, and one fault in it: fault_program FAULT RANK [TIMEOUT_S].
+// RANK does FAULT at step 17 of 40 (agreed and circle: all do); tests/failure/comm_faults.sh looks
+// at how the job ends.
+#include <csignal>
+#include <cstdio>
+#include <cstdlib>
+#include <cstring>
+#include <functional>
+#include <map>
+#include <memory>
+#include <thread>
+#include <vector>
+
+#include "bitstill/base/log.hpp"
+#include "bitstill/comm/agree.hpp"
+#include "bitstill/comm/watchdog.hpp"
+#include "bitstill/comm/world.hpp"
+
+namespace bitstill {
+namespace {
+
+constexpr int64_t kSteps = 40, kFaultyStep = 17;
+
+void sleep_s(double seconds) {
+  std::this_thread::sleep_for(std::chrono::duration<double>(seconds));
+}
+
+/// One rank's part of a step: phases in order, two chunks summed while the next phase runs.
+class Loop {
+ public:
+  Loop(World& world, double timeout_s)
+      : world_(world),
+        watchdog_(world, timeout_s),
+        channel_(open_channel(world, Traffic::gradients, "auto")),
+        chunks_(2, std::vector<float>(50021)) {}
+
+  void run(const std::map<Phase, std::function<void()>>& faults) {
+    for (int64_t step = 0; step < kSteps; ++step) {
+      std::vector<EventPtr> events;
+      for (const Phase phase : {Phase::data, Phase::forward, Phase::backward, Phase::exchange}) {
+        watchdog_.progress(phase, step);
+        const auto fault = faults.find(phase);
+        if (step == kFaultyStep && fault != faults.end()) fault->second();
+        if (phase != Phase::exchange) sleep_s(0.002);
+        if (phase == Phase::backward) {
+          for (auto& chunk : chunks_) {
+            events.push_back(
+                channel_->all_reduce(chunk.data(), static_cast<int64_t>(chunk.size()), nullptr));
+          }
+        }
+      }
+      for (const EventPtr& event : events) channel_->wait(event);
+      watchdog_.progress(Phase::update, step);
+    }
+  }
+  void wait_elsewhere() { world_.control().barrier(); }
+  /// Every rank waits for a message of its neighbour, and none sends.
+  void wait_in_circle() {
+    const Place& place = world_.place();
+    float value = 0;
+    world_.control().receive(&value, 1, ElementType::f32, (place.rank + 1) % place.world);
+  }
+  /// Works alone for `seconds`, reporting; then waits for the others to end.
+  void work_alone(double seconds) {
+    for (double passed = 0; passed < seconds; passed += 0.05) {
+      watchdog_.progress(Phase::validate, kSteps);
+      sleep_s(0.05);
+    }
+  }
+  void stop() { watchdog_.stop(); }
+
+ private:
+  World& world_;
+  Watchdog watchdog_;
+  std::unique_ptr<Channel> channel_;
+  std::vector<std::vector<float>> chunks_;
+};
+
+[[noreturn]] void hang() {
+  for (;;) sleep_s(1);
+}
+
+[[noreturn]] void spin() {
+  for (volatile bool on = true; on;) {
+  }
+  std::abort();
+}
+
+int run(World& world, const std::string& fault, int rank, double timeout_s) {
+  const bool here = world.place().rank == rank;
+  Loop loop(world, timeout_s);
+  std::map<Phase, std::function<void()>> faults;
+  if (here && fault == "throw") {
+    faults[Phase::forward] = [] { throw Error(ExitCode::data, "planted failure"); };
+  }
+  if (here && fault == "throw_late") {  // with chunks under way
+    faults[Phase::exchange] = [] { throw Error(ExitCode::numbers, "planted failure"); };
+  }
+  if (here && fault == "fatal_thread") {
+    faults[Phase::data] = [&] {
+      std::thread([&] { world.fatal(ExitCode::storage, "planted failure"); }).join();
+    };
+  }
+  if (here && fault == "kill") faults[Phase::backward] = [] { raise(SIGKILL); };
+  if (here && fault == "stop") faults[Phase::backward] = [] { raise(SIGSTOP); };
+  if (here && fault == "stop_waiting") faults[Phase::exchange] = [] { raise(SIGSTOP); };
+  if (here && fault == "hang") faults[Phase::data] = hang;
+  if (here && fault == "spin") faults[Phase::forward] = spin;
+  if (here && fault == "elsewhere") faults[Phase::exchange] = [&] { loop.wait_elsewhere(); };
+  if (fault == "circle") faults[Phase::exchange] = [&] { loop.wait_in_circle(); };
+  if (fault == "agreed") {
+    faults[Phase::data] = [&] {
+      agree(world.control(), [&] {
+        if (here) throw Error(ExitCode::storage, "planted failure");
+      });
+    };
+  }
+  loop.run(faults);
+  if (fault == "uneven") loop.work_alone(here ? 0 : 2.5 * timeout_s);
+  if (here && fault == "stop_at_end") raise(SIGSTOP);
+  loop.stop();
+  if (world.place().rank == 0) std::printf("all steps done\n");
+  return 0;
+}
+
+}  // namespace
+}  // namespace bitstill
+
+int main(int argc, char** argv) {
+  using namespace bitstill;
+  if (argc < 3) return 2;
+  const auto world = World::open();
+  set_log_place(world->place());
+  try {
+    return run(*world, argv[1], std::atoi(argv[2]), argc > 3 ? std::atof(argv[3]) : 5);
+  } catch (const AgreedError& error) {
+    if (world->place().rank == 0) print_error(error.what());
+    return static_cast<int>(error.code());
+  } catch (const Error& error) {
+    world->fatal(error.code(), error.what());
+  }
+}
