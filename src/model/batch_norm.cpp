@@ -1,9 +1,12 @@
 #include "bitstill/model/batch_norm.hpp"
 
+#include <ATen/Parallel.h>
+#include <ATen/core/grad_mode.h>
 #include <ATen/ops/batch_norm.h>
 #include <ATen/ops/cat.h>
 #include <ATen/ops/full.h>
 #include <ATen/ops/ones.h>
+#include <ATen/ops/relu.h>
 #include <ATen/ops/zeros.h>
 #include <torch/csrc/autograd/custom_function.h>
 
@@ -79,6 +82,25 @@ class SynchronizedNorm : public torch::autograd::Function<SynchronizedNorm> {
   }
 };
 
+/// x = max(x, 0) * scale[c] + shift[c] where the channel c varies fastest.
+void relu_scale_shift(at::Tensor& x, const at::Tensor& scale, const at::Tensor& shift) {
+  // Few channels would make short inner loops: repeat them to a period of at least 64.
+  const int64_t repeats = 64 / scale.numel() + 1, period = repeats * scale.numel();
+  const at::Tensor scales = scale.repeat({repeats}), shifts = shift.repeat({repeats});
+  const float* by = scales.const_data_ptr<float>();
+  const float* plus = shifts.const_data_ptr<float>();
+  float* const values = x.mutable_data_ptr<float>();
+  const int64_t count = x.numel(), grain = std::max<int64_t>(1, 32768 / period);
+  at::parallel_for(0, (count + period - 1) / period, grain, [&](int64_t begin, int64_t end) {
+    for (int64_t block = begin; block < end; ++block) {
+      float* const v = values + block * period;
+      const int64_t size = std::min(period, count - block * period);
+      // Not max(): a NaN must stay one.
+      for (int64_t i = 0; i < size; ++i) v[i] = (v[i] < 0 ? 0.0f : v[i]) * by[i] + plus[i];
+    }
+  });
+}
+
 }  // namespace
 
 BatchNorm::BatchNorm(const std::string& prefix, int64_t channels) {
@@ -86,6 +108,20 @@ BatchNorm::BatchNorm(const std::string& prefix, int64_t channels) {
   bias = {prefix + ".bias", ParameterRole::norm, at::zeros({channels})};
   mean = {prefix + ".running_mean", at::zeros({channels}), at::zeros({channels})};
   variance = {prefix + ".running_var", at::ones({channels}), at::zeros({channels})};
+}
+
+at::Tensor BatchNorm::forward_relu(at::Tensor& x, const ForwardMode& mode) {
+  const bool graph =
+      at::GradMode::is_enabled() && (x.requires_grad() || weight.value.requires_grad());
+  const bool channels_fastest =
+      x.dim() == 2 ? x.is_contiguous() : x.is_contiguous(at::MemoryFormat::ChannelsLast);
+  if (mode.training || graph || !channels_fastest || !x.is_cpu() || x.scalar_type() != at::kFloat) {
+    return forward(at::relu_(x), mode);
+  }
+  const at::NoGradGuard no_gradient;
+  const at::Tensor scale = variance.value.add(kEpsilon).rsqrt_().mul_(weight.value);
+  relu_scale_shift(x, scale, bias.value.sub(mean.value.mul(scale)));
+  return x;
 }
 
 at::Tensor BatchNorm::forward(const at::Tensor& x, const ForwardMode& mode) {

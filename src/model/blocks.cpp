@@ -4,7 +4,6 @@
 #include <ATen/ops/empty.h>
 #include <ATen/ops/linear.h>
 #include <ATen/ops/max_pool2d.h>
-#include <ATen/ops/relu.h>
 #include <ATen/ops/zeros.h>
 
 #include "bitstill/base/random.hpp"
@@ -35,7 +34,7 @@ ConvolutionBlock::ConvolutionBlock(const Options& options, int64_t module, uint6
 
 at::Tensor ConvolutionBlock::forward(const at::Tensor& x, const ForwardMode& mode) {
   at::Tensor y = at::conv2d(x, affine_.weight.value, affine_.bias.value, 1, options_.kernel / 2);
-  y = norm_.forward(at::relu_(y), mode);
+  y = norm_.forward_relu(y, mode);
   if (options_.pool) y = at::max_pool2d(y, 2);
   return dropout(y, options_.dropout, unit_, mode);
 }
@@ -60,7 +59,7 @@ at::Tensor LinearBlock::forward(const at::Tensor& x, const ForwardMode& mode) {
   const at::Tensor flat = x.dim() == 2 ? x : x.flatten(1);
   at::Tensor y = at::linear(flat, affine_.weight.value, affine_.bias.value);
   if (!norm_) return y;
-  return dropout(norm_->forward(at::relu_(y), mode), options_.dropout, unit_, mode);
+  return dropout(norm_->forward_relu(y, mode), options_.dropout, unit_, mode);
 }
 
 std::vector<Parameter*> LinearBlock::parameters() {

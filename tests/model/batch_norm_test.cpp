@@ -142,6 +142,24 @@ TEST(BatchNorm, SynchronizedGradientEqualsFiniteDifferences) {
   }
 }
 
+TEST(BatchNorm, FusedEvaluationEqualsTwoSteps) {
+  const std::vector<std::vector<int64_t>> shapes = {
+      {3, 5, 7, 3}, {2, 130, 3, 5}, {7, 11}, {0, 3, 2, 2}};
+  for (const auto& shape : shapes) {
+    BatchNorm norm("2", shape[1]);
+    norm.weight.value.copy_(at::randn_like(norm.weight.value));
+    norm.bias.value.copy_(at::randn_like(norm.bias.value));
+    norm.mean.value.copy_(at::randn_like(norm.mean.value));
+    norm.variance.value.copy_(at::randn_like(norm.mean.value).square() + 0.1);
+    at::Tensor x = at::randn(shape);
+    if (x.dim() == 4) x = x.contiguous(at::MemoryFormat::ChannelsLast);
+    const at::Tensor expected = norm.forward(x.relu(), {});
+    const at::Tensor y = norm.forward_relu(x, {});
+    EXPECT_TRUE(y.is_same(x));  // in place, so it was the fused pass
+    EXPECT_TRUE(at::allclose(y, expected, 1e-5, 1e-5)) << at::IntArrayRef(shape);
+  }
+}
+
 TEST(BatchNorm, SynchronizedRunsInHalfPrecision) {
   BatchNorm norm("2", 3);
   shape_norm(norm);

@@ -20,6 +20,9 @@ struct BatchNorm {
   /// backward each sum over ranks once, and the values of `mean` must be equal on all ranks.
   at::Tensor forward(const at::Tensor& x, const ForwardMode& mode);
 
+  /// ReLU, then forward(); x is overwritten. Without a graph, on the CPU and in fp32: one pass.
+  at::Tensor forward_relu(at::Tensor& x, const ForwardMode& mode);
+
   Parameter weight, bias;
   Buffer mean, variance;
 };
