@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <bit>
 #include <cmath>
+#include <cstring>
 
 #include "bitstill/base/text.hpp"
 #include "bitstill/codec/bit_packing.hpp"
@@ -98,7 +99,10 @@ PackedTensor pack_tensor(const QuantizedTensor& tensor, const std::string& where
     packed.scales.push_back(tensor.alpha[i]);
     packed.scales.push_back(tensor.beta[i]);
   }
-  const bool uniform = tensor.points == uniform_points(bits);
+  const auto even = uniform_points(bits);  // by bits: -0 is not 0 here
+  const bool uniform =
+      tensor.points.size() == even.size() &&
+      std::memcmp(tensor.points.data(), even.data(), even.size() * sizeof(float)) == 0;
   if (!uniform) packed.points = tensor.points;
   packed.about = {{"shape", tensor.shape},
                   {"count", tensor.count},

@@ -1,0 +1,390 @@
+#include "bitstill/store/model_file.hpp"
+
+#include <ATen/ops/empty.h>
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <cmath>
+#include <cstdlib>
+#include <cstring>
+#include <filesystem>
+#include <fstream>
+#include <limits>
+
+#include "../base/scratch_folder.hpp"
+#include "bitstill/base/file.hpp"
+#include "bitstill/base/random.hpp"
+#include "bitstill/base/text.hpp"
+#include "bitstill/codec/safetensors.hpp"
+
+namespace bitstill {
+namespace {
+
+/// Any bits at all, except those of numbers that are not finite.
+at::Tensor random_tensor(const std::vector<int64_t>& shape, uint64_t seed) {
+  at::Tensor tensor = at::empty(shape, at::kFloat);
+  RandomStream random(seed, StreamPurpose::initialization);
+  for (int64_t i = 0; i < tensor.numel(); ++i) {
+    float value = random.uniform() * 2 - 1;
+    if (random.below(9) == 0) value = -0.0F;
+    if (random.below(9) == 0) value = 1e-42F;  // subnormal
+    tensor.data_ptr<float>()[i] = value;
+  }
+  return tensor;
+}
+
+QuantizedTensor random_quantized(std::vector<int64_t> shape, int64_t bucket, std::size_t points,
+                                 bool uniform, uint64_t seed) {
+  QuantizedTensor tensor;
+  tensor.shape = std::move(shape);
+  tensor.count = 1;
+  for (const int64_t size : tensor.shape) tensor.count *= size;
+  tensor.bucket = bucket;
+  RandomStream random(seed, StreamPurpose::order);
+  for (std::size_t j = 0; j < points; ++j) {
+    const float even = static_cast<float>(j) / static_cast<float>(points - 1);
+    tensor.points.push_back(uniform ? even : even + random.uniform() * 0.001F);
+  }
+  for (int64_t i = 0; i < tensor.count; ++i) {
+    if (i % bucket == 0) {
+      tensor.alpha.push_back(random.uniform());
+      tensor.beta.push_back(random.uniform() - 0.5F);
+    }
+    tensor.codes.push_back(static_cast<uint8_t>(random.below(points)));
+  }
+  return tensor;
+}
+
+ModelFile small_student() {
+  ModelFile file;
+  file.about = {{"kind", "student"}, {"network", {{"kind", "convnet"}}}, {"classes", {"a", "b"}}};
+  file.quantized = {{"conv.weight", random_quantized({3, 1, 5, 5}, 16, 4, true, 1)},
+                    {"fc.weight", random_quantized({10, 13}, 256, 13, false, 2)}};
+  file.tensors = {{"conv.bias", random_tensor({3}, 3)},
+                  {"norm.running_mean", random_tensor({1}, 4)}};
+  return file;
+}
+
+void expect_equal(const NamedTensors& a, const NamedTensors& b) {
+  ASSERT_EQ(a.size(), b.size());
+  for (std::size_t i = 0; i < a.size(); ++i) {
+    EXPECT_EQ(a[i].first, b[i].first);
+    ASSERT_EQ(a[i].second.sizes(), b[i].second.sizes()) << a[i].first;
+    ASSERT_EQ(a[i].second.scalar_type(), b[i].second.scalar_type()) << a[i].first;
+    if (a[i].second.numel() == 0) continue;
+    EXPECT_EQ(std::memcmp(a[i].second.data_ptr(), b[i].second.data_ptr(), a[i].second.nbytes()), 0)
+        << a[i].first;
+  }
+}
+
+void expect_equal(const QuantizedTensor& a, const QuantizedTensor& b) {
+  EXPECT_EQ(a.shape, b.shape);
+  EXPECT_EQ(a.count, b.count);
+  EXPECT_EQ(a.bucket, b.bucket);
+  EXPECT_EQ(a.points, b.points);
+  EXPECT_EQ(a.alpha, b.alpha);
+  EXPECT_EQ(a.beta, b.beta);
+  EXPECT_EQ(a.codes, b.codes);
+}
+
+/// The message of the Error(model) that reading throws; empty when it throws none.
+std::string error_of(const std::string& path) {
+  try {
+    read_model_file(path);
+  } catch (const Error& error) {
+    EXPECT_EQ(static_cast<int>(error.code()), static_cast<int>(ExitCode::model)) << error.what();
+    const std::string text = error.what();
+    EXPECT_EQ(text.find(path + ": "), 0u) << text;
+    EXPECT_EQ(text.find('\n'), std::string::npos) << text;
+    return text;
+  }
+  return "";
+}
+
+void expect_refused(const std::string& path, const std::string& part) {
+  const std::string text = error_of(path);
+  EXPECT_NE(text.find(part), std::string::npos) << "'" << text << "' lacks '" << part << "'";
+}
+
+TEST(ModelFile, RoundTripsPlainTensors) {
+  const ScratchFolder scratch;
+  ModelFile file;
+  file.tensors = {{"a", random_tensor({3, 5, 7}, 1)},
+                  {"none", random_tensor({0, 4}, 2)},
+                  {"scalar", random_tensor({}, 3)},
+                  {"one", random_tensor({1}, 4)}};
+  write_model_file(scratch / "x", file);
+  const ModelFile back = read_model_file(scratch / "x");
+  EXPECT_TRUE(back.about.is_null());
+  EXPECT_TRUE(back.quantized.empty());
+  expect_equal(back.tensors, file.tensors);
+  write_model_file(scratch / "empty", ModelFile{});
+  EXPECT_TRUE(read_model_file(scratch / "empty").tensors.empty());
+}
+
+TEST(ModelFile, WritesTensorsAsTheyLookNotAsTheyLie) {
+  const ScratchFolder scratch;
+  const at::Tensor whole = random_tensor({4, 6}, 1);
+  write_model_file(scratch / "x", {nullptr, {{"t", whole.t()}}, {}});
+  expect_equal(read_model_file(scratch / "x").tensors, {{"t", whole.t().contiguous()}});
+}
+
+TEST(ModelFile, RoundTripsAStudent) {
+  const ScratchFolder scratch;
+  const ModelFile file = small_student();
+  write_model_file(scratch / "x", file);
+  const ModelFile back = read_model_file(scratch / "x");
+  EXPECT_EQ(back.about["format"], 1);
+  EXPECT_EQ(back.about["classes"][1], "b");
+  EXPECT_FALSE(back.about.contains("quantized"));
+  expect_equal(back.tensors, file.tensors);
+  ASSERT_EQ(back.quantized.size(), 2u);
+  for (std::size_t i = 0; i < 2; ++i) {
+    EXPECT_EQ(back.quantized[i].first, file.quantized[i].first);
+    expect_equal(back.quantized[i].second, file.quantized[i].second);
+  }
+  expect_equal(decoded_tensors(back), decoded_tensors(file));
+  write_model_file(scratch / "y", back);  // what was read is written alike
+  EXPECT_TRUE(read_file(scratch / "x", ExitCode::model) ==
+              read_file(scratch / "y", ExitCode::model));
+}
+
+TEST(ModelFile, RoundTripsEveryWidthAndOddSizes) {
+  const ScratchFolder scratch;
+  ModelFile file;
+  file.about = {{"kind", "student"}};
+  uint64_t seed = 10;
+  for (const std::size_t points : {2, 3, 4, 5, 8, 16, 17, 32, 64, 128, 255, 256}) {
+    for (const int64_t count : {0, 1, 7, 255, 257, 1001}) {
+      for (const bool uniform : {true, false}) {
+        ++seed;
+        file.quantized.emplace_back(
+            concat("t", seed), random_quantized({count}, 1 + count / 3, points, uniform, seed));
+      }
+    }
+  }
+  file.quantized.emplace_back("one_point", random_quantized({9}, 4, 2, false, 5));
+  file.quantized.back().second.points = {0.25F};
+  file.quantized.back().second.codes.assign(9, 0);
+  write_model_file(scratch / "x", file);
+  const ModelFile back = read_model_file(scratch / "x");
+  ASSERT_EQ(back.quantized.size(), file.quantized.size());
+  for (std::size_t i = 0; i < file.quantized.size(); ++i) {
+    expect_equal(back.quantized[i].second, file.quantized[i].second);
+  }
+}
+
+TEST(ModelFile, StoresTwoBitsInAQuarterOfAByte) {
+  const ScratchFolder scratch;
+  ModelFile file;
+  file.quantized = {{"w", random_quantized({100000}, 256, 4, true, 1)}};
+  write_model_file(scratch / "x", file);
+  const auto bytes = std::filesystem::file_size(scratch / "x");
+  EXPECT_GE(bytes, 25000u + 391 * 8);
+  EXPECT_LE(bytes, 25000u + 391 * 8 + 512);
+}
+
+TEST(ModelFile, TakesPyTorchTypesAndKeepsACheckpoints) {
+  const ScratchFolder scratch;
+  const at::Tensor values = random_tensor({2, 3}, 1);
+  ModelFile file;
+  file.tensors = {{"h", values.to(at::kHalf)},
+                  {"b", values.to(at::kBFloat16)},
+                  {"d", values.to(at::kDouble)},
+                  {"bn.num_batches_tracked", values.to(at::kLong)}};
+  write_model_file(scratch / "plain", file);
+  expect_equal(read_model_file(scratch / "plain").tensors,
+               {{"h", values.to(at::kHalf).to(at::kFloat)},
+                {"b", values.to(at::kBFloat16).to(at::kFloat)},
+                {"d", values}});
+  file.tensors.emplace_back("count", values.to(at::kInt));
+  write_model_file(scratch / "ints", file);
+  expect_refused(scratch / "ints", "count is of type I32");
+  file.about = {{"kind", "checkpoint"}};
+  write_model_file(scratch / "checkpoint", file);
+  expect_equal(read_model_file(scratch / "checkpoint").tensors, file.tensors);
+}
+
+TEST(ModelFile, SaysWhatIsWrong) {
+  const ScratchFolder scratch;
+  expect_refused(scratch / "absent", "No such file");
+  expect_refused(scratch.path(), "Is a directory");
+  replace_file(scratch / "empty", "");
+  expect_refused(scratch / "empty", "is empty");
+  replace_file(scratch / "pickle", std::string("PK\x03\x04\x00\x00\x08\x08\x00\x00", 10) + "data");
+  expect_refused(scratch / "pickle", "PyTorch pickle (zip)");
+  write_model_file(scratch / "good", small_student());
+  const std::string bytes = read_file(scratch / "good", ExitCode::model);
+  replace_file(scratch / "short", bytes.substr(0, bytes.size() - 1));
+  expect_refused(scratch / "short", "is truncated");
+  try {
+    write_model_file(scratch / "good/under", small_student());
+    ADD_FAILURE() << "nothing was thrown";
+  } catch (const Error& error) {
+    EXPECT_EQ(static_cast<int>(error.code()), static_cast<int>(ExitCode::storage));
+  }
+}
+
+TEST(ModelFile, RefusesToWriteWhatDoesNotFit) {
+  const ScratchFolder scratch;
+  const auto attempt = [&](const auto& spoil) {
+    ModelFile file = small_student();
+    spoil(file.quantized[1].second);
+    EXPECT_THROW(write_model_file(scratch / "x", file), Error);
+    EXPECT_FALSE(std::filesystem::exists(scratch / "x"));
+  };
+  attempt([](QuantizedTensor& tensor) { tensor.codes.pop_back(); });
+  attempt([](QuantizedTensor& tensor) { tensor.codes[3] = 13; });
+  attempt([](QuantizedTensor& tensor) { tensor.alpha.push_back(1); });
+  attempt([](QuantizedTensor& tensor) { tensor.beta[0] = std::nanf(""); });
+  attempt([](QuantizedTensor& tensor) { tensor.points.resize(257); });
+  attempt([](QuantizedTensor& tensor) { tensor.points.clear(); });
+  attempt([](QuantizedTensor& tensor) { tensor.shape = {130, 2}; });
+}
+
+/// Writes one quantized tensor "w" (5 codes of 2 bits in 2 bytes, one bucket) by hand.
+void write_by_hand(const std::string& path, const Json& about, const std::vector<float>& scales,
+                   const std::vector<float>& points, std::size_t code_bytes = 2) {
+  SafetensorsHeader header;
+  header.metadata["bitstill"] = about.dump();
+  const auto count = [](std::size_t n) { return static_cast<int64_t>(n); };
+  header.entries = {{"w.codes", Dtype::u8, {count(code_bytes)}, 0, 0},
+                    {"w.scales", Dtype::f32, {count(scales.size() / 2), 2}, 0, 0}};
+  if (!points.empty())
+    header.entries.push_back({"w.points", Dtype::f32, {count(points.size())}, 0, 0});
+  std::string bytes = build_safetensors_header(header) + std::string(code_bytes, '\x1B');
+  bytes.append(reinterpret_cast<const char*>(scales.data()), scales.size() * 4);
+  bytes.append(reinterpret_cast<const char*>(points.data()), points.size() * 4);
+  replace_file(path, bytes);
+}
+
+TEST(ModelFile, ChecksTheDescription) {
+  const ScratchFolder scratch;
+  const std::string path = scratch / "x";
+  const Json good = Json::parse(R"({"format":1,"quantized":{"w":{"shape":[5],"count":5,"bucket":8,)"
+                                R"("bits":2,"points":"uniform","coding":"fixed"}}})");
+  write_by_hand(path, good, {1, 0}, {});
+  EXPECT_EQ(error_of(path), "");
+  const auto with = [&](const char* pointer, const Json& value, const std::string& part) {
+    Json about = good;
+    about[Json::json_pointer(pointer)] = value;
+    write_by_hand(path, about, {1, 0}, {});
+    expect_refused(path, part);
+  };
+  with("/format", 2, "is of format 2 and this bitstill reads format 1");
+  with("/format", -1, "no format number");
+  with("/format", "1", "no format number");
+  with("/kind", 7, "kind is not a word");
+  with("/quantized", Json::array(), "not described");
+  with("/quantized/w", 3, "is missing");
+  with("/quantized/v", good["quantized"]["w"], "v.codes is missing");
+  with("/quantized/w/coding", "huffman9", "coding huffman9");
+  with("/quantized/w/coding", nullptr, "coding is not a word");
+  with("/quantized/w/points", "spline", "unknown kind");
+  with("/quantized/w/points", "stored", "w.points is missing");
+  with("/quantized/w/bits", 0, "codes of 0 bits");
+  with("/quantized/w/bits", 9, "codes of 9 bits");
+  with("/quantized/w/bits", 3.5, "bits is not a number");
+  with("/quantized/w/bits", 4, "do not take 2 bytes");
+  with("/quantized/w/count", 9, "do not take 2 bytes");
+  with("/quantized/w/count", 6, "shape does not have 6");
+  with("/quantized/w/count", uint64_t{1} << 62, "do not take 2 bytes");
+  with("/quantized/w/count", ~uint64_t{0}, "count is not a number");
+  with("/quantized/w/bucket", 4, "needs 2 scales and has 1");
+  with("/quantized/w/bucket", 0, "buckets are empty");
+  with("/quantized/w/shape", {5, 2}, "shape does not have 5");
+  with("/quantized/w/shape", {int64_t{1} << 62, 8}, "shape does not have 5");
+  with("/quantized/w/shape", {"5"}, "shape is not a number");
+  with("/quantized/w/shape", 5, "not a list");
+  write_by_hand(path, good, {1, std::numeric_limits<float>::infinity()}, {});
+  expect_refused(path, "not finite");
+  Json stored = good;
+  stored["quantized"]["w"]["points"] = "stored";
+  write_by_hand(path, stored, {1, 0}, {0, 0.5, 0.75, 1});
+  EXPECT_EQ(error_of(path), "");
+  write_by_hand(path, stored, {1, 0}, {0, 0.5, 1});
+  expect_refused(path, "code 3 has no point");
+  write_by_hand(path, stored, {1, 0}, {0, 0.5, 1, std::nanf("")});
+  expect_refused(path, "not finite");
+  Json large = good;
+  large["more"] = std::string(5 << 20, 'x');
+  write_by_hand(path, large, {1, 0}, {});
+  expect_refused(path, "above 4 MiB");
+}
+
+TEST(ModelFile, SurvivesDamage) {
+  const ScratchFolder scratch;
+  write_model_file(scratch / "good", small_student());
+  const std::string bytes = read_file(scratch / "good", ExitCode::model);
+  RandomStream random(3, StreamPurpose::order);
+  for (int round = 0; round < 2000; ++round) {
+    std::string changed = bytes;
+    for (uint64_t edits = 1 + random.below(4); edits > 0; --edits) {
+      changed[random.below(changed.size())] = static_cast<char>(random.next());
+    }
+    if (random.below(4) == 0) changed.resize(random.below(changed.size()));
+    std::ofstream(scratch / "bad", std::ios::binary) << changed;
+    if (error_of(scratch / "bad").empty()) {  // then it can be decoded
+      EXPECT_EQ(decoded_tensors(read_model_file(scratch / "bad")).size(), 4u);
+    }
+  }
+}
+
+/// Any Python with numpy will do.
+std::string python() {
+  const char* peer = std::getenv("BITSTILL_PEER_PYTHON");
+  return peer == nullptr ? "python3" : peer;
+}
+
+std::string script() {
+  return (std::filesystem::path(__FILE__).parent_path() / "decode_student.py").string();
+}
+
+TEST(ModelFile, AnIndependentDecoderGetsEqualBits) {
+  const ScratchFolder scratch;
+  ModelFile file = small_student();
+  for (int bits = 1; bits <= 8; ++bits) {
+    file.quantized.emplace_back(
+        concat("w", bits), random_quantized({7, 143}, 100, 1U << bits, bits % 3 != 0, 40U + bits));
+  }
+  write_model_file(scratch / "student", file);
+  write_model_file(scratch / "expected", {nullptr, decoded_tensors(file), {}});
+  const int status = std::system((python() + " " + script() + " " + scratch / "student" + " " +
+                                  scratch / "expected" + " > " + scratch / "out 2>&1")
+                                     .c_str());
+  const std::string out = read_file(scratch / "out", ExitCode::data);
+  if (WIFEXITED(status) && WEXITSTATUS(status) == 77) GTEST_SKIP() << out;
+  EXPECT_EQ(status, 0) << out;
+  EXPECT_NE(out.find("decoded 12 tensors"), std::string::npos) << out;
+}
+
+/// Both ways with PyPI's safetensors, where BITSTILL_PEER_PYTHON names a Python that has it.
+TEST(ModelFile, ThePeersLibraryReadsAndWritesTheSame) {
+  if (std::getenv("BITSTILL_PEER_PYTHON") == nullptr)
+    GTEST_SKIP() << "BITSTILL_PEER_PYTHON is not set";
+  const ScratchFolder scratch;
+  ModelFile file;
+  file.about = {{"kind", "weights"}};
+  file.tensors = {
+      {"a", random_tensor({3, 5}, 1)}, {"b", random_tensor({0}, 2)}, {"c", random_tensor({}, 3)}};
+  write_model_file(scratch / "ours", file);
+  replace_file(
+      scratch / "rewrite.py",
+      "import sys\n"
+      "from safetensors import safe_open\n"
+      "from safetensors.torch import save_file\n"
+      "with safe_open(sys.argv[1], 'pt') as f:\n"
+      "    save_file({k: f.get_tensor(k) for k in f.keys()}, sys.argv[2], f.metadata())\n");
+  const std::string command =
+      concat(python(), " ", scratch / "rewrite.py", " ", scratch / "ours", " ", scratch / "theirs");
+  ASSERT_EQ(std::system(command.c_str()), 0);
+  const ModelFile back = read_model_file(scratch / "theirs");
+  EXPECT_EQ(back.about["kind"], "weights");
+  auto tensors = back.tensors;
+  std::sort(tensors.begin(), tensors.end(),
+            [](const auto& x, const auto& y) { return x.first < y.first; });
+  expect_equal(tensors, file.tensors);
+}
+
+}  // namespace
+}  // namespace bitstill
