@@ -83,6 +83,14 @@ std::vector<float> resize_rows(const Image& image, const std::vector<Taps>& taps
 
 void fit_image(const Image& original, const ImageShape& shape, uint8_t* pixels) {
   const Image image = with_channels(original, shape.channels);
+  if (image.height == shape.height && image.width == shape.width) {
+    const auto values = image.bytes.size();
+    const auto channels = static_cast<std::size_t>(shape.channels);
+    for (std::size_t c = 0; c < channels; ++c) {
+      for (std::size_t i = c; i < values; i += channels) *pixels++ = image.bytes[i];
+    }
+    return;
+  }
   // Source pixels a target pixel: the same both ways, the largest that still covers the target.
   const double step =
       std::min(static_cast<double>(image.height) / static_cast<double>(shape.height),

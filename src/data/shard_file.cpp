@@ -64,7 +64,7 @@ int64_t create_data_set(hid_t file, const std::string& path, const char* name, h
   H5Pset_layout(settings, H5D_CONTIGUOUS);
   H5Pset_alloc_time(settings, H5D_ALLOC_TIME_EARLY);
   H5Pset_fill_time(settings, H5D_FILL_TIME_NEVER);
-  H5Pset_obj_track_times(settings, false);  // equal data, equal bytes
+  H5Pset_obj_track_times(settings, false);
   const Id set(H5Dcreate2(file, name, type, space, H5P_DEFAULT, settings, H5P_DEFAULT), H5Dclose,
                code, path, "create a data set");
   return static_cast<int64_t>(H5Dget_offset(set));
@@ -123,8 +123,10 @@ RawFile create_shard_file(const std::string& path, int64_t rows, const ImageShap
     const Id access(H5Pcreate(H5P_FILE_ACCESS), H5Pclose, code, path, "make settings");
     set_access(access);
     H5Pset_fapl_stdio(access);  // the default driver asks for a real name, which memory has not
-    const Id file(H5Fcreate(frame.path().c_str(), H5F_ACC_TRUNC, H5P_DEFAULT, access), H5Fclose,
-                  code, path, "build a file in memory");
+    const Id creation(H5Pcreate(H5P_FILE_CREATE), H5Pclose, code, path, "make settings");
+    H5Pset_obj_track_times(creation, false);  // equal data gives equal bytes
+    const Id file(H5Fcreate(frame.path().c_str(), H5F_ACC_TRUNC, creation, access), H5Fclose, code,
+                  path, "build a file in memory");
     layout->images = create_data_set(file, path, kImages, H5T_STD_U8LE, image_extent(rows, shape));
     layout->labels =
         create_data_set(file, path, kLabels, H5T_STD_I64LE, {static_cast<hsize_t>(rows)});
