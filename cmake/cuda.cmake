@@ -70,8 +70,7 @@ function(bitstill_cuda_libraries)
              "${cuda_root}/lib" "${cuda_wheels}/nccl/lib")
   find_library(BITSTILL_CUDART NAMES libcudart.so.13 cudart HINTS ${places} REQUIRED)
   find_library(BITSTILL_NCCL NAMES libnccl.so.2 nccl HINTS ${places} REQUIRED)
-  target_link_libraries(bitstill_cuda_libraries INTERFACE "${BITSTILL_NCCL}" "${BITSTILL_CUDART}"
-                                                          bitstill_torch_cuda)
+  target_link_libraries(bitstill_cuda_libraries INTERFACE "${BITSTILL_NCCL}" "${BITSTILL_CUDART}")
 endfunction()
 
 # Called once all modules are there.

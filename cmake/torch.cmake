@@ -1,8 +1,7 @@
 # Imports LibTorch from the PyPI wheel that launch/setup.sh unpacks, without the wheel's own
 # TorchConfig.cmake: that one wants a CUDA toolkit and runs nvcc even for a CPU build.
 #
-#   bitstill_torch       torch_cpu and c10: all that a CPU build needs
-#   bitstill_torch_cuda  the CUDA half, with BITSTILL_CUDA (launch/setup.sh --gpu)
+#   bitstill_torch  torch_cpu and c10; with BITSTILL_CUDA also torch_cuda and c10_cuda
 
 set(torch_default "${PROJECT_SOURCE_DIR}/build/deps/python/torch")
 if(DEFINED ENV{BITSTILL_TORCH})
@@ -41,8 +40,7 @@ target_link_options(bitstill_torch INTERFACE "-Wl,-rpath,${torch_lib}"
 if(BITSTILL_CUDA)
   bitstill_import_shared(torch_c10_cuda "${torch_lib}/libc10_cuda.so")
   bitstill_import_shared(torch_cuda "${torch_lib}/libtorch_cuda.so")
-  add_library(bitstill_torch_cuda INTERFACE)
   # No symbol of ours names libtorch_cuda, which registers its kernels when it is loaded.
-  target_link_libraries(bitstill_torch_cuda INTERFACE -Wl,--push-state,--no-as-needed torch_cuda
-                                                      torch_c10_cuda -Wl,--pop-state)
+  target_link_libraries(bitstill_torch INTERFACE -Wl,--push-state,--no-as-needed torch_cuda
+                                                 torch_c10_cuda -Wl,--pop-state)
 endif()

@@ -2,7 +2,7 @@
 # system headers. With BITSTILL_TIDY clang-tidy reads the target's sources too.
 
 add_library(bitstill_warnings INTERFACE)
-target_compile_options(bitstill_warnings INTERFACE -Wall -Wextra -Wpedantic -Wshadow -Werror)
+target_compile_options(bitstill_warnings INTERFACE -Wall -Wextra -Wpedantic -Wshadow -Werror -Wno-restrict)
 
 function(bitstill_checked target)
   target_link_libraries(${target} PRIVATE bitstill_warnings)
