@@ -166,4 +166,8 @@ std::string frame_sha256(const RawFile& file, const ShardLayout& layout, const I
   return hash.hex();
 }
 
+std::string hdf5_version() {
+  return concat(H5_VERS_MAJOR, ".", H5_VERS_MINOR, ".", H5_VERS_RELEASE);
+}
+
 }  // namespace bitstill

@@ -15,7 +15,7 @@ Affine::Affine(const std::string& prefix, const std::vector<int64_t>& shape, boo
       bias{prefix + ".bias", ParameterRole::bias, at::zeros({shape[0]}), first, last} {}
 
 at::Tensor dropout(const at::Tensor& x, double rate, uint64_t unit, const ForwardMode& mode) {
-  if (!mode.training || rate == 0) return x;
+  if (!mode.training || !mode.dropout || rate == 0) return x;
   RandomStream stream(mode.dropout_seed, StreamPurpose::dropout, unit);
   at::Tensor mask = at::empty({x.size(0), x.size(1)});
   const auto keep = static_cast<float>(1 / (1 - rate));

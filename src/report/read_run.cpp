@@ -49,9 +49,9 @@ const Json& object(const Place& at, const std::string& name) {
   return *value;
 }
 
-NamedValues numbers(const Place& at, const std::string& name) {
+NamedNumbers numbers(const Place& at, const std::string& name) {
   const Place inner{object(at, name), at.where};
-  NamedValues values;
+  NamedNumbers values;
   for (const auto& [key, unused] : inner.json.items()) values.emplace_back(key, number(inner, key));
   return values;
 }

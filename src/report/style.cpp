@@ -81,14 +81,13 @@ tbody th,thead th:first-child,.left{text-align:left}
 details{margin-top:10px}summary{cursor:pointer;color:var(--hue);font-size:14px}
 summary:focus-visible{outline:2px solid var(--hue);outline-offset:3px;border-radius:3px}
 details.card{margin-top:14px}details[open]>summary{margin-bottom:8px}
-footer{color:var(--soft);font-size:13px;margin-top:40px}
 @media (max-width:1000px){.full{display:none}.middle{display:block}
 .summary thead{position:absolute;clip-path:inset(50%);height:1px;overflow:hidden}
 .summary tr,.summary tbody,.summary table{display:block}
-.summary tr{padding:12px 0;border-bottom:1px solid var(--rule);display:grid;grid-template-columns:repeat(auto-fill,minmax(130px,1fr));gap:6px 16px}
+.summary tr{padding:12px 0;border-bottom:1px solid var(--rule);display:grid;grid-template-columns:repeat(auto-fill,minmax(150px,1fr));gap:6px 16px}
 .summary tr:last-child{border-bottom:0}
 .summary tbody th,.summary td{border:0;padding:0;text-align:left;white-space:normal}
-.summary tbody th,.summary td.span{grid-column:1/-1}
+.summary tbody th{grid-column:1/-1}
 .summary td::before{content:attr(data-label);display:block;color:var(--soft);font-size:12px;line-height:1.3}}
 @media (max-width:720px){main{padding:24px 14px 40px}.roomy,.middle{display:none}.narrow{display:block}h1{font-size:25px}
 .card{padding:14px}.sticky .legend{flex-wrap:nowrap;overflow-x:auto;white-space:nowrap}

@@ -140,7 +140,7 @@ std::vector<std::string> summary_cells(const Summary& summary) {
           fixed(summary.minutes, summary.minutes < 10 ? 2 : 1)};
 }
 
-NamedValues mean_values(const std::vector<StepRecord>& steps, NamedValues StepRecord::*values) {
+NamedNumbers mean_values(const std::vector<StepRecord>& steps, NamedNumbers StepRecord::*values) {
   struct Sum {
     std::string name;
     double sum, count;
@@ -156,7 +156,7 @@ NamedValues mean_values(const std::vector<StepRecord>& steps, NamedValues StepRe
       entry->count += 1;
     }
   }
-  NamedValues means;
+  NamedNumbers means;
   for (const Sum& sum : sums) means.emplace_back(sum.name, sum.sum / sum.count);
   return means;
 }

@@ -24,9 +24,11 @@ ChunkGate make_gate(Student& student, const ExchangeOptions& options) {
 
 /// Called by backward when a parameter's gradient is complete.
 struct GradientExchange::Hook : torch::autograd::PostAccumulateGradHook {
-  explicit Hook(std::function<void()> ready) : ready(std::move(ready)) {}
-  void operator()(const torch::autograd::Variable&) override { ready(); }
-  std::function<void()> ready;
+  explicit Hook(std::function<void()> call) : call_(std::move(call)) {}
+  void operator()(const torch::autograd::Variable&) override { call_(); }
+
+ private:
+  std::function<void()> call_;
 };
 
 GradientExchange::GradientExchange(Student& student, int rank, const ExchangeOptions& options,

@@ -49,12 +49,15 @@ Json counts_json(const ClassificationCounts& counts) {
           {"loss", counts.mean_loss()}};
 }
 
-Json traffic_json() {
+/// Bytes a step by kind since `before`, which becomes now.
+Json traffic_json(TrafficCounts* before, int64_t steps) {
   Json bytes;
-  const TrafficCounts counts = traffic_counts();
-  for (int kind = 0; kind < kTrafficKinds; ++kind) {
-    bytes[traffic_name(static_cast<Traffic>(kind))] = counts[static_cast<std::size_t>(kind)].bytes;
+  const TrafficCounts now = traffic_counts();
+  for (std::size_t kind = 0; kind < now.size(); ++kind) {
+    bytes[traffic_name(static_cast<Traffic>(kind))] =
+        static_cast<double>(now[kind].bytes - (*before)[kind].bytes) / static_cast<double>(steps);
   }
+  *before = now;
   return bytes;
 }
 
@@ -99,6 +102,7 @@ class Run {
   ClassificationCounts validation_;
   Tally interval_, epoch_;
   Timer interval_timer_;
+  TrafficCounts traffic_{};
   int skipped_ = 0;
 };
 
@@ -213,7 +217,7 @@ void Run::log_interval(int64_t step, double rate) {
                 {"backward", phase.backward * ms}, {"exchange", phase.exchange * ms},
                 {"update", phase.update * ms},
                 {"exchange_busy", exchange_.take_busy_seconds() * ms}};
-  line["bytes"] = traffic_json();
+  line["bytes"] = traffic_json(&traffic_, std::max<int64_t>(interval_.steps, 1));
   line["memory_mb"] = peak_memory_mb();
   log_.write(line);
   phase = PhaseSeconds{};
@@ -264,6 +268,7 @@ RunResult Run::run() {
     interval_timer_.lap();
     step_.seconds() = PhaseSeconds{};
     interval_ = Tally{};
+    traffic_ = traffic_counts();
     const double rate = schedule_.rate(progress_.epoch * plan_.steps());
     if (!train_epoch()) {
       result.stopped = true;

@@ -34,4 +34,7 @@ ShardLayout read_shard_layout(const std::string& path, const ImageShape& shape);
 /// SHA-256 of the bytes outside the data sets.
 std::string frame_sha256(const RawFile& file, const ShardLayout& layout, const ImageShape& shape);
 
+/// "1.10.8"
+std::string hdf5_version();
+
 }  // namespace bitstill

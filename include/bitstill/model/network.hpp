@@ -55,6 +55,7 @@ struct Buffer {
 /// How a forward pass computes.
 struct ForwardMode {
   bool training = false;
+  bool dropout = true;        // off: batch statistics without it (re-estimated batch norm)
   uint64_t dropout_seed = 0;  // distinct for every (run seed, step, micro-batch); used in training
   /// Synchronized batch norm (optional): sums `sums` (fp32, contiguous) over all ranks in place.
   std::function<void(at::Tensor& sums)> sum_over_ranks;

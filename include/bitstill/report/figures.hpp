@@ -35,7 +35,7 @@ std::string line_figure(const LineFigure& figure);
 
 struct Bar {
   std::string name;
-  NamedValues parts;
+  NamedNumbers parts;
 };
 
 struct BarFigure {

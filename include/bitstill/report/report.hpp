@@ -14,7 +14,7 @@ namespace bitstill {
 constexpr double kMissing = std::numeric_limits<double>::quiet_NaN();
 
 /// (name, value) in the log's order, for example the milliseconds of each phase.
-using NamedValues = std::vector<std::pair<std::string, double>>;
+using NamedNumbers = std::vector<std::pair<std::string, double>>;
 
 /// Means over the steps since the record before.
 struct StepRecord {
@@ -22,8 +22,8 @@ struct StepRecord {
   double loss = kMissing, soft_loss = kMissing, hard_loss = kMissing;
   double accuracy = kMissing;  // percent
   double rate = kMissing, images_per_s = kMissing, memory_mb = kMissing;
-  NamedValues ms;     // a step, by phase
-  NamedValues bytes;  // a step, by kind of traffic
+  NamedNumbers ms;     // a step, by phase
+  NamedNumbers bytes;  // a step, by kind of traffic
 };
 
 /// One pass over a set of samples.
@@ -52,7 +52,7 @@ struct Run {
   std::vector<EpochRecord> epochs;
   double seconds = kMissing, best_epoch = kMissing;
   Evaluation validation, test;     // of the file that ships, at the end
-  NamedValues files;               // bytes
+  NamedNumbers files;               // bytes
   std::vector<std::string> notes;  // what a reader of the figures should know
 };
 

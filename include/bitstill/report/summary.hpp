@@ -30,6 +30,6 @@ std::vector<std::string> summary_cells(const Summary& summary);
 const std::vector<std::string>& summary_columns();
 
 /// Means over a run's steps, by name, in order of first appearance.
-NamedValues mean_values(const std::vector<StepRecord>& steps, NamedValues StepRecord::*values);
+NamedNumbers mean_values(const std::vector<StepRecord>& steps, NamedNumbers StepRecord::*values);
 
 }  // namespace bitstill
