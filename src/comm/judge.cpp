@@ -43,7 +43,8 @@ Judge::Judge(std::vector<std::string> hosts, double timeout_s, double silence_s)
 
 void Judge::hear(std::size_t rank, const Report& report, double now_s) {
   Rank& known = ranks_[rank];
-  if (report.sequence != known.report.sequence) known.progress_s = now_s;
+  const Report& before = known.report;
+  if (report.sequence != before.sequence || report.phase != before.phase) known.progress_s = now_s;
   known.heard_s = now_s;
   known.report = report;
 }
@@ -101,8 +102,9 @@ std::string Judge::stuck(double now_s) const {
     if (!last.empty() && report.step < ranks_[last[0]].report.step) last.clear();
     last.push_back(r);
   }
-  for (const std::size_t r : last) {
-    if (!late(r, now_s)) return "";
+  // Reports of one moment arrive at different ones: who just moved on may have released the rest.
+  for (const Rank& rank : ranks_) {
+    if (!last.empty() && now_s - rank.progress_s <= ranks_[last[0]].report.limit_s) return "";
   }
   if (last.empty()) return "";
   const Report& report = ranks_[last[0]].report;

@@ -40,7 +40,7 @@ class Judge {
   struct Rank {
     Report report;
     double heard_s = 0;     // last report of any kind
-    double progress_s = 0;  // last report with a new sequence
+    double progress_s = 0;  // last report that differs from the one before
   };
   std::string name(const std::vector<std::size_t>& culprits) const;
   std::string behind(double now_s) const;
