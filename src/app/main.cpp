@@ -1,6 +1,8 @@
 // bitstill COMMAND [--section.key value ...]
+#include <c10/util/Logging.h>
+
+#include <csignal>
 #include <cstdio>
-#include <cstdlib>
 #include <exception>
 #include <memory>
 
@@ -70,6 +72,8 @@ int run(World& world, int argc, char** argv) {
 
 int main(int argc, char** argv) {
   using namespace bitstill;
+  c10::SetStackTraceFetcher([] { return std::string(); });  // one line an error
+  std::signal(SIGXFSZ, SIG_IGN);                            // a file-size limit is an Error(storage)
   std::unique_ptr<World> world;
   try {
     world = World::open();

@@ -66,7 +66,9 @@ void Student::make_views() {
     const at::Tensor value = running_.narrow(0, at, count).view(shape);
     value.copy_(buffer->value);
     buffer->value = value;
-    buffer->statistics = statistics_.narrow(0, at, count).view(shape);
+    // variable_data: a version counter of its own, since autograd checks that what a layer saved was
+    // not written since, and every other layer writes into the same flat buffer.
+    buffer->statistics = statistics_.narrow(0, at, count).view(shape).variable_data();
     at += count;
   }
   quantize(0);

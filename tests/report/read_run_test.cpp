@@ -23,8 +23,8 @@ TEST(ReadRun, KeepsWhatTheLogSays) {
   EXPECT_EQ(run.epochs[0].validation.accuracy, 91.25);
   EXPECT_EQ(run.test.low, 96.3);
   EXPECT_EQ(run.settings[1].second, "4");
-  const NamedValues ms = mean_values(run.steps, &StepRecord::ms);
-  EXPECT_EQ(ms, (NamedValues{{"forward", 4}, {"backward", 7}, {"exchange", 2}}));
+  const NamedNumbers ms = mean_values(run.steps, &StepRecord::ms);
+  EXPECT_EQ(ms, (NamedNumbers{{"forward", 4}, {"backward", 7}, {"exchange", 2}}));
 }
 
 TEST(ReadRun, CountsGiveTheIntervalThatIsMissing) {
