@@ -11,37 +11,37 @@ namespace bitstill {
 namespace {
 
 /// A JSON object of the log with its place, for messages.
-struct Place {
+struct Entry {
   const Json& json;
   const std::string& where;
 };
 
-[[noreturn]] void wrong_type(const Place& at, const std::string& name, const char* wanted) {
+[[noreturn]] void wrong_type(const Entry& at, const std::string& name, const char* wanted) {
   throw Error(ExitCode::data, concat(at.where, ": \"", name, "\" is not ", wanted,
                                      ": not a run log of this program"));
 }
 
-const Json* find(const Place& at, const std::string& name) {
+const Json* find(const Entry& at, const std::string& name) {
   const auto entry = at.json.find(name);
   return entry == at.json.end() || entry->is_null() ? nullptr : &*entry;
 }
 
 /// Losses that are not finite are written as null: missing.
-double number(const Place& at, const std::string& name, double otherwise = kMissing) {
+double number(const Entry& at, const std::string& name, double otherwise = kMissing) {
   const Json* value = find(at, name);
   if (!value) return otherwise;
   if (!value->is_number()) wrong_type(at, name, "a number");
   return value->get<double>();
 }
 
-std::string text(const Place& at, const std::string& name) {
+std::string text(const Entry& at, const std::string& name) {
   const Json* value = find(at, name);
   if (!value) return "";
   if (!value->is_string()) wrong_type(at, name, "a text");
   return value->get<std::string>();
 }
 
-const Json& object(const Place& at, const std::string& name) {
+const Json& object(const Entry& at, const std::string& name) {
   static const Json kEmpty = Json::object();
   const Json* value = find(at, name);
   if (!value) return kEmpty;
@@ -49,14 +49,14 @@ const Json& object(const Place& at, const std::string& name) {
   return *value;
 }
 
-NamedNumbers numbers(const Place& at, const std::string& name) {
-  const Place inner{object(at, name), at.where};
+NamedNumbers numbers(const Entry& at, const std::string& name) {
+  const Entry inner{object(at, name), at.where};
   NamedNumbers values;
   for (const auto& [key, unused] : inner.json.items()) values.emplace_back(key, number(inner, key));
   return values;
 }
 
-std::vector<std::pair<std::string, std::string>> texts(const Place& at, const std::string& name) {
+std::vector<std::pair<std::string, std::string>> texts(const Entry& at, const std::string& name) {
   std::vector<std::pair<std::string, std::string>> values;
   for (const auto& [key, value] : object(at, name).items()) {
     values.emplace_back(key, value.is_string() ? value.get<std::string>() : value.dump());
@@ -64,8 +64,8 @@ std::vector<std::pair<std::string, std::string>> texts(const Place& at, const st
   return values;
 }
 
-Evaluation evaluation(const Place& at, const std::string& name) {
-  const Place inner{object(at, name), at.where};
+Evaluation evaluation(const Entry& at, const std::string& name) {
+  const Entry inner{object(at, name), at.where};
   Evaluation result;
   result.loss = number(inner, "loss");
   result.soft_loss = number(inner, "soft_loss");
@@ -92,7 +92,7 @@ void drop_after(Run& run, double epoch) {
   run.epochs.erase(std::remove_if(run.epochs.begin(), run.epochs.end(), later), run.epochs.end());
 }
 
-void add_start(Run& run, const Place& at) {
+void add_start(Run& run, const Entry& at) {
   if (run.started.empty()) run.started = text(at, "time");
   run.command = text(at, "command");
   run.settings = texts(at, "settings");
@@ -115,7 +115,7 @@ void add_start(Run& run, const Place& at) {
   run.notes.push_back(concat("resumed at epoch ", resumed));
 }
 
-void add_step(Run& run, const Place& at) {
+void add_step(Run& run, const Entry& at) {
   StepRecord record;
   record.step = number(at, "step");
   record.epoch = number(at, "epoch");
@@ -131,7 +131,7 @@ void add_step(Run& run, const Place& at) {
   run.steps.push_back(std::move(record));
 }
 
-void add_epoch(Run& run, const Place& at) {
+void add_epoch(Run& run, const Entry& at) {
   EpochRecord record;
   record.epoch = number(at, "epoch");
   record.seconds = number(at, "seconds");
@@ -141,7 +141,7 @@ void add_epoch(Run& run, const Place& at) {
   run.epochs.push_back(std::move(record));
 }
 
-void add_end(Run& run, const Place& at) {
+void add_end(Run& run, const Entry& at) {
   run.finished = true;
   run.seconds = number(at, "seconds");
   run.best_epoch = number(at, "best_epoch");
@@ -152,7 +152,7 @@ void add_end(Run& run, const Place& at) {
   run.files.clear();
   const Json& files = object(at, "files");
   for (const auto& [name, unused] : files.items()) {
-    const Place file{object({files, at.where}, name), at.where};
+    const Entry file{object({files, at.where}, name), at.where};
     run.files.emplace_back(name, number(file, "bytes"));
   }
 }
@@ -162,7 +162,7 @@ void add_line(Run& run, const std::string& line, const std::string& where) {
   if (!json.is_object()) {
     throw Error(ExitCode::data, where + ": not a JSON object: not a run log of this program");
   }
-  const Place at{json, where};
+  const Entry at{json, where};
   const std::string type = text(at, "type");
   if (type == "start") add_start(run, at);
   if (type == "step") add_step(run, at);

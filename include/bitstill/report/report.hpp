@@ -52,7 +52,7 @@ struct Run {
   std::vector<EpochRecord> epochs;
   double seconds = kMissing, best_epoch = kMissing;
   Evaluation validation, test;     // of the file that ships, at the end
-  NamedNumbers files;               // bytes
+  NamedNumbers files;              // bytes
   std::vector<std::string> notes;  // what a reader of the figures should know
 };
 
