@@ -124,9 +124,10 @@ void SettingTable::read(const std::vector<std::string>& arguments) {
         continue;
       }
       const Setting& setting = find(option.string_key, "on the command line");
-      std::visit(Assign{setting.name, option.value.front()}, setting.target);
+      const std::string value = option.value.empty() ? "true" : option.value.front();  // a bare bool
+      std::visit(Assign{setting.name, value}, setting.target);
       given.push_back(setting.name);
-      if (setting.name == "config") recipe = option.value.front();
+      if (setting.name == "config") recipe = value;
     }
   } catch (const po::error& error) {
     throw Error(ExitCode::settings, concat(error.what(), " (command line); see --help"));
