@@ -12,8 +12,8 @@ namespace bitstill {
 
 using Words = std::vector<std::string>;
 
-// Each gets the job's ranks and its arguments, and returns the exit code; it throws AgreedError when
-// every rank throws alike, Error when this rank alone failed.
+// Each gets the job's ranks and its arguments, and returns the exit code; it throws AgreedError
+// when every rank throws alike, Error when this rank alone failed.
 int run_train(World& world, const Words& arguments);
 int run_distill(World& world, const Words& arguments);
 int run_evaluate(World& world, const Words& arguments);
@@ -32,8 +32,8 @@ bool read_settings(World& world, SettingTable& table, const Words& arguments,
 /// Versions of everything that takes part, for --version and the run log.
 Json versions(const World& world);
 
-/// First call: SIGTERM, SIGINT and SIGUSR1 set a flag; a second one of them ends the process at once
-/// with exit code 75.
+/// First call: SIGTERM, SIGINT and SIGUSR1 set a flag; a second one of them ends the process at
+/// once with exit code 75.
 void watch_signals();
 bool stop_requested();
 

@@ -29,8 +29,9 @@ void compress(const std::string& from, const std::string& to, const QuantOptions
   LoadedModel model = load_described(from);
   if (model.about.contains("quantizer") && !model.about["quantizer"].is_null() &&
       model.about["kind"] == "student") {
-    throw Error(ExitCode::model, concat(from, " is quantized already; codes made from quantized values "
-                                              "lose twice. Give the run's master.safetensors"));
+    throw Error(ExitCode::model, concat(from,
+                                        " is quantized already; codes made from quantized values "
+                                        "lose twice. Give the run's master.safetensors"));
   }
   Json about = model.about;
   Student student(std::move(model.network), quant, 0, at::kCPU);
@@ -50,7 +51,8 @@ int run_compress(World& world, const Words& arguments) {
   QuantOptions quant;
   quant.method = "uniform";
   SettingTable table;
-  table.add("model.file", &from, "trained fp32 weights that describe themselves (master.safetensors)");
+  table.add("model.file", &from,
+            "trained fp32 weights that describe themselves (master.safetensors)");
   table.add("out", &to, "the compressed file to write");
   table.add("post-mortem", &post_mortem, "quantize weights that were not trained for it");
   add_quant_settings(table, quant);
@@ -61,9 +63,10 @@ int run_compress(World& world, const Words& arguments) {
   agree(world.control(), [&] {
     if (world.place().rank != 0) return;
     if (!post_mortem) {
-      throw Error(ExitCode::settings,
-                  "a run's student.safetensors is compressed already; give --post-mortem to quantize "
-                  "weights that were not trained for it");
+      throw Error(
+          ExitCode::settings,
+          "a run's student.safetensors is compressed already; give --post-mortem to quantize "
+          "weights that were not trained for it");
     }
     compress(from, to, quant);
   });

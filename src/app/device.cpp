@@ -42,14 +42,15 @@ DeviceChoice choose_device(World& world, const std::string& device, int64_t thre
   agree(world.control(), [&] {
     if (device == "cuda" && !has_cuda) {
       throw Error(ExitCode::environment,
-                  concat("run.device = cuda: ", at::hasCUDA() ? "no GPU is visible on " : "built without CUDA on ",
+                  concat("run.device = cuda: ",
+                         at::hasCUDA() ? "no GPU is visible on " : "built without CUDA on ",
                          world.place().host, "; use run.device = cpu, or build with preset gpu"));
     }
   });
   const bool cuda = device == "cuda" || (device == "auto" && has_cuda);
   if (cuda) {
-    const auto index = static_cast<c10::DeviceIndex>(
-        world.place().local_rank % at::detail::getCUDAHooks().deviceCount());
+    const auto index = static_cast<c10::DeviceIndex>(world.place().local_rank %
+                                                     at::detail::getCUDAHooks().deviceCount());
     choice.device = c10::Device(c10::kCUDA, index);
   }
   choice.name = choice.device.str();

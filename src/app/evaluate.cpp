@@ -34,23 +34,29 @@ Split split_of(const std::string& name) {
   for (const Split split : {Split::train, Split::validation, Split::test}) {
     if (name == split_name(split)) return split;
   }
-  throw Error(ExitCode::settings, concat("data.split = ", name, ": give train, validation or test"));
+  throw Error(ExitCode::settings,
+              concat("data.split = ", name, ": give train, validation or test"));
 }
 
 void print(const Settings& s, const LoadedModel& model, const ClassificationCounts& counts) {
   const auto [low, high] = wilson_interval(counts.correct, counts.samples);
   if (s.json) {
-    const Json result = {{"file", s.model_file},          {"bytes", model.file_bytes},
-                         {"split", s.split},              {"samples", counts.samples},
-                         {"correct", counts.correct},     {"accuracy", counts.accuracy()},
-                         {"low", low},                    {"high", high},
+    const Json result = {{"file", s.model_file},
+                         {"bytes", model.file_bytes},
+                         {"split", s.split},
+                         {"samples", counts.samples},
+                         {"correct", counts.correct},
+                         {"accuracy", counts.accuracy()},
+                         {"low", low},
+                         {"high", high},
                          {"cross_entropy", counts.mean_loss()}};
     std::printf("%s\n", result.dump().c_str());
     return;
   }
-  std::printf("%s on %s (%lld images): top-1 %.2f %% (95 %% interval %.2f to %.2f), cross-entropy %.4f\n",
-              s.model_file.c_str(), s.split.c_str(), static_cast<long long>(counts.samples),
-              counts.accuracy(), low, high, counts.mean_loss());
+  std::printf(
+      "%s on %s (%lld images): top-1 %.2f %% (95 %% interval %.2f to %.2f), cross-entropy %.4f\n",
+      s.model_file.c_str(), s.split.c_str(), static_cast<long long>(counts.samples),
+      counts.accuracy(), low, high, counts.mean_loss());
 }
 
 }  // namespace
@@ -85,8 +91,8 @@ int run_evaluate(World& world, const Words& arguments) {
   });
   EvaluateOptions options;
   options.device = device.device;
-  const auto counts = evaluate(*model.network, *dataset, split, model.normalization, options,
-                               world.control());
+  const auto counts =
+      evaluate(*model.network, *dataset, split, model.normalization, options, world.control());
   if (world.place().rank == 0) print(s, model, counts);
   return 0;
 }

@@ -31,8 +31,9 @@ Json inspect_model(const std::string& path) {
     tensors.push_back({{"name", name}, {"shape", tensor.sizes().vec()}});
   }
   const auto bytes = static_cast<int64_t>(std::filesystem::file_size(path));
-  return {{"file", path},       {"bytes", bytes},          {"values", values},
-          {"fp32_bytes", 4 * values}, {"about", file.about}, {"tensors", tensors}};
+  return {{"file", path},        {"bytes", bytes},
+          {"values", values},    {"fp32_bytes", 4 * values},
+          {"about", file.about}, {"tensors", tensors}};
 }
 
 void print_model(const Json& model) {
@@ -58,11 +59,11 @@ void verify(World& world, const std::string& folder) {
   agree(world.control(), [&] {
     const auto defects = verify_shards(folder, world.place());
     if (defects.empty()) return;
-    throw Error(ExitCode::data, concat(defects[0].file, ": ", defects[0].what,
-                                       defects.size() > 1 ? concat(" (and ", defects.size() - 1,
-                                                                   " more defects)")
-                                                          : std::string(),
-                                       "; convert the source again with bitstill shard"));
+    throw Error(ExitCode::data,
+                concat(defects[0].file, ": ", defects[0].what,
+                       defects.size() > 1 ? concat(" (and ", defects.size() - 1, " more defects)")
+                                          : std::string(),
+                       "; convert the source again with bitstill shard"));
   });
 }
 

@@ -33,12 +33,15 @@ constexpr Command kCommands[] = {
 };
 
 void print_usage() {
-  std::printf("bitstill: compress neural networks by distillation and quantization\n\n"
-              "  mpirun -n N bitstill COMMAND [--config recipe.cfg] [--section.key value ...]\n\n");
-  for (const Command& command : kCommands) std::printf("  %-10s %s\n", command.name, command.summary);
-  std::printf("\nbitstill COMMAND --help lists its settings; bitstill --version its libraries.\n"
-              "Exit codes: 0 done, 2 settings, 3 data, 4 model file or a target missed, 5 a rank died\n"
-              "or hangs, 6 numbers not finite, 7 storage, 8 environment, 75 stopped, resumable.\n");
+  std::printf(
+      "bitstill: compress neural networks by distillation and quantization\n\n"
+      "  mpirun -n N bitstill COMMAND [--config recipe.cfg] [--section.key value ...]\n\n");
+  for (const Command& command : kCommands)
+    std::printf("  %-10s %s\n", command.name, command.summary);
+  std::printf(
+      "\nbitstill COMMAND --help lists its settings; bitstill --version its libraries.\n"
+      "Exit codes: 0 done, 2 settings, 3 data, 4 model file or a target missed, 5 a rank died\n"
+      "or hangs, 6 numbers not finite, 7 storage, 8 environment, 75 stopped, resumable.\n");
 }
 
 const Command& find_command(const std::string& name) {
@@ -48,9 +51,9 @@ const Command& find_command(const std::string& name) {
     names.emplace_back(command.name);
   }
   const std::string nearest = nearest_name(name, names);
-  throw AgreedError(ExitCode::settings,
-                    concat("unknown command ", name, "; ",
-                           nearest.empty() ? "see bitstill --help" : "did you mean " + nearest + "?"));
+  throw AgreedError(ExitCode::settings, concat("unknown command ", name, "; ",
+                                               nearest.empty() ? "see bitstill --help"
+                                                               : "did you mean " + nearest + "?"));
 }
 
 int run(World& world, int argc, char** argv) {
@@ -73,7 +76,7 @@ int run(World& world, int argc, char** argv) {
 int main(int argc, char** argv) {
   using namespace bitstill;
   c10::SetStackTraceFetcher([] { return std::string(); });  // one line an error
-  std::signal(SIGXFSZ, SIG_IGN);                            // a file-size limit is an Error(storage)
+  std::signal(SIGXFSZ, SIG_IGN);  // a file-size limit is an Error(storage)
   std::unique_ptr<World> world;
   try {
     world = World::open();

@@ -18,7 +18,8 @@ int run_report(World& world, const Words& arguments) {
   if (!read_settings(world, table, arguments, "bitstill report RUN... [--out FILE]")) return 0;
   agree(world.control(), [&] {
     if (world.place().rank != 0) return;
-    if (folders.empty()) throw Error(ExitCode::settings, "no run folder is given; bitstill report RUN...");
+    if (folders.empty())
+      throw Error(ExitCode::settings, "no run folder is given; bitstill report RUN...");
     std::vector<Run> runs;
     for (const std::string& folder : folders) runs.push_back(read_run(folder));
     replace_file(out, report_page(runs));

@@ -26,18 +26,20 @@ void parse_size(const std::string& text, int64_t* height, int64_t* width) {
 }
 
 void print(const ConvertReport& report) {
-  std::printf("%s: %s, %zu classes, %lldx%lldx%lld, %lld train / %lld validation / %lld test, %.1f s\n",
-              report.folder.c_str(), report.name.c_str(), report.classes.size(),
-              static_cast<long long>(report.shape.channels),
-              static_cast<long long>(report.shape.height), static_cast<long long>(report.shape.width),
-              static_cast<long long>(report.count[0]), static_cast<long long>(report.count[1]),
-              static_cast<long long>(report.count[2]), report.seconds);
+  std::printf(
+      "%s: %s, %zu classes, %lldx%lldx%lld, %lld train / %lld validation / %lld test, %.1f s\n",
+      report.folder.c_str(), report.name.c_str(), report.classes.size(),
+      static_cast<long long>(report.shape.channels), static_cast<long long>(report.shape.height),
+      static_cast<long long>(report.shape.width), static_cast<long long>(report.count[0]),
+      static_cast<long long>(report.count[1]), static_cast<long long>(report.count[2]),
+      report.seconds);
   std::printf("splits: %s\n", report.split_rule.c_str());
   if (report.ignored > 0) {
     std::printf("left out: %lld files that are no JPEG or PNG by name\n",
                 static_cast<long long>(report.ignored));
   }
-  for (const std::string& skipped : report.skipped) std::printf("unreadable: %s\n", skipped.c_str());
+  for (const std::string& skipped : report.skipped)
+    std::printf("unreadable: %s\n", skipped.c_str());
   if (report.twins > 0) {
     warn(concat(report.twins, " validation or test images also stand in the training split"));
   }
@@ -59,7 +61,8 @@ int run_shard(World& world, const Words& arguments) {
   table.add("validation", &options.validation, "images cut from train; -1: a tenth of each class");
   table.add("test", &options.test, "images cut where the source has no test set; -1: the rule");
   table.add("rows", &options.rows_per_shard, "images a shard; 0: about 64 MB");
-  if (!read_settings(world, table, arguments, "bitstill shard: turns images into HDF5 shards")) return 0;
+  if (!read_settings(world, table, arguments, "bitstill shard: turns images into HDF5 shards"))
+    return 0;
   agree(world.control(), [&] {
     if (world.place().rank != 0) return;
     parse_size(size, &options.height, &options.width);

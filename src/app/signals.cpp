@@ -25,6 +25,8 @@ void watch_signals() {
   for (const int signal : {SIGTERM, SIGINT, SIGUSR1}) sigaction(signal, &action, nullptr);
 }
 
-bool stop_requested() { return stop_flag.load(std::memory_order_relaxed); }
+bool stop_requested() {
+  return stop_flag.load(std::memory_order_relaxed);
+}
 
 }  // namespace bitstill

@@ -52,11 +52,13 @@ void Job::prepare() {
   agree(control, [&] {
     check(config_);
     if (config_.data_folder.empty()) {
-      throw Error(ExitCode::settings, "data.folder is not given: name a folder made by bitstill shard");
+      throw Error(ExitCode::settings,
+                  "data.folder is not given: name a folder made by bitstill shard");
     }
     if (distill_ && config_.teacher_file.empty()) {
-      throw Error(ExitCode::settings, "teacher.file is not given: name the teacher's .safetensors "
-                                      "file (bitstill train makes one)");
+      throw Error(ExitCode::settings,
+                  "teacher.file is not given: name the teacher's .safetensors "
+                  "file (bitstill train makes one)");
     }
   });
   NamedValues items = table_.values();
@@ -95,7 +97,8 @@ void Job::build_student() {
     auto network = make_network(spec);
     initialize(*network, static_cast<uint64_t>(config_.run.seed));
     if (config_.student_init != "random") {
-      assign(*network, decoded_tensors(read_model_file(config_.student_init)), config_.student_init);
+      assign(*network, network_tensors(read_model_file(config_.student_init)),
+             config_.student_init);
     }
     student_ = std::make_unique<Student>(std::move(network), config_.quant,
                                          static_cast<uint64_t>(config_.run.seed), device_.device);
@@ -157,11 +160,13 @@ void Job::print_plan() const {
                        config_.train.micro_batch, world_.place().world);
   const auto elements = static_cast<double>(student_->masters().numel());
   std::vector<Range> ranges;
-  for (const Segment& segment : student_->segments()) ranges.push_back({segment.offset, segment.count});
+  for (const Segment& segment : student_->segments())
+    ranges.push_back({segment.offset, segment.count});
   std::printf("%s", recipe_text().c_str());
-  std::printf("# plan: %lld steps an epoch, %zu micro-batches in the first, %zu gradient chunks\n",
-              static_cast<long long>(plan.steps()), plan.step(0).micro_batches.size(),
-              plan_chunks(student_->masters().numel(), ranges, config_.exchange.chunk_bytes).size());
+  std::printf(
+      "# plan: %lld steps an epoch, %zu micro-batches in the first, %zu gradient chunks\n",
+      static_cast<long long>(plan.steps()), plan.step(0).micro_batches.size(),
+      plan_chunks(student_->masters().numel(), ranges, config_.exchange.chunk_bytes).size());
   std::printf("# student: %lld parameters; masters, shadows and gradients %s a rank\n",
               static_cast<long long>(student_->network().parameter_count()),
               human_bytes(elements * 4 * (student_->quantizer() ? 3 : 2)).c_str());
@@ -172,8 +177,8 @@ void Job::print_result(const RunResult& result) const {
   const auto [low, high] = wilson_interval(result.test.correct, result.test.samples);
   std::printf("%s/student.safetensors: test %.2f %% (95 %% interval %.2f to %.2f), %s, %.0f s\n",
               config_.run.folder.c_str(), result.test.accuracy(), low, high,
-              human_bytes(static_cast<double>(
-                              std::filesystem::file_size(config_.run.folder + "/student.safetensors")))
+              human_bytes(static_cast<double>(std::filesystem::file_size(config_.run.folder +
+                                                                         "/student.safetensors")))
                   .c_str(),
               timer_.seconds());
 }
@@ -202,7 +207,8 @@ int Job::run() {
     if (!writes) return;
     const std::string path = config_.run.folder + "/run.jsonl";
     if (!config_.resume && std::filesystem::exists(path)) {
-      warn(concat(config_.run.folder, " holds an earlier run; it is replaced (--resume continues one)"));
+      warn(concat(config_.run.folder,
+                  " holds an earlier run; it is replaced (--resume continues one)"));
     }
     replace_file(config_.run.folder + "/recipe.cfg", recipe_text());
     log = RunLog(path, config_.resume);
@@ -235,15 +241,17 @@ int run_job(World& world, const Words& arguments, bool distill, const char* summ
 }  // namespace
 
 int run_train(World& world, const Words& arguments) {
-  return run_job(world, arguments, false,
-                 "bitstill train: trains a network with cross-entropy (teacher.* and distill.* are not "
-                 "used), its weights quantized as quant.* says");
+  return run_job(
+      world, arguments, false,
+      "bitstill train: trains a network with cross-entropy (teacher.* and distill.* are not "
+      "used), its weights quantized as quant.* says");
 }
 
 int run_distill(World& world, const Words& arguments) {
-  return run_job(world, arguments, true,
-                 "bitstill distill: trains a student, its weights quantized as quant.* says, from the "
-                 "soft targets of a teacher");
+  return run_job(
+      world, arguments, true,
+      "bitstill distill: trains a student, its weights quantized as quant.* says, from the "
+      "soft targets of a teacher");
 }
 
 }  // namespace bitstill

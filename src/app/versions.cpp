@@ -8,9 +8,9 @@
 namespace bitstill {
 
 Json versions(const World& world) {
-  return {{"bitstill", build_version()},      {"commit", build_commit()},
-          {"flags", build_flags()},           {"torch", TORCH_VERSION},
-          {"cpu", at::get_cpu_capability()},  {"mpi", world.library()},
+  return {{"bitstill", build_version()},     {"commit", build_commit()},
+          {"flags", build_flags()},          {"torch", TORCH_VERSION},
+          {"cpu", at::get_cpu_capability()}, {"mpi", world.library()},
           {"hdf5", hdf5_version()}};
 }
 

@@ -8,12 +8,15 @@ namespace bitstill {
 void add_network_settings(SettingTable& table, const std::string& section, NetworkSpec& spec) {
   const auto name = [&](const char* key) { return section + "." + key; };
   table.add(name("kind"), &spec.kind, list_names(network_kinds(), 20));
-  table.add(name("widths"), &spec.widths, "convnet: channels of each convolution, for example 6,12");
+  table.add(name("widths"), &spec.widths,
+            "convnet: channels of each convolution, for example 6,12");
   table.add(name("kernels"), &spec.kernels, "convnet: kernel of each convolution, or one for all");
-  table.add(name("pools"), &spec.pools, "convnet: after which convolutions (1, 2, ...) a 2x2 max-pool stands");
+  table.add(name("pools"), &spec.pools,
+            "convnet: after which convolutions (1, 2, ...) a 2x2 max-pool stands");
   table.add(name("hidden"), &spec.hidden, "convnet: widths of the hidden fully connected layers");
-  table.add(name("dropout"), &spec.dropout,
-            "one a convolution, then one a hidden layer, or one for all; empty: the kind's own; 0: none");
+  table.add(
+      name("dropout"), &spec.dropout,
+      "one a convolution, then one a hidden layer, or one for all; empty: the kind's own; 0: none");
 }
 
 namespace {
@@ -37,7 +40,8 @@ void add_train(SettingTable& table, TrainOptions& t) {
   table.add("train.plateau_points", &t.plateau_points, "plateau: what counts as one, in points");
   table.add("train.precision", &t.precision, "fp32 | bf16 | auto (bf16 where the hardware has it)");
   table.add("train.select", &t.select, "last | best (on validation): which epoch ships");
-  table.add("train.patience", &t.patience, "stop after so many epochs without a better one; 0: never");
+  table.add("train.patience", &t.patience,
+            "stop after so many epochs without a better one; 0: never");
   table.add("train.batch_norm", &t.batch_norm, "local | synced: statistics of one rank or of all");
   table.add("train.batch_norm_momentum", &t.batch_norm_momentum, "of the running statistics");
   table.add("train.reestimate_batches", &t.reestimate_batches,
@@ -64,13 +68,15 @@ void add_settings(SettingTable& table, RunConfig& c) {
   table.add("data.prefetch", &c.prefetch, "batches read ahead");
   table.add("data.shift", &c.augmentation.shift, "random shifts up to so many pixels each way");
   table.add("data.flip", &c.augmentation.flip, "random left-right mirroring");
-  table.add("data.variants", &c.augmentation.variants, "epochs until augmentation repeats; 0: never");
+  table.add("data.variants", &c.augmentation.variants,
+            "epochs until augmentation repeats; 0: never");
   table.add("run.folder", &c.run.folder, "where everything is written");
   table.add("run.seed", &c.run.seed, "of initialization, order, augmentation, dropout, rounding");
   table.add("run.device", &c.run.device, "cpu | cuda | auto");
   table.add("run.threads", &c.run.threads,
             "threads a rank; 0: the cores over the host's ranks (exchange.order = fixed: 1)");
-  table.add("run.timeout_s", &c.run.timeout_s, "end the job when a rank makes no progress; 0: never");
+  table.add("run.timeout_s", &c.run.timeout_s,
+            "end the job when a rank makes no progress; 0: never");
   table.add("run.log_steps", &c.run.log_steps, "steps a line of run.jsonl");
   add_network_settings(table, "model", c.model);
   table.add("model.file", &c.model_file, "a model file (evaluate, compress)");
@@ -99,10 +105,13 @@ void check(const RunConfig& c) {
           concat("run.device = ", c.run.device, ": give one of cpu, cuda and auto"));
   require(c.run.threads >= 0 && c.run.threads <= 4096,
           concat("run.threads = ", c.run.threads, ": give 0 (automatic) or more"));
+  require(c.run.timeout_s >= 0,
+          concat("run.timeout_s = ", c.run.timeout_s, ": give 0 (none) or the seconds to wait"));
   require(c.run.log_steps >= 1, concat("run.log_steps = ", c.run.log_steps, ": give 1 or more"));
   require(c.prefetch >= 1 && c.prefetch <= 1000,
           concat("data.prefetch = ", c.prefetch, ": give 1..1000"));
-  require(c.augmentation.shift >= 0, concat("data.shift = ", c.augmentation.shift, ": give 0 or more"));
+  require(c.augmentation.shift >= 0,
+          concat("data.shift = ", c.augmentation.shift, ": give 0 or more"));
   require(c.augmentation.variants >= 0,
           concat("data.variants = ", c.augmentation.variants, ": give 0 or more"));
   check(c.quant);

@@ -4,6 +4,7 @@
 #include <boost/program_options.hpp>
 #include <charconv>
 #include <cmath>
+#include <optional>
 #include <sstream>
 
 #include "bitstill/base/error.hpp"
@@ -39,9 +40,14 @@ std::vector<Number> parse_list(const std::string& name, const std::string& text)
   return values;
 }
 
-bool parse_bool(const std::string& name, const std::string& text) {
+std::optional<bool> as_bool(const std::string& text) {
   if (text == "true" || text == "on" || text == "yes" || text == "1") return true;
   if (text == "false" || text == "off" || text == "no" || text == "0") return false;
+  return {};
+}
+
+bool parse_bool(const std::string& name, const std::string& text) {
+  if (const std::optional<bool> value = as_bool(text)) return *value;
   throw Error(ExitCode::settings, concat(name, " = ", text, ": give true or false"));
 }
 
@@ -100,6 +106,24 @@ const SettingTable::Setting& SettingTable::find(const std::string& name,
   throw Error(ExitCode::settings, concat("unknown setting ", name, " ", where, "; ", mend));
 }
 
+std::vector<std::string> SettingTable::with_bools_joined(
+    const std::vector<std::string>& arguments) const {
+  std::vector<std::string> joined;
+  bool after_bool = false;  // the last of `joined` is the bare name of a bool
+  for (const std::string& argument : arguments) {
+    if (after_bool && as_bool(argument)) {
+      joined.back() += "=" + argument;
+      after_bool = false;
+      continue;
+    }
+    joined.push_back(argument);
+    after_bool = std::any_of(settings_.begin(), settings_.end(), [&](const Setting& setting) {
+      return std::holds_alternative<bool*>(setting.target) && argument == "--" + setting.name;
+    });
+  }
+  return joined;
+}
+
 void SettingTable::read(const std::vector<std::string>& arguments) {
   po::options_description options;
   for (const Setting& setting : settings_) {
@@ -112,8 +136,11 @@ void SettingTable::read(const std::vector<std::string>& arguments) {
   std::vector<std::string> given;
   std::string recipe;
   try {
-    const auto parsed =
-        po::command_line_parser(arguments).options(options).style(style).allow_unregistered().run();
+    const auto parsed = po::command_line_parser(with_bools_joined(arguments))
+                            .options(options)
+                            .style(style)
+                            .allow_unregistered()
+                            .run();
     for (const auto& option : parsed.options) {
       if (option.string_key.empty() || option.position_key >= 0) {
         if (words_ == nullptr) {
@@ -124,7 +151,8 @@ void SettingTable::read(const std::vector<std::string>& arguments) {
         continue;
       }
       const Setting& setting = find(option.string_key, "on the command line");
-      const std::string value = option.value.empty() ? "true" : option.value.front();  // a bare bool
+      const std::string value =
+          option.value.empty() ? "true" : option.value.front();  // a bare bool
       std::visit(Assign{setting.name, value}, setting.target);
       given.push_back(setting.name);
       if (setting.name == "config") recipe = value;
@@ -135,7 +163,8 @@ void SettingTable::read(const std::vector<std::string>& arguments) {
   if (!recipe.empty()) read_recipe(recipe, given);
 }
 
-void SettingTable::read_recipe(const std::string& path, const std::vector<std::string>& overridden) {
+void SettingTable::read_recipe(const std::string& path,
+                               const std::vector<std::string>& overridden) {
   std::istringstream text(read_file(path, ExitCode::settings));
   std::vector<std::string> seen;
   try {

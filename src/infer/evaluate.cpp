@@ -14,8 +14,8 @@ namespace {
 
 void add_batch(const Network& network, const Batch& batch, const Normalization& normalization,
                const EvaluateOptions& options, ClassificationCounts* counts) {
-  const auto x = to_input(batch, network.spec().input, normalization, options.device,
-                          options.channels_last);
+  const auto x =
+      to_input(batch, network.spec().input, normalization, options.device, options.channels_last);
   const auto labels = to_labels(batch, options.device);
   const auto logits = network.forward(x, ForwardMode{}).to(at::kFloat);
   const auto losses = (-at::log_softmax(logits, 1).gather(1, labels.unsqueeze(1))).cpu();

@@ -1,19 +1,15 @@
 #include "bitstill/train/checkpoint.hpp"
 
 #include "bitstill/base/text.hpp"
+#include "bitstill/infer/loaded_model.hpp"
 
 namespace bitstill {
 namespace {
 
-const std::string kOptimizer = "optimizer.";
-
-/// The network's tensors of a checkpoint, or those of the optimizer.
-NamedTensors part_of(const ModelFile& file, bool optimizer) {
-  NamedTensors part;
-  for (const auto& [name, tensor] : file.tensors) {
-    if (name.starts_with(kOptimizer) == optimizer) part.emplace_back(name, tensor);
-  }
-  return part;
+NamedTensors optimizer_tensors(const ModelFile& file) {
+  NamedTensors tensors = file.tensors;
+  std::erase_if(tensors, [](const auto& named) { return !named.first.starts_with("optimizer."); });
+  return tensors;
 }
 
 }  // namespace
@@ -46,10 +42,17 @@ Progress load_checkpoint(const std::string& path, Student& student, MasterOptimi
     progress.last_accuracy = json.at("last_accuracy").get<double>();
     schedule.restore(file.about.at("schedule"));
   } catch (const Json::exception&) {
-    throw Error(ExitCode::model, concat(path, " is no checkpoint of a run; start without --resume"));
+    throw Error(ExitCode::model,
+                concat(path, " is no checkpoint of a run; start without --resume"));
   }
-  student.load_masters(part_of(file, false), path);
-  optimizer.restore(part_of(file, true), path);
+  if (progress.epoch < 0 || progress.step < 0 || progress.best_epoch < 0 ||
+      progress.best_epoch > progress.epoch) {
+    throw Error(ExitCode::model, concat(path, " says that ", progress.epoch, " epochs and ",
+                                        progress.step, " steps are done, the best epoch ",
+                                        progress.best_epoch, "; start without --resume"));
+  }
+  student.load_masters(network_tensors(file), path);
+  optimizer.restore(optimizer_tensors(file), path);
   return progress;
 }
 
@@ -59,7 +62,7 @@ void save_masters(const std::string& path, Json about, const Student& student) {
 }
 
 void load_masters(const std::string& path, Student& student) {
-  student.load_masters(decoded_tensors(read_model_file(path)), path);
+  student.load_masters(network_tensors(read_model_file(path)), path);
 }
 
 }  // namespace bitstill

@@ -8,16 +8,24 @@
 namespace bitstill {
 namespace {
 
-/// A micro-batch of one sample joins the one before it, or, where it is the first, the one after.
+/// A micro-batch of one sample joins the one before it, or, where that one has grown already or is
+/// not there, the one after: singles become pairs, never one large micro-batch.
 std::vector<MicroBatch> merge_singles(const std::vector<MicroBatch>& pieces) {
   std::vector<MicroBatch> merged;
+  bool grown = true;  // the last of `merged`
   for (const MicroBatch& piece : pieces) {
-    const bool single = piece.count == 1 || (!merged.empty() && merged.back().count == 1);
-    if (single && !merged.empty()) {
+    const bool waiting = !merged.empty() && merged.back().count == 1;
+    if (waiting || (piece.count == 1 && !grown)) {
       merged.back().count += piece.count;
+      grown = true;
     } else {
       merged.push_back(piece);
+      grown = false;
     }
+  }
+  if (merged.size() > 1 && merged.back().count == 1) {
+    merged.pop_back();
+    ++merged.back().count;
   }
   return merged;
 }

@@ -1,6 +1,7 @@
 #include "bitstill/train/exchange.hpp"
 
 #include <ATen/core/grad_mode.h>
+#include <ATen/ops/isfinite.h>
 #include <ATen/ops/zeros.h>
 #include <torch/csrc/autograd/function_hook.h>
 #include <torch/csrc/autograd/variable.h>
@@ -16,7 +17,8 @@ constexpr int64_t kSoft = 2, kHard = 3, kCorrect = 4, kStatistics = 5;
 
 ChunkGate make_gate(Student& student, const ExchangeOptions& options) {
   std::vector<Range> ranges;
-  for (const Segment& segment : student.segments()) ranges.push_back({segment.offset, segment.count});
+  for (const Segment& segment : student.segments())
+    ranges.push_back({segment.offset, segment.count});
   return {plan_chunks(student.gradients().numel(), ranges, options.chunk_bytes), ranges};
 }
 
@@ -42,16 +44,17 @@ GradientExchange::GradientExchange(Student& student, int rank, const ExchangeOpt
   const auto& parameters = student.network().parameters();
   for (std::size_t i = 0; i < parameters.size(); ++i) {
     const Range range{student.segments()[i].offset, student.segments()[i].count};
-    torch::autograd::impl::set_post_acc_grad_hooks(
-        parameters[i]->value, std::make_unique<Hook>([this, range] {
-          if (!armed_) return;
-          gate_.mark_ready(range);
-          send_ready();
-        }));
+    torch::autograd::impl::set_post_acc_grad_hooks(parameters[i]->value,
+                                                   std::make_unique<Hook>([this, range] {
+                                                     if (!armed_) return;
+                                                     gate_.mark_ready(range);
+                                                     send_ready();
+                                                   }));
   }
 }
 
 GradientExchange::~GradientExchange() {
+  channel_.reset();  // after an error its thread may still use the buffers of the fixed order
   for (const Parameter* parameter : student_.network().parameters()) {
     torch::autograd::impl::set_post_acc_grad_hooks(parameter->value, nullptr);
   }
@@ -79,7 +82,9 @@ void GradientExchange::begin(const StepPlan& plan) {
   }
 }
 
-void GradientExchange::before_backward(bool last) { armed_ = last; }
+void GradientExchange::before_backward(bool last) {
+  armed_ = last;
+}
 
 void GradientExchange::after_backward(int64_t number, const at::Tensor& loss_sums) {
   at::NoGradGuard no_grad;
@@ -126,16 +131,16 @@ EventPtr GradientExchange::sum_as_tree(const at::Tensor& stack, float* last, int
   for (int64_t row = 0; row < rows_before_last_; ++row) {
     rows.push_back(stack.data_ptr<float>() + row * stack.size(1) + offset);
   }
-  return channel_->enqueue([tree = tree_.get(), rows, merges, last, count,
-                            has_leaves](Communicator& comm) {
-    std::vector<float*> partials = rows;
-    for (int m = 0; m < merges; ++m, partials.pop_back()) {
-      const float* below = partials.back();
-      for (int64_t i = 0; i < count; ++i) last[i] = below[i] + last[i];
-    }
-    if (has_leaves) partials.push_back(last);
-    tree->sum(comm, partials, last, count);
-  });
+  return channel_->enqueue(
+      [tree = tree_.get(), rows, merges, last, count, has_leaves](Communicator& comm) {
+        std::vector<float*> partials = rows;
+        for (int m = 0; m < merges; ++m, partials.pop_back()) {
+          const float* below = partials.back();
+          for (int64_t i = 0; i < count; ++i) last[i] = below[i] + last[i];
+        }
+        if (has_leaves) partials.push_back(last);
+        tree->sum(comm, partials, last, count);
+      });
 }
 
 StepTotals GradientExchange::finish(bool failed, bool stop, double batch_norm_momentum) {
@@ -158,8 +163,10 @@ StepTotals GradientExchange::finish(bool failed, bool stop, double batch_norm_mo
   StepTotals totals{values[kSoft], values[kHard], values[kCorrect],
                     static_cast<int64_t>(values[kFailed]), static_cast<int64_t>(values[kStop])};
   const int64_t statistics = student_.statistics().numel();
-  if (totals.failed == 0 && statistics > 0) {
-    student_.running().lerp_(sums_.narrow(0, kStatistics, statistics), batch_norm_momentum);
+  const at::Tensor batch = sums_.narrow(0, kStatistics, statistics);
+  // One step that is not finite is skipped; it must not stay in the moving average for ever.
+  if (totals.failed == 0 && at::isfinite(batch).all().item<bool>()) {
+    student_.running().lerp_(batch, batch_norm_momentum);
   }
   return totals;
 }

@@ -4,6 +4,7 @@
 #include <torch/optim/adamw.h>
 #include <torch/optim/sgd.h>
 
+#include <algorithm>
 #include <cmath>
 
 #include "bitstill/base/text.hpp"
@@ -130,35 +131,37 @@ NamedTensors MasterOptimizer::state() const {
 }
 
 void MasterOptimizer::restore(const NamedTensors& tensors, const std::string& where) {
-  const auto find = [&](std::size_t slice, const char* name) {
-    const std::string full = concat("optimizer.", slice, ".", name);
-    for (const auto& [key, tensor] : tensors) {
-      if (key == full) return tensor.to(impl_->slices[slice].device());
-    }
-    return at::Tensor();
+  if (tensors.empty()) return;  // before the first update, and always with momentum 0
+  std::size_t used = 0;
+  const auto require = [&](bool good) {
+    if (good) return;
+    throw Error(ExitCode::model, concat(where,
+                                        " does not hold the state of this optimizer; resume "
+                                        "with the settings the run was started with"));
   };
-  const auto require = [&](const at::Tensor& tensor, std::size_t slice) {
-    if (!tensor.defined() || tensor.numel() != impl_->slices[slice].numel()) {
-      throw Error(ExitCode::model, concat(where, " does not hold the state of this optimizer; resume "
-                                                 "with the settings the run was started with"));
-    }
-    return tensor.clone();
+  const auto take = [&](std::size_t slice, const char* name, int64_t count) {
+    const std::string full = concat("optimizer.", slice, ".", name);
+    const auto found = std::find_if(tensors.begin(), tensors.end(),
+                                    [&](const auto& named) { return named.first == full; });
+    require(found != tensors.end() && found->second.scalar_type() == at::kFloat &&
+            found->second.dim() == 1 && found->second.numel() == count);
+    ++used;
+    return found->second.to(impl_->slices[slice].device()).clone();
   };
   for (std::size_t i = 0; i < impl_->slices.size(); ++i) {
     auto& states = impl_->optimizer->state();
     void* key = impl_->key(impl_->slices[i]);
+    const int64_t count = impl_->slices[i].numel();
     if (impl_->is_sgd) {
-      const at::Tensor momentum = find(i, "momentum");
-      if (!momentum.defined()) continue;  // momentum 0 keeps none
       auto state = std::make_unique<torch::optim::SGDParamState>();
-      state->momentum_buffer(require(momentum, i));
+      state->momentum_buffer(take(i, "momentum", count));
       states[key] = std::move(state);
       continue;
     }
     const auto fill = [&](auto state) {
-      state->exp_avg(require(find(i, "mean"), i));
-      state->exp_avg_sq(require(find(i, "square"), i));
-      state->step(static_cast<int64_t>(find(i, "step").template item<float>()));
+      state->exp_avg(take(i, "mean", count));
+      state->exp_avg_sq(take(i, "square", count));
+      state->step(static_cast<int64_t>(take(i, "step", 1).template item<float>()));
       states[key] = std::move(state);
     };
     if (dynamic_cast<torch::optim::Adam*>(impl_->optimizer.get()) != nullptr) {
@@ -167,6 +170,7 @@ void MasterOptimizer::restore(const NamedTensors& tensors, const std::string& wh
       fill(std::make_unique<torch::optim::AdamWParamState>());
     }
   }
+  require(used == tensors.size());
 }
 
 }  // namespace bitstill

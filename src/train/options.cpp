@@ -16,7 +16,8 @@ void require(bool good, const char* key, const Value& value, const char* allowed
 void require_one_of(const char* key, const std::string& value,
                     const std::vector<std::string>& allowed) {
   if (std::find(allowed.begin(), allowed.end(), value) == allowed.end()) {
-    throw Error(ExitCode::settings, concat(key, " = ", value, ": give one of ", list_names(allowed)));
+    throw Error(ExitCode::settings,
+                concat(key, " = ", value, ": give one of ", list_names(allowed)));
   }
 }
 
@@ -30,7 +31,8 @@ void check(const TrainOptions& o) {
           "give 0 (the local batch) or at least 2");
   require_one_of("train.optimizer", o.optimizer, {"sgd", "adam", "adamw"});
   require(o.rate > 0 && o.rate <= 1000, "train.rate", o.rate, "give a number above 0");
-  require(o.momentum >= 0 && o.momentum < 1, "train.momentum", o.momentum, "give 0 <= momentum < 1");
+  require(o.momentum >= 0 && o.momentum < 1, "train.momentum", o.momentum,
+          "give 0 <= momentum < 1");
   require(!(o.optimizer == "sgd" && o.nesterov && o.momentum == 0), "train.nesterov", "true",
           "Nesterov needs train.momentum above 0");
   require(o.weight_decay >= 0 && o.weight_decay < 1, "train.weight_decay", o.weight_decay,
@@ -75,8 +77,9 @@ void check(const TrainOptions& train, const ExchangeOptions& exchange) {
   if (exchange.order != "fixed") return;
   require(train.micro_batch > 0, "exchange.order", exchange.order,
           "fixed order adds micro-batches as a tree; give train.micro_batch too, for example 16");
-  require(train.batch_norm == "local", "train.batch_norm", train.batch_norm,
-          "synchronized statistics depend on the world size; use local with exchange.order = fixed");
+  require(
+      train.batch_norm == "local", "train.batch_norm", train.batch_norm,
+      "synchronized statistics depend on the world size; use local with exchange.order = fixed");
 }
 
 }  // namespace bitstill

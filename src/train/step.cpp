@@ -1,4 +1,5 @@
-// shards -> batch -> teacher -> soft targets -> quantized student -> loss -> gradients -> exchange -> update
+// shards -> batch -> teacher -> soft targets -> quantized student -> loss -> gradients -> exchange
+// -> update
 #include "bitstill/train/step.hpp"
 
 #include <algorithm>
@@ -15,7 +16,8 @@ namespace bitstill {
 
 int64_t TrainingStep::passes(const StepPlan& plan, int rank, int world, bool synced) {
   int64_t most = plan.end_of(rank) - plan.first_of(rank);
-  for (int r = 0; synced && r < world; ++r) most = std::max(most, plan.end_of(r) - plan.first_of(r));
+  for (int r = 0; synced && r < world; ++r)
+    most = std::max(most, plan.end_of(r) - plan.first_of(r));
   return most;
 }
 
@@ -41,12 +43,14 @@ StepResult TrainingStep::run(int64_t step, const StepPlan& plan, Prefetcher& bat
       batch = Batch{};
     }
     seconds_.data += timer.lap();
-    // Without samples there is nothing to compute, unless other ranks wait for our batch norm's sums.
+    // Without samples there is nothing to compute, unless other ranks wait for our batch norm's
+    // sums.
     if (batch.count() == 0 && parts_.statistics == nullptr) continue;
     try {
       micro_batch(step, plan, plan.first_of(rank) + pass, batch, pass + 1 == passes);
     } catch (...) {
-      if (parts_.statistics != nullptr) throw;  // the others wait inside this pass: only fatal ends it
+      if (parts_.statistics != nullptr)
+        throw;  // the others wait inside this pass: only fatal ends it
       failure = std::current_exception();
     }
   }

@@ -66,8 +66,8 @@ void Student::make_views() {
     const at::Tensor value = running_.narrow(0, at, count).view(shape);
     value.copy_(buffer->value);
     buffer->value = value;
-    // variable_data: a version counter of its own, since autograd checks that what a layer saved was
-    // not written since, and every other layer writes into the same flat buffer.
+    // variable_data: a version counter of its own, since autograd checks that what a layer saved
+    // was not written since, and every other layer writes into the same flat buffer.
     buffer->statistics = statistics_.narrow(0, at, count).view(shape).variable_data();
     at += count;
   }
@@ -89,10 +89,11 @@ void Student::quantize(int64_t step) {
 void Student::check_views() const {
   for (std::size_t i = 0; i < segments_.size(); ++i) {
     const Parameter& parameter = *network_->parameters()[i];
-    const auto* value = shadows_.const_data_ptr<float>() + segments_[i].offset;
-    const auto* gradient = gradients_.const_data_ptr<float>() + segments_[i].offset;
-    if (parameter.value.const_data_ptr<float>() != value ||
-        parameter.value.grad().const_data_ptr<float>() != gradient) {
+    const at::Tensor& gradient = parameter.value.grad();
+    const int64_t offset = segments_[i].offset;
+    if (parameter.value.const_data_ptr() != shadows_.const_data_ptr<float>() + offset ||
+        !gradient.defined() ||
+        gradient.const_data_ptr() != gradients_.const_data_ptr<float>() + offset) {
       throw Error(ExitCode::environment,
                   concat("parameter ", parameter.name,
                          " no longer lies in the flat buffers; a unit replaced its tensor"));

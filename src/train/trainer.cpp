@@ -44,8 +44,11 @@ struct Tally {
 
 Json counts_json(const ClassificationCounts& counts) {
   const auto [low, high] = wilson_interval(counts.correct, counts.samples);
-  return {{"samples", counts.samples}, {"correct", counts.correct},
-          {"accuracy", counts.accuracy()}, {"low", low}, {"high", high},
+  return {{"samples", counts.samples},
+          {"correct", counts.correct},
+          {"accuracy", counts.accuracy()},
+          {"low", low},
+          {"high", high},
           {"loss", counts.mean_loss()}};
 }
 
@@ -133,9 +136,8 @@ Run::Run(World& world, Watchdog& watchdog, const Dataset& dataset, Student& stud
             world.place().world),
       schedule_(options.train, plan_.steps()),
       optimizer_(student, options.train),
-      statistics_(options.train.batch_norm == "synced"
-                      ? world.control().duplicate(Traffic::gathers)
-                      : nullptr),
+      statistics_(options.train.batch_norm == "synced" ? world.control().duplicate(Traffic::gathers)
+                                                       : nullptr),
       exchange_(student, world.place().rank, options.exchange,
                 open_channel(world, Traffic::gradients, options.exchange.overlap)),
       step_({student, teacher, exchange_, optimizer_, watchdog, world.control(), statistics_.get()},
@@ -184,9 +186,9 @@ bool Run::train_epoch() {
     const StepResult result = step_.run(step, plan, prefetcher, rate);
     skipped_ = result.updated ? 0 : skipped_ + 1;
     if (skipped_ == kMostSkippedSteps) {
-      throw AgreedError(ExitCode::numbers,
-                        concat("losses or gradients are not finite for ", skipped_, " steps up to step ",
-                               step, "; lower train.rate or give train.clip_norm"));
+      throw AgreedError(ExitCode::numbers, concat("losses or gradients are not finite for ",
+                                                  skipped_, " steps up to step ", step,
+                                                  "; lower train.rate or give train.clip_norm"));
     }
     if (result.updated) {
       interval_.add(result.totals, plan.samples);
@@ -212,11 +214,11 @@ void Run::log_interval(int64_t step, double rate) {
   line.update(interval_.json(options_.distill, teacher_ != nullptr));
   line["rate"] = rate;
   line["images_per_s"] = static_cast<double>(interval_.samples) / seconds;
-  line["ms"] = {{"data", phase.data * ms},         {"teacher", phase.teacher * ms},
-                {"quantize", phase.quantize * ms}, {"forward", phase.forward * ms},
-                {"backward", phase.backward * ms}, {"exchange", phase.exchange * ms},
-                {"update", phase.update * ms},
-                {"exchange_busy", exchange_.take_busy_seconds() * ms}};
+  line["ms"] = {
+      {"data", phase.data * ms},         {"teacher", phase.teacher * ms},
+      {"quantize", phase.quantize * ms}, {"forward", phase.forward * ms},
+      {"backward", phase.backward * ms}, {"exchange", phase.exchange * ms},
+      {"update", phase.update * ms},     {"exchange_busy", exchange_.take_busy_seconds() * ms}};
   line["bytes"] = traffic_json(&traffic_, std::max<int64_t>(interval_.steps, 1));
   line["memory_mb"] = peak_memory_mb();
   log_.write(line);
@@ -256,9 +258,8 @@ RunResult Run::run() {
   const std::string checkpoint = path("checkpoints/last.safetensors");
   if (options_.resume && std::filesystem::exists(checkpoint)) {
     watchdog_.progress(Phase::load, 0);
-    agree(control, [&] {
-      progress_ = load_checkpoint(checkpoint, student_, optimizer_, schedule_);
-    });
+    agree(control,
+          [&] { progress_ = load_checkpoint(checkpoint, student_, optimizer_, schedule_); });
     say(concat("resuming after epoch ", progress_.epoch));
   }
   RunResult result;
@@ -279,8 +280,12 @@ RunResult Run::run() {
     schedule_.observe(100 - validation_.accuracy());
     save();
     const Json trained = epoch_.json(options_.distill, teacher_ != nullptr);
-    log_.write({{"type", "epoch"}, {"epoch", progress_.epoch}, {"seconds", timer.seconds()},
-                {"train", trained}, {"validation", counts_json(validation_)}, {"rate", rate}});
+    log_.write({{"type", "epoch"},
+                {"epoch", progress_.epoch},
+                {"seconds", timer.seconds()},
+                {"train", trained},
+                {"validation", counts_json(validation_)},
+                {"rate", rate}});
     char line[160];
     std::snprintf(line, sizeof line,
                   "epoch %3lld/%lld  loss %.4f  train %5.2f %%  validation %5.2f %%  rate %.5f  "
@@ -342,6 +347,13 @@ void Run::finish(RunResult* result) {
 RunResult run_training(World& world, Watchdog& watchdog, const Dataset& dataset, Student& student,
                        Teacher* teacher, const TrainerOptions& options, const Json& about,
                        RunLog& log) {
+  const TrainOptions& train = options.train;
+  if (dataset.size(Split::validation) == 0 &&
+      (train.select == "best" || train.schedule == "plateau" || train.patience > 0)) {
+    throw AgreedError(ExitCode::settings,
+                      "the shards hold no validation images, which train.select = best, "
+                      "train.schedule = plateau and train.patience need; make shards with some");
+  }
   return Run(world, watchdog, dataset, student, teacher, options, about, log).run();
 }
 

@@ -15,23 +15,23 @@ struct RunOptions {
   std::string folder = "runs/run";  // run.folder
   int64_t seed = 1;                 // run.seed
   std::string device = "cpu";       // run.device: cpu | cuda | auto
-  int64_t threads = 0;              // run.threads a rank; 0: the allowed cores over the host's ranks
-  double timeout_s = 600;           // run.timeout_s of the watchdog; 0: none
-  int64_t log_steps = 20;           // run.log_steps
+  int64_t threads = 0;     // run.threads a rank; 0: the allowed cores over the host's ranks
+  double timeout_s = 600;  // run.timeout_s of the watchdog; 0: none
+  int64_t log_steps = 20;  // run.log_steps
 };
 
 struct RunConfig {
-  std::string recipe;               // --config
-  bool resume = false;              // --resume
-  bool dry_run = false;             // --dry-run
-  std::string data_folder;          // data.folder
-  int64_t prefetch = 4;             // data.prefetch
-  AugmentationOptions augmentation; // data.shift, data.flip, data.variants
+  std::string recipe;                // --config
+  bool resume = false;               // --resume
+  bool dry_run = false;              // --dry-run
+  std::string data_folder;           // data.folder
+  int64_t prefetch = 4;              // data.prefetch
+  AugmentationOptions augmentation;  // data.shift, data.flip, data.variants
   RunOptions run;
-  NetworkSpec model;                // model.*; input and classes come from the shards
-  std::string model_file;           // model.file (evaluate and compress)
-  NetworkSpec teacher;              // teacher.*: what a plain PyTorch file cannot say of itself
-  std::string teacher_file;         // teacher.file
+  NetworkSpec model;                    // model.*; input and classes come from the shards
+  std::string model_file;               // model.file (evaluate and compress)
+  NetworkSpec teacher;                  // teacher.*: what a plain PyTorch file cannot say of itself
+  std::string teacher_file;             // teacher.file
   std::string student_init = "random";  // student.init: random | FILE
   QuantOptions quant;
   DistillOptions distill;

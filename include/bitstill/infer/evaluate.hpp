@@ -11,7 +11,7 @@
 namespace bitstill {
 
 struct EvaluateOptions {
-  int64_t batch = 100;         // samples a forward pass: batches are cut alike for every world size
+  int64_t batch = 100;  // samples a forward pass: batches are cut alike for every world size
   bool channels_last = true;
   at::Device device = at::kCPU;
   std::function<void(int64_t)> progress;  // called after each batch with the number of batches done

@@ -17,7 +17,7 @@ struct LoadedModel {
   std::unique_ptr<Network> network;
   Normalization normalization;
   std::vector<std::string> classes;
-  Json about;              // the file's own description; null for a plain PyTorch file
+  Json about;  // the file's own description; null for a plain PyTorch file
   int64_t file_bytes = 0;
 };
 
@@ -31,6 +31,9 @@ struct PlainFileFacts {
 /// Error(model) when the file is not there or wrong, does not describe itself and `facts` is empty,
 /// or its tensors do not fit its network.
 LoadedModel load_model(const std::string& path, const std::optional<PlainFileFacts>& facts = {});
+
+/// The file's tensors that belong to its network: without a checkpoint's optimizer state.
+NamedTensors network_tensors(const ModelFile& file);
 
 /// Error(model) naming both sides when the model's input shape or class names are not the shards'.
 void require_fits(const LoadedModel& model, const std::string& path, const ImageShape& shape,

@@ -12,8 +12,9 @@ namespace bitstill {
 class Teacher {
  public:
   virtual ~Teacher() = default;
-  /// x [n, C, H, W] fp32, normalized -> logits [n, classes] fp32, without autograd. A sharded teacher
-  /// communicates: every rank then calls this equally often, with n = 0 where it has no samples.
+  /// x [n, C, H, W] fp32, normalized -> logits [n, classes] fp32, without autograd. A sharded
+  /// teacher communicates: every rank then calls this equally often, with n = 0 where it has no
+  /// samples.
   virtual at::Tensor logits(const at::Tensor& x) = 0;
 };
 

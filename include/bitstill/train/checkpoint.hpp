@@ -13,11 +13,11 @@ namespace bitstill {
 
 /// Where the run stands; equal on all ranks.
 struct Progress {
-  int64_t epoch = 0;           // completed
-  int64_t step = 0;            // completed
-  int64_t best_epoch = 0;      // 1-based; 0: none yet
-  double best_accuracy = -1;   // on validation
-  double last_accuracy = -1;   // on validation, after `epoch`
+  int64_t epoch = 0;          // completed
+  int64_t step = 0;           // completed
+  int64_t best_epoch = 0;     // 1-based; 0: none yet
+  double best_accuracy = -1;  // on validation
+  double last_accuracy = -1;  // on validation, after `epoch`
 };
 
 /// One file, replaced atomically: masters, running statistics, optimizer state, schedule, progress.

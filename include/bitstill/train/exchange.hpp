@@ -17,9 +17,9 @@ namespace bitstill {
 
 /// What all ranks know after a step's exchange.
 struct StepTotals {
-  double soft = 0, hard = 0;       // mean losses over the step's samples
-  double correct = 0;              // predictions
-  int64_t failed = 0, stops = 0;   // ranks whose batch failed; ranks asked to stop
+  double soft = 0, hard = 0;      // mean losses over the step's samples
+  double correct = 0;             // predictions
+  int64_t failed = 0, stops = 0;  // ranks whose batch failed; ranks asked to stop
 };
 
 /// Sums over the samples that a rank adds to the step's totals besides the gradients: losses,
@@ -61,10 +61,10 @@ class GradientExchange {
   bool fixed_;
   std::unique_ptr<Channel> channel_;
   ChunkGate gate_;
-  bool armed_ = false;           // in the rank's last backward pass of the step
+  bool armed_ = false;  // in the rank's last backward pass of the step
   std::vector<EventPtr> sent_;
   StepPlan plan_;
-  at::Tensor sums_;              // [flags, losses, statistics]: the last chunk
+  at::Tensor sums_;  // [flags, losses, statistics]: the last chunk
 
   // Fixed order only: partial sums of the rank's leaves before its last one, [rows, elements].
   std::unique_ptr<LeafTree> tree_;

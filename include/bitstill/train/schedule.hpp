@@ -6,9 +6,9 @@
 
 namespace bitstill {
 
-/// constant; step: times rate_factor after each of step_epochs; cosine: to zero at the end; plateau:
-/// times rate_factor when validation error has not dropped by plateau_points for plateau_epochs.
-/// All with a linear warm-up.
+/// constant; step: times rate_factor after each of step_epochs; cosine: to zero at the end;
+/// plateau: times rate_factor when validation error has not dropped by plateau_points for
+/// plateau_epochs. All with a linear warm-up.
 class Schedule {
  public:
   Schedule(const TrainOptions& options, int64_t steps_per_epoch);
@@ -23,7 +23,7 @@ class Schedule {
  private:
   TrainOptions options_;
   int64_t steps_per_epoch_;
-  double factor_ = 1;           // plateau
+  double factor_ = 1;  // plateau
   double best_error_ = 1e9;
   int64_t epochs_without_ = 0;
 };

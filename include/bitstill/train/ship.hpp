@@ -11,8 +11,8 @@
 namespace bitstill {
 
 /// Running statistics = the plain mean of the batch statistics of `batches` training batches of
-/// `batch` samples, without augmentation or labels, under the quantized weights. Every rank computes
-/// all of them, so the result is the same for any world size.
+/// `batch` samples, without augmentation or labels, under the quantized weights. Every rank
+/// computes all of them, so the result is the same for any world size.
 void reestimate_batch_norm(Student& student, const Dataset& dataset,
                            const Normalization& normalization, int64_t batches, int64_t batch,
                            const EvaluateOptions& options, Communicator& comm);

@@ -68,7 +68,8 @@ class TrainingStep {
   PhaseSeconds& seconds() { return seconds_; }
 
  private:
-  void micro_batch(int64_t step, const StepPlan& plan, int64_t number, const Batch& batch, bool last);
+  void micro_batch(int64_t step, const StepPlan& plan, int64_t number, const Batch& batch,
+                   bool last);
   ForwardMode mode(int64_t step, int64_t number) const;
 
   StepParts parts_;
@@ -76,8 +77,8 @@ class TrainingStep {
   PhaseSeconds seconds_;
 };
 
-/// Whether `precision` (fp32 | bf16 | auto) means bf16 here: auto does where the processor multiplies
-/// bf16 itself (avx512_bf16, amx) or the device is a GPU.
+/// Whether `precision` (fp32 | bf16 | auto) means bf16 here: auto does where the processor
+/// multiplies bf16 itself (avx512_bf16, amx) or the device is a GPU.
 bool use_bf16(const std::string& precision, const at::Device& device);
 
 /// Mixed precision for as long as it lives.

@@ -27,8 +27,8 @@ class Student {
   const std::vector<Segment>& segments() const { return segments_; }
   const Quantizer* quantizer() const { return quantizer_.get(); }
 
-  at::Tensor& masters() { return masters_; }        // [elements]
-  at::Tensor& shadows() { return shadows_; }        // [elements]; the masters where nothing is quantized
+  at::Tensor& masters() { return masters_; }  // [elements]
+  at::Tensor& shadows() { return shadows_; }  // [elements]; the masters where nothing is quantized
   at::Tensor& gradients() { return gradients_; }    // [elements]
   at::Tensor& running() { return running_; }        // [statistics]
   at::Tensor& statistics() { return statistics_; }  // [statistics], of the last training forward

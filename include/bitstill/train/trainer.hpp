@@ -23,10 +23,10 @@ struct TrainerOptions {
   DistillOptions distill;
   ExchangeOptions exchange;
   AugmentationOptions augmentation;
-  std::string folder;            // run.folder
-  uint64_t seed = 0;             // run.seed
-  int64_t log_steps = 50;        // run.log_steps: steps a line of the run log
-  int64_t prefetch = 4;          // data.prefetch: batches read ahead
+  std::string folder;      // run.folder
+  uint64_t seed = 0;       // run.seed
+  int64_t log_steps = 50;  // run.log_steps: steps a line of the run log
+  int64_t prefetch = 4;    // data.prefetch: batches read ahead
   bool resume = false;
   at::Device device = at::kCPU;
   QuantOptions quant;
@@ -37,7 +37,7 @@ struct TrainerOptions {
 struct RunResult {
   ClassificationCounts validation, test;  // of the decoded student.safetensors
   int64_t best_epoch = 0;
-  bool stopped = false;                   // by a signal, before the end
+  bool stopped = false;  // by a signal, before the end
 };
 
 /// Trains `student` and writes into the run folder: checkpoints/last.safetensors after every epoch,
