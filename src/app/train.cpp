@@ -232,6 +232,7 @@ int Job::run() {
 
 int run_job(World& world, const Words& arguments, bool distill, const char* summary) {
   RunConfig config;
+  if (distill) config.quant.method = "uniform";
   SettingTable table;
   add_settings(table, config);
   if (!read_settings(world, table, arguments, summary)) return 0;

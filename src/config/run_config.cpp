@@ -29,7 +29,8 @@ void add_train(SettingTable& table, TrainOptions& t) {
   table.add("train.rate", &t.rate, "learning rate");
   table.add("train.momentum", &t.momentum, "of sgd");
   table.add("train.nesterov", &t.nesterov, "Nesterov's momentum, of sgd");
-  table.add("train.weight_decay", &t.weight_decay, "");
+  table.add("train.weight_decay", &t.weight_decay,
+            "of all parameters or of weights alone: train.decay");
   table.add("train.decay", &t.decay, "all | weights (biases and norms do not decay)");
   table.add("train.clip_norm", &t.clip_norm, "bound of the gradient's 2-norm; 0: none");
   table.add("train.schedule", &t.schedule, "constant | step | cosine | plateau");
@@ -79,7 +80,6 @@ void add_settings(SettingTable& table, RunConfig& c) {
             "end the job when a rank makes no progress; 0: never");
   table.add("run.log_steps", &c.run.log_steps, "steps a line of run.jsonl");
   add_network_settings(table, "model", c.model);
-  table.add("model.file", &c.model_file, "a model file (evaluate, compress)");
   add_network_settings(table, "teacher", c.teacher);
   table.add("teacher.file", &c.teacher_file, "the teacher's weights: .safetensors");
   table.add("student.init", &c.student_init, "random | FILE (.safetensors)");

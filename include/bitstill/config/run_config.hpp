@@ -29,7 +29,6 @@ struct RunConfig {
   AugmentationOptions augmentation;  // data.shift, data.flip, data.variants
   RunOptions run;
   NetworkSpec model;                    // model.*; input and classes come from the shards
-  std::string model_file;               // model.file (evaluate and compress)
   NetworkSpec teacher;                  // teacher.*: what a plain PyTorch file cannot say of itself
   std::string teacher_file;             // teacher.file
   std::string student_init = "random";  // student.init: random | FILE
