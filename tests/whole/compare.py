@@ -1,0 +1,72 @@
+#!/usr/bin/env python3
+"""compare.py losses RUN.JSONL RUN.JSONL: the steps and epochs of two runs, all but times, bytes and memory
+compare.py first_loss RUN.JSONL RUN.JSONL BOUND: the first logged losses differ by at most BOUND
+compare.py weights A.SAFETENSORS B.SAFETENSORS BOUND: no fp32 value differs by more than BOUND
+compare.py get RUN.JSONL TYPE KEY...: a member of the last line of that type"""
+import json
+import struct
+import sys
+
+SAME = ["type", "step", "epoch", "loss", "soft_loss", "hard_loss", "accuracy", "rate", "train", "validation"]
+
+
+def lines(path, *types):
+    with open(path) as file:
+        return [line for line in map(json.loads, file) if line["type"] in types]
+
+
+def losses(one, other):
+    kept = [
+        [{key: line[key] for key in SAME if key in line} for line in lines(path, "step", "epoch")]
+        for path in (one, other)
+    ]
+    if not any(line["type"] == "step" for line in kept[0]):
+        sys.exit(f"{one} holds no step")
+    if len(kept[0]) != len(kept[1]):
+        sys.exit(f"{len(kept[0])} and {len(kept[1])} lines")
+    for mine, theirs in zip(*kept):
+        if mine != theirs:
+            sys.exit(f"{mine}\n{theirs}")
+
+
+def first_loss(one, other, bound):
+    mine, theirs = (lines(path, "step")[0] for path in (one, other))
+    if mine["step"] != 1 or theirs["step"] != 1:
+        sys.exit("the first logged step is not step 1")
+    if not abs(mine["loss"] - theirs["loss"]) <= float(bound):
+        sys.exit(f"first losses {mine['loss']} and {theirs['loss']}")
+
+
+def tensors(path):
+    with open(path, "rb") as file:
+        (length,) = struct.unpack("<Q", file.read(8))
+        header = json.loads(file.read(length))
+        data = file.read()
+    header.pop("__metadata__", None)
+    found = {}
+    for name, entry in header.items():
+        begin, end = entry["data_offsets"]
+        if entry["dtype"] != "F32":
+            sys.exit(f"{path}: {name} is {entry['dtype']}")
+        found[name] = struct.unpack(f"<{(end - begin) // 4}f", data[begin:end])
+    return found
+
+
+def weights(one, other, bound):
+    mine, theirs = tensors(one), tensors(other)
+    if mine.keys() != theirs.keys() or not mine:
+        sys.exit(f"{sorted(mine)} and {sorted(theirs)}")
+    for name, values in mine.items():
+        gap = max(abs(a - b) for a, b in zip(values, theirs[name], strict=True))
+        if not gap <= float(bound):
+            sys.exit(f"{name} differs by {gap}")
+
+
+def get(path, kind, *keys):
+    value = lines(path, kind)[-1]
+    for key in keys:
+        value = value[key]
+    print(value)
+
+
+globals()[sys.argv[1]](*sys.argv[2:])
