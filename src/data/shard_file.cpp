@@ -132,6 +132,9 @@ RawFile create_shard_file(const std::string& path, int64_t rows, const ImageShap
         create_data_set(file, path, kLabels, H5T_STD_I64LE, {static_cast<hsize_t>(rows)});
   }
   layout->bytes = frame.bytes();
+  if (layout->bytes < std::max(layout->images + rows * shape.pixels(), layout->labels + rows * 8)) {
+    throw Error(code, path + ": its frame could not be built in memory, which is full or limited");
+  }
   RawFile shard = RawFile::create(path, layout->bytes);
   for (const auto& [begin, end] : frame_ranges(*layout, shape)) {
     std::vector<char> bytes(static_cast<std::size_t>(std::max<int64_t>(end - begin, 0)));

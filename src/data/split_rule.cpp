@@ -22,10 +22,11 @@ std::array<bool, kSplits> own_splits(const ImageSource& source) {
   return own;
 }
 
-/// How many of a class's `held` train images are cut for a split of `total` rows.
-int64_t share(int64_t total, int64_t classes, int64_t label, int64_t held) {
+/// How many of a class's `held` images are cut for a split of `total` rows; by the default a tenth,
+/// at least 1, but never what leaves fewer than one image after `taken`.
+int64_t share(int64_t total, int64_t classes, int64_t label, int64_t held, int64_t taken) {
   if (total >= 0) return total / classes + (label < total % classes ? 1 : 0);
-  return held < 2 ? 0 : std::max<int64_t>(1, held / 10);
+  return std::max<int64_t>(0, std::min(std::max<int64_t>(1, held / 10), held - taken - 1));
 }
 
 std::string count_words(int64_t total, const char* split) {
@@ -84,9 +85,9 @@ SplitResult split_images(const ImageSource& source,
     std::stable_sort(ranked.begin(), ranked.end(),
                      [&](std::size_t a, std::size_t b) { return *digests[a] < *digests[b]; });
     const auto held = static_cast<int64_t>(ranked.size());
-    const int64_t to_test = own[kTest] ? 0 : share(test, classes, label, held);
+    const int64_t to_test = own[kTest] ? 0 : share(test, classes, label, held, 0);
     const int64_t to_validation =
-        own[kValidation] ? 0 : share(validation, classes, label, held - to_test);
+        own[kValidation] ? 0 : share(validation, classes, label, held, to_test);
     if (held > 0 && to_test + to_validation >= held) {
       throw Error(ExitCode::settings,
                   concat("class ", source.classes[static_cast<std::size_t>(label)], " has ", held,
