@@ -114,7 +114,9 @@ ForwardMode TrainingStep::mode(int64_t step, int64_t number) const {
   mode.dropout_seed = (static_cast<uint64_t>(stream.next()) << 32) | stream.next();
   if (Communicator* comm = parts_.statistics) {
     mode.sum_over_ranks = [comm](at::Tensor& sums) {
-      comm->all_reduce(sums.data_ptr<float>(), sums.numel(), ElementType::f32);
+      const at::Tensor host = sums.cpu();  // the same memory where the device is the CPU
+      comm->all_reduce(host.data_ptr<float>(), host.numel(), ElementType::f32);
+      if (!sums.is_cpu()) sums.copy_(host);
     };
   }
   return mode;

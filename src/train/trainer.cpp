@@ -9,6 +9,7 @@
 #include "bitstill/base/text.hpp"
 #include "bitstill/base/timer.hpp"
 #include "bitstill/comm/agree.hpp"
+#include "bitstill/comm/nccl.hpp"
 #include "bitstill/data/sampler.hpp"
 #include "bitstill/infer/evaluate.hpp"
 #include "bitstill/infer/loaded_model.hpp"
@@ -109,6 +110,13 @@ class Run {
   int skipped_ = 0;
 };
 
+std::unique_ptr<Channel> gradient_channel(World& world, const TrainerOptions& options) {
+  if (options.device.is_cuda()) {
+    return make_nccl_channel(world, Traffic::gradients, options.device.index());
+  }
+  return open_channel(world, Traffic::gradients, options.exchange.overlap);
+}
+
 StepSettings step_settings(const Dataset& dataset, const TrainerOptions& options) {
   StepSettings settings;
   settings.distill = options.distill;
@@ -138,8 +146,7 @@ Run::Run(World& world, Watchdog& watchdog, const Dataset& dataset, Student& stud
       optimizer_(student, options.train),
       statistics_(options.train.batch_norm == "synced" ? world.control().duplicate(Traffic::gathers)
                                                        : nullptr),
-      exchange_(student, world.place().rank, options.exchange,
-                open_channel(world, Traffic::gradients, options.exchange.overlap)),
+      exchange_(student, world.place().rank, options.exchange, gradient_channel(world, options)),
       step_({student, teacher, exchange_, optimizer_, watchdog, world.control(), statistics_.get()},
             step_settings(dataset, options)) {}
 
