@@ -58,40 +58,40 @@ std::vector<double> error_ticks(double low, double high) {
 
 }  // namespace
 
-Axis::Axis(Scale scale, const std::vector<double>& values, bool from_zero, End end)
+Axis::Axis(Spacing scale, const std::vector<double>& values, bool from_zero, End end)
     : scale_(scale) {
   double low = HUGE_VAL, high = -HUGE_VAL;
   for (double value : values) {
-    if (!std::isfinite(value) || (scale == Scale::logarithmic && value <= 0)) continue;
-    if (scale == Scale::error) value = std::clamp(value, 0.0, kTopAccuracy);
+    if (!std::isfinite(value) || (scale == Spacing::logarithmic && value <= 0)) continue;
+    if (scale == Spacing::error) value = std::clamp(value, 0.0, kTopAccuracy);
     low = std::min(low, value);
     high = std::max(high, value);
   }
   if (low > high) low = high = 1;
-  if (scale == Scale::logarithmic) low = std::max(low, high / kMostSpan);
-  if (scale == Scale::linear && from_zero) low = std::min(low, 0.0);
+  if (scale == Spacing::logarithmic) low = std::max(low, high / kMostSpan);
+  if (scale == Spacing::linear && from_zero) low = std::min(low, 0.0);
   // Where the values span less than a factor of four, round linear steps read better.
-  const bool narrow = scale == Scale::logarithmic ? high < 4 * low
-                      : scale == Scale::error     ? 100 - low < 4 * (100 - high)
-                                                  : true;
+  const bool narrow = scale == Spacing::logarithmic ? high < 4 * low
+                      : scale == Spacing::error     ? 100 - low < 4 * (100 - high)
+                                                    : true;
   if (narrow) {
     const double size = std::max(std::abs(low), std::abs(high));
-    if (high - low < (scale == Scale::error ? 0.01 : 1e-9 * size) || size == 0) {
-      const double room = scale == Scale::error || size == 0 ? 1 : 0.05 * size;
+    if (high - low < (scale == Spacing::error ? 0.01 : 1e-9 * size) || size == 0) {
+      const double room = scale == Spacing::error || size == 0 ? 1 : 0.05 * size;
       if (low != 0) low -= room;
       high += room;
     }
-    if (scale == Scale::error) {
+    if (scale == Spacing::error) {
       low = std::max(low, 0.0);
       high = std::min(high, kTopAccuracy);
     }
     ticks_ = linear_ticks(low, high);
-    if (scale == Scale::logarithmic && ticks_.front() <= 0) ticks_.erase(ticks_.begin());
+    if (scale == Spacing::logarithmic && ticks_.front() <= 0) ticks_.erase(ticks_.begin());
   } else {
-    ticks_ = scale == Scale::error ? error_ticks(low, high) : logarithmic_ticks(low, high);
+    ticks_ = scale == Spacing::error ? error_ticks(low, high) : logarithmic_ticks(low, high);
   }
   std::erase_if(ticks_, [&](double tick) {
-    if (scale == Scale::error && tick >= 100) return true;
+    if (scale == Spacing::error && tick >= 100) return true;
     const double slack = 1e-9 * (high - low);
     return end == End::exact && (tick < low - slack || tick > high + slack);
   });
@@ -100,9 +100,9 @@ Axis::Axis(Scale scale, const std::vector<double>& values, bool from_zero, End e
 }
 
 double Axis::spread(double value) const {
-  if (scale_ == Scale::logarithmic)
+  if (scale_ == Spacing::logarithmic)
     return std::log10(std::max(value, std::numeric_limits<double>::min()));
-  if (scale_ == Scale::error) return -std::log10(std::max(100 - value, 100 - kTopAccuracy));
+  if (scale_ == Spacing::error) return -std::log10(std::max(100 - value, 100 - kTopAccuracy));
   return value;
 }
 

@@ -47,7 +47,7 @@ std::string own_curves(const Run& run) {
                        std::vector<Point> points) {
     return Line{name, run_color(color), dashed, dashed, std::move(points)};
   };
-  LineFigure losses{"Losses", "mean a sample, log scale", Scale::logarithmic, false, true, {}};
+  LineFigure losses{"Losses", "mean a sample, log scale", Spacing::logarithmic, false, true, {}};
   const auto soft = training(run, &StepRecord::soft_loss, &Evaluation::soft_loss);
   const bool apart = std::any_of(soft.begin(), soft.end(),
                                  [](const Point& point) { return std::isfinite(point.y); });
@@ -60,7 +60,7 @@ std::string own_curves(const Run& run) {
   }
   losses.lines.push_back(
       line("validation", 1, true, over_epochs(run, &EpochRecord::validation, &Evaluation::loss)));
-  LineFigure accuracy{"Accuracy", "%, log scale of the error", Scale::error, false, true, {}};
+  LineFigure accuracy{"Accuracy", "%, log scale of the error", Spacing::error, false, true, {}};
   accuracy.lines.push_back(
       line("training", 0, false, over_epochs(run, &EpochRecord::train, &Evaluation::accuracy)));
   accuracy.lines.push_back(line("validation", 1, true,
@@ -76,23 +76,23 @@ std::string compared_curves(const Runs& runs, const Summaries& summaries) {
   const auto of_epochs = [](Evaluation EpochRecord::*set, double Evaluation::*value) {
     return [=](const Run& run) { return over_epochs(run, set, value); };
   };
-  const auto draw = [&](const char* title, const char* unit, Scale scale, const Curve& curve) {
-    const bool markers = scale == Scale::error;  // by epochs
+  const auto draw = [&](const char* title, const char* unit, Spacing scale, const Curve& curve) {
+    const bool markers = scale == Spacing::error;  // by epochs
     return figure_of({title, unit, scale, false, false, {}}, runs, summaries, markers, curve);
   };
   const char* const loss = "mean a sample, log scale";
   const char* const spread = "%, log scale of the error";
-  std::string html = draw("Validation accuracy", spread, Scale::error,
+  std::string html = draw("Validation accuracy", spread, Spacing::error,
                           of_epochs(&EpochRecord::validation, &Evaluation::accuracy)) +
-                     draw("Training accuracy", spread, Scale::error,
+                     draw("Training accuracy", spread, Spacing::error,
                           of_epochs(&EpochRecord::train, &Evaluation::accuracy)) +
-                     draw("Validation loss", loss, Scale::logarithmic,
+                     draw("Validation loss", loss, Spacing::logarithmic,
                           of_epochs(&EpochRecord::validation, &Evaluation::loss)) +
-                     draw("Training loss", loss, Scale::logarithmic,
+                     draw("Training loss", loss, Spacing::logarithmic,
                           of_training(&StepRecord::loss, &Evaluation::loss)) +
-                     draw("Soft loss", "against the teacher, log scale", Scale::logarithmic,
+                     draw("Soft loss", "against the teacher, log scale", Spacing::logarithmic,
                           of_training(&StepRecord::soft_loss, &Evaluation::soft_loss)) +
-                     draw("Hard loss", "against the labels, log scale", Scale::logarithmic,
+                     draw("Hard loss", "against the labels, log scale", Spacing::logarithmic,
                           of_training(&StepRecord::hard_loss, &Evaluation::hard_loss));
   return html;
 }
@@ -101,12 +101,12 @@ std::string compared_curves(const Runs& runs, const Summaries& summaries) {
 
 std::string curves_section(const Runs& runs, const Summaries& summaries) {
   std::string html = runs.size() == 1 ? own_curves(runs.front()) : compared_curves(runs, summaries);
-  html += figure_of({"Learning rate", "", Scale::linear, true, false, {}}, runs, summaries, false,
+  html += figure_of({"Learning rate", "", Spacing::linear, true, false, {}}, runs, summaries, false,
                     [](const Run& run) { return over_steps(run, &StepRecord::rate); });
-  html += figure_of({"Throughput", "images/s, all ranks", Scale::linear, true, false, {}}, runs,
+  html += figure_of({"Throughput", "images/s, all ranks", Spacing::linear, true, false, {}}, runs,
                     summaries, false,
                     [](const Run& run) { return over_steps(run, &StepRecord::images_per_s); });
-  html += figure_of({"Memory", "MB", Scale::linear, true, false, {}}, runs, summaries, false,
+  html += figure_of({"Memory", "MB", Spacing::linear, true, false, {}}, runs, summaries, false,
                     [](const Run& run) { return over_steps(run, &StepRecord::memory_mb); });
   if (html.empty()) return "<h2>Curves</h2><p class=\"lead\">No steps are in the logs yet.</p>\n";
   std::vector<LegendEntry> entries;

@@ -114,7 +114,7 @@ std::string line_figure(const LineFigure& figure) {
     if (any) entries.push_back({line.name, line.color, line.dashed});
   }
   if (xs.empty()) return "";
-  const Frame frame{Axis(Scale::linear, xs, true, Axis::End::exact),
+  const Frame frame{Axis(Spacing::linear, xs, true, Axis::End::exact),
                     Axis(figure.scale, ys, figure.from_zero)};
   Svg svg(kWidth, kHeight, description(figure));
   draw_frame(svg, frame);

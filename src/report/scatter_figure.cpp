@@ -35,8 +35,8 @@ class Scatter {
   Scatter(const std::vector<SizePoint>& points, double width)
       : points_(points),
         width_(width),
-        x_(Scale::logarithmic, sizes(points)),
-        y_(Scale::error, accuracies(points)) {}
+        x_(Spacing::logarithmic, sizes(points)),
+        y_(Spacing::error, accuracies(points)) {}
 
   std::string draw(const std::string& css) {
     std::string description = "Test accuracy over file size.";

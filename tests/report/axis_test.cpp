@@ -24,30 +24,30 @@ void expect_near(const Values& ticks, const Values& wanted) {
 }
 
 TEST(Axis, LinearTicksAreRoundAndEncloseTheData) {
-  expect_near(Axis(Scale::linear, {0.3, 11.2}, true).ticks(), {0, 2, 4, 6, 8, 10, 12});
-  expect_near(Axis(Scale::linear, {0.011, 0.047}).ticks(), {0.01, 0.02, 0.03, 0.04, 0.05});
-  const Axis axis(Scale::linear, {-7, 13});
+  expect_near(Axis(Spacing::linear, {0.3, 11.2}, true).ticks(), {0, 2, 4, 6, 8, 10, 12});
+  expect_near(Axis(Spacing::linear, {0.011, 0.047}).ticks(), {0.01, 0.02, 0.03, 0.04, 0.05});
+  const Axis axis(Spacing::linear, {-7, 13});
   EXPECT_EQ(axis.place(axis.ticks().front()), 0);
   EXPECT_EQ(axis.place(axis.ticks().back()), 1);
 }
 
 TEST(Axis, ExactEndsKeepTheTicksInside) {
-  const Axis axis(Scale::linear, {0.5, 11}, true, Axis::End::exact);
+  const Axis axis(Spacing::linear, {0.5, 11}, true, Axis::End::exact);
   expect_near(axis.ticks(), {0, 2, 4, 6, 8, 10});
   EXPECT_EQ(axis.place(11), 1);
 }
 
 TEST(Axis, LogarithmicTicksAreOneTwoFive) {
-  const Axis axis(Scale::logarithmic, {6320, 61234});
+  const Axis axis(Spacing::logarithmic, {6320, 61234});
   expect_near(axis.ticks(), {5000, 10000, 20000, 50000, 100000});
   EXPECT_NEAR(axis.place(20000) - axis.place(10000), axis.place(10000) - axis.place(5000), 1e-9);
 }
 
 TEST(Axis, AccuracyIsSpreadByItsError) {
-  const Axis axis(Scale::error, {71.4, 98.2});
+  const Axis axis(Spacing::error, {71.4, 98.2});
   expect_near(axis.ticks(), {50, 80, 90, 95, 98, 99});
   EXPECT_NEAR(axis.place(99) - axis.place(98), axis.place(90) - axis.place(80), 1e-9);
-  EXPECT_EQ(Axis(Scale::error, {10, 100}).place(100), 1);
+  EXPECT_EQ(Axis(Spacing::error, {10, 100}).place(100), 1);
 }
 
 TEST(Axis, AnyDataGivesAtLeastTwoRoundTicksInOrder) {
@@ -56,7 +56,7 @@ TEST(Axis, AnyDataGivesAtLeastTwoRoundTicksInOrder) {
       {},          {0},          {5},        {-3},          {100},    {NAN, 2},
       {kInfinite}, {1e-9, 3e-9}, {1e9, 7e9}, {99.9, 99.95}, {65, 91}, {1, 1.0000000001},
       {0, 1e-300}, {1e17, 1e17}, {97, 97.1}, {1e-6, 1e6},   {-5, 2e4}};
-  for (const Scale scale : {Scale::linear, Scale::logarithmic, Scale::error}) {
+  for (const Spacing scale : {Spacing::linear, Spacing::logarithmic, Spacing::error}) {
     for (const bool from_zero : {false, true}) {
       for (std::size_t i = 0; i < sets.size(); ++i) {
         const Axis axis(scale, sets[i], from_zero);
@@ -66,8 +66,8 @@ TEST(Axis, AnyDataGivesAtLeastTwoRoundTicksInOrder) {
         ASSERT_GE(ticks.size(), 2u);
         ASSERT_LE(ticks.size(), 20u);
         for (std::size_t j = 0; j < ticks.size(); ++j) {
-          EXPECT_TRUE(scale == Scale::error ? nice(100 - ticks[j]) || nice(ticks[j])
-                                            : nice(ticks[j]))
+          EXPECT_TRUE(scale == Spacing::error ? nice(100 - ticks[j]) || nice(ticks[j])
+                                              : nice(ticks[j]))
               << ticks[j];
           if (j == 0) continue;
           EXPECT_NE(labels[j], labels[j - 1]);

@@ -7,14 +7,14 @@ namespace bitstill {
 
 /// How values are spread. `error` is for accuracies in percent, spread by the logarithm of
 /// 100 - accuracy: 98 and 99 stand as far apart as 80 and 90.
-enum class Scale { linear, logarithmic, error };
+enum class Spacing { linear, logarithmic, error };
 
 class Axis {
  public:
   enum class End { round, exact };  // at the next round value, or at the data's own
   /// Covers the finite values of `values` (where the scale needs it, the positive ones), and zero
   /// where `from_zero` asks for it on a linear axis.
-  Axis(Scale scale, const std::vector<double>& values, bool from_zero = false,
+  Axis(Spacing scale, const std::vector<double>& values, bool from_zero = false,
        End end = End::round);
 
   /// 0 at the low end, 1 at the high end; values outside lie at the nearer end.
@@ -24,7 +24,7 @@ class Axis {
 
  private:
   double spread(double value) const;
-  Scale scale_;
+  Spacing scale_;
   double low_ = 0, high_ = 1;
   std::vector<double> ticks_;
 };

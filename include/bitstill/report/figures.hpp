@@ -25,7 +25,7 @@ struct Line {
 
 struct LineFigure {
   std::string title, unit;  // over epochs
-  Scale scale = Scale::linear;
+  Spacing scale = Spacing::linear;
   bool from_zero = false;
   bool legend = false;  // names its lines itself
   std::vector<Line> lines;
