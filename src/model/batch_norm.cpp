@@ -11,6 +11,7 @@
 #include <torch/csrc/autograd/custom_function.h>
 
 #include <algorithm>
+#include <cmath>
 
 namespace bitstill {
 namespace {
@@ -82,16 +83,25 @@ class SynchronizedNorm : public torch::autograd::Function<SynchronizedNorm> {
   }
 };
 
-/// x = max(x, 0) * scale[c] + shift[c] where the channel c varies fastest.
-void relu_scale_shift(at::Tensor& x, const at::Tensor& scale, const at::Tensor& shift) {
+/// x = ReLU(x), normalized by the running statistics, where the channel varies fastest. One pass.
+void relu_normalize(at::Tensor& x, const BatchNorm& norm) {
+  const float* weight = norm.weight.value.const_data_ptr<float>();
+  const float* bias = norm.bias.value.const_data_ptr<float>();
+  const float* mean = norm.mean.value.const_data_ptr<float>();
+  const float* variance = norm.variance.value.const_data_ptr<float>();
   // Few channels would make short inner loops: repeat them to a period of at least 64.
-  const int64_t repeats = 64 / scale.numel() + 1, period = repeats * scale.numel();
-  const at::Tensor scales = scale.repeat({repeats}), shifts = shift.repeat({repeats});
-  const float* by = scales.const_data_ptr<float>();
-  const float* plus = shifts.const_data_ptr<float>();
+  const int64_t channels = x.size(1), period = (63 / channels + 1) * channels;
+  std::vector<float> scale(static_cast<std::size_t>(period)), shift(scale.size());
+  for (std::size_t i = 0; i < scale.size(); ++i) {
+    const std::size_t c = i % static_cast<std::size_t>(channels);
+    scale[i] = weight[c] / std::sqrt(variance[c] + static_cast<float>(BatchNorm::kEpsilon));
+    shift[i] = bias[c] - mean[c] * scale[i];
+  }
   float* const values = x.mutable_data_ptr<float>();
   const int64_t count = x.numel(), grain = std::max<int64_t>(1, 32768 / period);
   at::parallel_for(0, (count + period - 1) / period, grain, [&](int64_t begin, int64_t end) {
+    const float* by = scale.data();
+    const float* plus = shift.data();
     for (int64_t block = begin; block < end; ++block) {
       float* const v = values + block * period;
       const int64_t size = std::min(period, count - block * period);
@@ -118,9 +128,7 @@ at::Tensor BatchNorm::forward_relu(at::Tensor& x, const ForwardMode& mode) {
   if (mode.training || graph || !channels_fastest || !x.is_cpu() || x.scalar_type() != at::kFloat) {
     return forward(at::relu_(x), mode);
   }
-  const at::NoGradGuard no_gradient;
-  const at::Tensor scale = variance.value.add(kEpsilon).rsqrt_().mul_(weight.value);
-  relu_scale_shift(x, scale, bias.value.sub(mean.value.mul(scale)));
+  relu_normalize(x, *this);
   return x;
 }
 
