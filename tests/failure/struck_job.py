@@ -1,0 +1,116 @@
+#!/usr/bin/env python3
+"""struck_job.py RANKS DEED SETTING...: starts launch/run.sh -n RANKS bitstill SETTING..., waits until
+it trains (an epoch is done and the next has begun), does DEED, and prints one line about the end:
+
+  code=5 seconds=6.1 left=0 epochs=2
+
+code: of launch/run.sh; seconds: from the deed to its end; left: processes of the job that outlived it
+by 2 s (then killed); epochs: whole ones in run.jsonl. What the job printed goes to $WORK/out and
+$WORK/err. DEED, several joined by a comma:
+  SIGNAL:RANK   to that rank     SIGNAL:all   to mpirun, launch/run.sh and every rank
+  SIGNAL:run    to launch/run.sh     wait:SECONDS     flip:FILE   changes every byte of a file's 2nd half
+  alive         the job has to run still"""
+import os
+import signal
+import subprocess
+import sys
+import time
+
+WORK = os.environ["WORK"]
+START_S = 60.0  # of a job on a busy machine
+END_S = 60.0
+
+
+def processes(folder):
+    """pid -> rank (None for mpirun and launch/run.sh) of the processes that name `folder`."""
+    found = {}
+    for pid in filter(str.isdigit, os.listdir("/proc")):
+        try:
+            with open(f"/proc/{pid}/cmdline", "rb") as file:
+                words = file.read().split(b"\0")
+            with open(f"/proc/{pid}/environ", "rb") as file:
+                environment = dict(v.split(b"=", 1) for v in file.read().split(b"\0") if b"=" in v)
+        except OSError:
+            continue  # ended meanwhile
+        if folder.encode() not in words or int(pid) == os.getpid():
+            continue
+        program = os.path.basename(words[0]) == os.path.basename(os.environ["BITSTILL"]).encode()
+        rank = environment.get(b"OMPI_COMM_WORLD_RANK") if program else None
+        found[int(pid)] = None if rank is None else int(rank)
+    return found
+
+
+def wait_for_training(log, job):
+    deadline = time.monotonic() + START_S
+    while time.monotonic() < deadline and job.poll() is None:
+        if os.path.exists(log):
+            with open(log) as file:
+                text = file.read()
+            if '"type":"step"' in text.rpartition('"type":"epoch"')[2] and '"type":"epoch"' in text:
+                return
+        time.sleep(0.005)
+    job.kill()
+    with open(f"{WORK}/err") as file:
+        sys.exit(f"the job did not come to train: {file.read()}")
+
+
+def flip(path):
+    with open(path, "r+b") as file:
+        size = file.seek(0, 2)
+        file.seek(size // 2)
+        rest = file.read()
+        file.seek(size // 2)
+        file.write(bytes(byte ^ 255 for byte in rest))
+
+
+def do(deed, job, folder):
+    kind, _, argument = deed.partition(":")
+    if kind == "wait":
+        time.sleep(float(argument))
+    elif kind == "alive":
+        if job.poll() is not None:
+            sys.exit("the job has ended too early")
+    elif kind == "flip":
+        flip(argument)
+    elif argument == "run":
+        job.send_signal(signal.Signals["SIG" + kind])
+    else:
+        for pid, rank in sorted(processes(folder).items()):
+            if argument == "all" or rank == int(argument):
+                os.kill(pid, signal.Signals["SIG" + kind])
+
+
+def leftovers(folder):
+    deadline = time.monotonic() + 2
+    while (left := processes(folder)) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    for pid in left:
+        os.kill(pid, signal.SIGKILL)
+    return len(left)
+
+
+def main():
+    ranks, deeds, settings = sys.argv[1], sys.argv[2].split(","), sys.argv[3:]
+    folder = settings[settings.index("--run.folder") + 1]
+    with open(f"{WORK}/out", "w") as out, open(f"{WORK}/err", "w") as err:
+        job = subprocess.Popen(
+            [os.path.join(os.environ["SOURCE"], "launch/run.sh"), "-n", ranks,
+             os.environ["BITSTILL"], *settings],
+            stdout=out, stderr=err)
+    try:
+        wait_for_training(f"{folder}/run.jsonl", job)
+        start = time.monotonic()
+        for deed in deeds:
+            do(deed, job, folder)
+        code = job.wait(timeout=END_S)
+        seconds = time.monotonic() - start
+    finally:
+        if job.poll() is None:
+            job.kill()
+        left = leftovers(folder)
+    with open(f"{folder}/run.jsonl") as file:
+        epochs = file.read().count('"type":"epoch"')
+    print(f"code={code if code >= 0 else 128 - code} seconds={seconds:.1f} left={left} epochs={epochs}")
+
+
+main()
