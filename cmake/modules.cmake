@@ -2,7 +2,8 @@
 #   library bitstill_NAME from src/NAME/*.cpp (comm: without nccl*.cpp, see cuda.cmake),
 #   test_NAME from tests/NAME/*_test.cpp: label unit; a CTest entry for each test case, or with
 #   LibTorch for the whole module,
-#   ranktest_NAME from tests/NAME/*_ranktest.cpp: CTest entries at 1, 2 and 4 ranks.
+#   ranktest_NAME from tests/NAME/*_ranktest.cpp: CTest entries at 1, 2 and 4 ranks,
+#   a program for each tests/NAME/*_program.cpp, for the script tests.
 
 include(GoogleTest)
 include(layer_table)
@@ -55,4 +56,11 @@ function(bitstill_module name)
                                                    bitstill_warnings GTest::gtest)
     bitstill_rank_test(${name} RANKS 1 2 4 COMMAND ranktest_${name})
   endif()
+
+  file(GLOB programs CONFIGURE_DEPENDS "${PROJECT_SOURCE_DIR}/tests/${name}/*_program.cpp")
+  foreach(program IN LISTS programs)
+    get_filename_component(stem "${program}" NAME_WE)
+    add_executable(${stem} ${program})
+    target_link_libraries(${stem} PRIVATE bitstill_${name} bitstill_warnings)
+  endforeach()
 endfunction()
