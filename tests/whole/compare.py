@@ -2,6 +2,7 @@
 """compare.py losses RUN.JSONL RUN.JSONL: the steps and epochs of two runs, all but times, bytes and memory
 compare.py first_loss RUN.JSONL RUN.JSONL BOUND: the first logged losses differ by at most BOUND
 compare.py weights A.SAFETENSORS B.SAFETENSORS BOUND: no fp32 value differs by more than BOUND
+compare.py same_but_running A.SAFETENSORS B.SAFETENSORS: only running statistics differ, and they do
 compare.py get RUN.JSONL TYPE KEY...: a member of the last line of that type"""
 import json
 import struct
@@ -60,6 +61,13 @@ def weights(one, other, bound):
         gap = max(abs(a - b) for a, b in zip(values, theirs[name], strict=True))
         if not gap <= float(bound):
             sys.exit(f"{name} differs by {gap}")
+
+
+def same_but_running(one, other):
+    mine, theirs = tensors(one), tensors(other)
+    differ = [name for name in mine if mine[name] != theirs[name]]
+    if not differ or not all(".running_" in name for name in differ):
+        sys.exit(f"these differ: {differ}")
 
 
 def get(path, kind, *keys):
