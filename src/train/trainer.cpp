@@ -24,9 +24,11 @@ constexpr int kMostSkippedSteps = 20;  // in a row, before a run whose numbers a
 /// Means over some steps, for the run log.
 struct Tally {
   int64_t steps = 0, samples = 0;
-  double soft = 0, hard = 0, correct = 0;
+  double soft = 0, hard = 0, correct = 0, gradient_norm = 0;
 
-  void add(const StepTotals& totals, int64_t step_samples) {
+  void add(const StepResult& result, int64_t step_samples) {
+    const StepTotals& totals = result.totals;
+    gradient_norm = std::max(gradient_norm, result.gradient_norm);
     ++steps;
     samples += step_samples;
     soft += totals.soft * static_cast<double>(step_samples);
@@ -198,8 +200,8 @@ bool Run::train_epoch() {
                                                   "; lower train.rate or give train.clip_norm"));
     }
     if (result.updated) {
-      interval_.add(result.totals, plan.samples);
-      epoch_.add(result.totals, plan.samples);
+      interval_.add(result, plan.samples);
+      epoch_.add(result, plan.samples);
     }
     bar.show(i + 1, plan_.steps(), concat("loss ", result.totals.hard));
     if ((step + 1) % options_.log_steps == 0) log_interval(step + 1, rate);
@@ -220,6 +222,7 @@ void Run::log_interval(int64_t step, double rate) {
                {"epoch", static_cast<double>(step) / static_cast<double>(plan_.steps())}};
   line.update(interval_.json(options_.distill, teacher_ != nullptr));
   line["rate"] = rate;
+  line["greatest_gradient_norm"] = interval_.gradient_norm;
   line["images_per_s"] = static_cast<double>(interval_.samples) / seconds;
   line["ms"] = {
       {"data", phase.data * ms},         {"teacher", phase.teacher * ms},
