@@ -22,6 +22,7 @@ int run_export(World& world, const Words& arguments);
 int run_shard(World& world, const Words& arguments);
 int run_inspect(World& world, const Words& arguments);
 int run_report(World& world, const Words& arguments);
+int run_bench(World& world, const Words& arguments);
 
 /// Reads the arguments on every rank; all ranks throw the same error. With --help among them rank 0
 /// prints `summary` and the table's settings, and the answer is false: there is nothing to do.

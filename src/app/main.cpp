@@ -30,6 +30,7 @@ constexpr Command kCommands[] = {
     {"export", "write any model file as fp32 safetensors for PyTorch", run_export},
     {"inspect", "show what a shard folder or a model file holds", run_inspect},
     {"report", "one HTML page and a table from run folders", run_report},
+    {"bench", "measure this machine against the targets", run_bench},
 };
 
 void print_usage() {

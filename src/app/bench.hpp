@@ -1,0 +1,57 @@
+// bitstill bench: rows of figures, each beside what it is compared with.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "bitstill/base/json.hpp"
+#include "bitstill/comm/world.hpp"
+#include "command.hpp"
+
+namespace bitstill {
+
+struct BenchOptions {
+  int64_t rounds = 7, steps = 20;  // A B A B ..., steps of each
+  std::string students = "student1,student3", batches = "32,4", precisions = "auto";
+  std::string sweep;   // file that keeps the peer's sweeps from one start to the next; empty: none
+  std::string source;  // the checkout that P17 builds
+};
+
+/// One figure of a row against its own target.
+struct Part {
+  std::string name;
+  double value = 0, target = 0;
+  bool at_least = true;  // else: at most
+  Json details;          // medians, minima: what the value is made of
+  bool pass() const { return at_least ? value >= target : value <= target; }
+  double margin() const { return at_least ? value / target : target / value; }
+};
+
+struct Row {
+  std::vector<Part> parts;
+  std::vector<std::string> missing;  // parts that the program cannot show yet
+  std::string against;
+  Json conditions;   // of this row, beside the machine's
+  std::string skip;  // why nothing was measured
+};
+
+Row bench_distillation_step(const BenchOptions& options);  // P1
+Row bench_quantized_step(const BenchOptions& options);     // P2
+Row bench_kernels(const BenchOptions& options);            // P3
+Row bench_start(const BenchOptions& options);              // P16
+Row bench_build(const BenchOptions& options);              // P17
+
+/// bitstill bench step: times the real training step on random images; prints a JSON line a method.
+/// Collective: every rank of world calls this.
+int run_bench_step(World& world, const Words& arguments);
+
+/// Processor, cores, load and versions: what a figure is worth nothing without.
+Json machine_conditions(const World& world);
+
+/// Whether train.precision = auto means bf16 on this processor.
+bool has_bf16();
+
+double median(std::vector<double> values);
+std::vector<std::string> split_list(const std::string& text);
+
+}  // namespace bitstill

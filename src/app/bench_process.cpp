@@ -1,0 +1,141 @@
+#include "bench_process.hpp"
+
+#include <fcntl.h>
+#include <spawn.h>
+#include <sys/mman.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstdlib>
+#include <cstring>
+#include <filesystem>
+#include <sstream>
+#include <thread>
+
+#include "bitstill/base/text.hpp"
+#include "bitstill/base/timer.hpp"
+
+namespace bitstill {
+namespace {
+
+/// A file in memory that catches what a program writes, however much it is.
+class Caught {
+ public:
+  explicit Caught(const char* name) : descriptor_(::memfd_create(name, MFD_CLOEXEC)) {}
+  ~Caught() { ::close(descriptor_); }
+  Caught(const Caught&) = delete;
+  Caught& operator=(const Caught&) = delete;
+  int descriptor() const { return descriptor_; }
+  std::string text() const {
+    std::string text;
+    char buffer[4096];
+    ssize_t count = 0;
+    for (off_t at = 0; (count = ::pread(descriptor_, buffer, sizeof buffer, at)) > 0; at += count) {
+      text.append(buffer, static_cast<std::size_t>(count));
+    }
+    return text;
+  }
+
+ private:
+  int descriptor_;
+};
+
+std::string last_line(const std::string& text) {
+  std::istringstream lines(text);
+  std::string last;
+  for (std::string line; std::getline(lines, line);) {
+    if (!line.empty()) last = line;
+  }
+  return last;
+}
+
+std::vector<char*> pointers(Words& words) {
+  std::vector<char*> result;
+  for (std::string& word : words) result.push_back(word.data());
+  result.push_back(nullptr);
+  return result;
+}
+
+}  // namespace
+
+Finished run_program(const Words& words, const Words& environment) {
+  Words arguments = words, variables = environment;  // getenv finds the first of a name
+  for (char** entry = environ; *entry != nullptr; ++entry) variables.emplace_back(*entry);
+  Caught out("bench.out"), errors("bench.err");
+  posix_spawn_file_actions_t actions;
+  posix_spawn_file_actions_init(&actions);
+  posix_spawn_file_actions_adddup2(&actions, out.descriptor(), STDOUT_FILENO);
+  posix_spawn_file_actions_adddup2(&actions, errors.descriptor(), STDERR_FILENO);
+  const Timer timer;
+  pid_t child = 0;
+  const int refused = ::posix_spawnp(&child, words[0].c_str(), &actions, nullptr,
+                                     pointers(arguments).data(), pointers(variables).data());
+  posix_spawn_file_actions_destroy(&actions);
+  if (refused != 0) {
+    throw Error(ExitCode::environment,
+                concat("cannot start ", words[0], ": ", std::strerror(refused)));
+  }
+  int status = 0;
+  while (::waitpid(child, &status, 0) < 0 && errno == EINTR) {
+  }
+  const double seconds = timer.seconds();
+  if (status != 0) {
+    const std::string how = WIFEXITED(status) ? concat("exit code ", WEXITSTATUS(status))
+                                              : concat("signal ", WTERMSIG(status));
+    std::string command;
+    for (const std::string& word : words) command += (command.empty() ? "" : " ") + word;
+    throw Error(ExitCode::environment,
+                concat(command, " failed (", how, "): ", last_line(errors.text())));
+  }
+  return {seconds, out.text()};
+}
+
+Words on_ranks(int ranks, const Words& command) {
+  Words words = {"mpirun", "-n", std::to_string(ranks)};
+  if (static_cast<int>(std::thread::hardware_concurrency()) >= ranks) {
+    words.insert(words.end(), {"--bind-to", "core"});
+  } else {
+    words.insert(words.end(), {"--oversubscribe", "--bind-to", "none"});
+  }
+  if (::geteuid() == 0) words.emplace_back("--allow-run-as-root");
+  words.insert(words.end(), command.begin(), command.end());
+  return words;
+}
+
+std::string own_path() {
+  return std::filesystem::read_symlink("/proc/self/exe").string();
+}
+
+std::vector<Json> json_lines(const std::string& text) {
+  std::vector<Json> result;
+  std::istringstream lines(text);
+  for (std::string line; std::getline(lines, line);) {
+    if (line.starts_with('{')) {
+      result.push_back(parse_json(line, "a line of a measured program", ExitCode::environment));
+    }
+  }
+  return result;
+}
+
+Peer::Peer() {
+  const char* folder = std::getenv("BITSTILL_PEERS");
+  const char* python = std::getenv("BITSTILL_PEER_PYTHON");
+  if (folder == nullptr || python == nullptr) {
+    absent_ =
+        "BITSTILL_PEERS (folder of ddp_distill.py) or BITSTILL_PEER_PYTHON (a Python with "
+        "PyTorch) is not set";
+    return;
+  }
+  python_ = python;
+  script_ = std::string(folder) + "/ddp_distill.py";
+  if (!std::filesystem::exists(script_)) absent_ = "there is no " + script_;
+}
+
+Finished Peer::run(const Words& arguments) const {
+  Words words = {python_, "-m", "torch.distributed.run", "--nproc-per-node", "2", script_};
+  words.insert(words.end(), arguments.begin(), arguments.end());
+  return run_program(words, {"OMP_NUM_THREADS=1"});
+}
+
+}  // namespace bitstill

@@ -1,0 +1,41 @@
+// Other programs, and this one on several ranks, run and timed by bench.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "bitstill/base/json.hpp"
+#include "command.hpp"
+
+namespace bitstill {
+
+struct Finished {
+  double seconds = 0;  // wall time from start to exit
+  std::string output;  // standard output
+};
+
+/// Runs words[0], looked up in PATH, with `environment` ("NAME=value") beside the present one.
+/// Error(environment) with the last line of its standard error when it fails.
+Finished run_program(const Words& words, const Words& environment = {});
+
+/// mpirun -n ranks, bound to cores where there are enough.
+Words on_ranks(int ranks, const Words& command);
+/// This program.
+std::string own_path();
+
+/// The lines of `text` that are JSON objects.
+std::vector<Json> json_lines(const std::string& text);
+
+/// ddp_distill.py of BITSTILL_PEERS with two ranks of one thread, run by BITSTILL_PEER_PYTHON.
+class Peer {
+ public:
+  Peer();
+  /// Why it cannot run here; empty when it can.
+  const std::string& absent() const { return absent_; }
+  Finished run(const Words& arguments) const;
+
+ private:
+  std::string python_, script_, absent_;
+};
+
+}  // namespace bitstill

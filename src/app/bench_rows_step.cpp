@@ -1,0 +1,238 @@
+// P1, P2 and P16: rows that run whole steps on two ranks of one thread.
+#include <algorithm>
+#include <filesystem>
+#include <fstream>
+
+#include "bench.hpp"
+#include "bench_process.hpp"
+#include "bitstill/base/file.hpp"
+#include "bitstill/base/log.hpp"
+#include "bitstill/base/text.hpp"
+
+namespace bitstill {
+namespace {
+
+constexpr int kRanks = 2;
+constexpr const char* kOurs =
+    "ours reads, checks and normalizes its images from shards; the peer keeps one batch";
+
+/// One run of bench step: its JSON lines.
+std::vector<Json> run_step(const Words& arguments) {
+  Words command = {own_path(), "bench", "step"};
+  command.insert(command.end(), arguments.begin(), arguments.end());
+  return json_lines(run_program(on_ranks(kRanks, command)).output);
+}
+
+/// A and B in turn, round by round.
+struct Pair {
+  std::vector<double> a, b;
+  std::vector<double> ratios() const {  // b / a
+    std::vector<double> result;
+    for (std::size_t i = 0; i < a.size(); ++i) result.push_back(b[i] / a[i]);
+    return result;
+  }
+  double least_a() const { return *std::min_element(a.begin(), a.end()); }
+  double least_b() const { return *std::min_element(b.begin(), b.end()); }
+};
+
+// --- P2 ---
+
+Part quantized_part(const BenchOptions& options, const std::string& student,
+                    const std::string& batch) {
+  const auto lines = run_step({"--student", student, "--batch", batch, "--methods", "uniform,none",
+                               "--precision", "auto", "--steps", std::to_string(options.steps),
+                               "--rounds", std::to_string(options.rounds)});
+  const Pair ms{lines.at(1)["round_ms"], lines.at(0)["round_ms"]};
+  Part part;
+  part.name = concat("uniform 4 bits, ", student, ", batch ", batch);
+  part.value = median(ms.ratios());
+  part.target = std::stoi(batch) >= 32 ? 1.02 : 1.05;
+  part.at_least = false;
+  part.details = {{"fp32_ms_median", median(ms.a)},
+                  {"quantized_ms_median", median(ms.b)},
+                  {"value_of_minima", ms.least_b() / ms.least_a()},
+                  {"quantize_ms", lines[0]["ms"]["quantize"]}};
+  return part;
+}
+
+// --- P1 ---
+
+struct Configuration {
+  Json line;  // of the peer's own output
+  Words flags() const {
+    Words words = {"--bucket-mb", std::to_string(line["bucket_mb"].get<int>())};
+    if (line["channels_last"].get<bool>()) words.emplace_back("--channels-last");
+    if (line["bf16"].get<bool>()) words.emplace_back("--bf16");
+    if (line["compiled"].get<bool>()) words.emplace_back("--compile");
+    return words;
+  }
+};
+
+/// One `--sweep` of the peer, or what an earlier start kept of it in options.sweep.
+std::vector<Json> sweep(const Peer& peer, const BenchOptions& options, const std::string& student,
+                        const std::string& batch) {
+  constexpr std::size_t kConfigurations = 16;
+  std::vector<Json> lines;
+  if (!options.sweep.empty() && std::filesystem::exists(options.sweep)) {
+    for (const Json& line : json_lines(read_file(options.sweep, ExitCode::settings))) {
+      if (line["student"] == student && line["batch"] == std::stoi(batch)) lines.push_back(line);
+    }
+  }
+  if (lines.size() == kConfigurations) return lines;
+  say(concat("the peer's sweep, ", student, ", batch ", batch, ": some minutes"));
+  const std::string output = peer.run({"--student", student, "--batch", batch, "--sweep", "--steps",
+                                       std::to_string(options.steps)})
+                                 .output;
+  if (!options.sweep.empty()) std::ofstream(options.sweep, std::ios::app) << output;
+  return json_lines(output);
+}
+
+Configuration fastest(const std::vector<Json>& lines, bool bf16) {
+  const Json* best = nullptr;
+  for (const Json& line : lines) {
+    if (line["bf16"].get<bool>() != bf16) continue;
+    if (best == nullptr || line["images_per_s"] > (*best)["images_per_s"]) best = &line;
+  }
+  if (best == nullptr)
+    throw Error(ExitCode::environment, "the peer's sweep printed no configuration");
+  return {*best};
+}
+
+Configuration plain() {
+  return {{{"bucket_mb", 25}, {"channels_last", false}, {"bf16", false}, {"compiled", false}}};
+}
+
+/// One student at one batch: each precision's two programs and the peer's default, in turn.
+void distillation_parts(const Peer& peer, const BenchOptions& options, const std::string& student,
+                        const std::string& batch, const std::vector<std::string>& precisions,
+                        Row& row) {
+  const std::vector<Json> swept = sweep(peer, options, student, batch);
+  const std::string steps = std::to_string(options.steps);
+  const auto ask_peer = [&](const Configuration& configuration) {
+    Words words = {"--student", student, "--batch", batch, "--steps", steps};
+    for (const std::string& flag : configuration.flags()) words.push_back(flag);
+    return json_lines(peer.run(words).output).at(0)["images_per_s"].get<double>();
+  };
+  std::vector<Pair> speeds(precisions.size());  // images/s: the peer's, ours
+  std::vector<Json> ours(precisions.size());
+  std::vector<double> usual;
+  for (int64_t round = 0; round < options.rounds; ++round) {
+    for (std::size_t p = 0; p < precisions.size(); ++p) {
+      ours[p] = run_step({"--student", student, "--batch", batch, "--steps", steps, "--precision",
+                          precisions[p]})
+                    .at(0);
+      speeds[p].b.push_back(ours[p]["images_per_s"]);
+      speeds[p].a.push_back(ask_peer(fastest(swept, precisions[p] == "bf16")));
+    }
+    usual.push_back(ask_peer(plain()));
+    say(concat(student, ", batch ", batch, ": round ", round + 1, " of ", options.rounds));
+  }
+  const std::string where = concat(", ", student, ", batch ", batch);
+  const auto peak = [](const std::vector<double>& values) {
+    return *std::max_element(values.begin(), values.end());
+  };
+  std::size_t best = 0;
+  for (std::size_t p = 0; p < precisions.size(); ++p) {
+    if (median(speeds[p].b) > median(speeds[best].b)) best = p;
+    const Json details = {{"images_per_s", {median(speeds[p].b), median(speeds[p].a)}},
+                          {"images_per_s_best", {peak(speeds[p].b), peak(speeds[p].a)}},
+                          {"value_of_best", peak(speeds[p].b) / peak(speeds[p].a)},
+                          {"ours", ours[p]},
+                          {"peer", fastest(swept, precisions[p] == "bf16").line}};
+    row.parts.push_back({precisions[p] + where, median(speeds[p].ratios()),
+                         student == "student1" ? 1.10 : 1.25, true, details});
+  }
+  const Pair default_pair{usual, speeds[best].b};
+  row.parts.push_back({precisions[best] + " over the peer's default" + where,
+                       median(default_pair.ratios()),
+                       3.0,
+                       true,
+                       {{"images_per_s", {median(speeds[best].b), median(usual)}},
+                        {"images_per_s_best", {peak(speeds[best].b), peak(usual)}}}});
+}
+
+}  // namespace
+
+Row bench_quantized_step(const BenchOptions& options) {
+  Row row;
+  row.against = "the same step with quant.method none, in turn within one process";
+  row.missing = {"learned points"};
+  row.conditions = {
+      {"ranks", kRanks}, {"threads", 1}, {"rounds", options.rounds}, {"steps", options.steps}};
+  for (const std::string& student : split_list(options.students)) {
+    for (const std::string& batch : split_list(options.batches)) {
+      row.parts.push_back(quantized_part(options, student, batch));
+    }
+  }
+  return row;
+}
+
+Row bench_distillation_step(const BenchOptions& options) {
+  Row row;
+  row.against = "ddp_distill.py, the fastest of its --sweep in the same precision, and its default";
+  row.missing = {"8-bit teacher: >= 1.25x and >= 2x"};
+  row.conditions = {
+      {"ranks", kRanks},          {"threads", 1},           {"bits", 4},      {"bucket", 256},
+      {"rounds", options.rounds}, {"steps", options.steps}, {"images", kOurs}};
+  const Peer peer;
+  if (!peer.absent().empty()) {
+    row.skip = peer.absent();
+    return row;
+  }
+  std::vector<std::string> precisions = split_list(options.precisions);
+  if (options.precisions == "auto") {
+    precisions = {"fp32"};
+    if (has_bf16()) precisions.emplace_back("bf16");
+  }
+  for (const std::string& student : split_list(options.students)) {
+    for (const std::string& batch : split_list(options.batches)) {
+      distillation_parts(peer, options, student, batch, precisions, row);
+    }
+  }
+  return row;
+}
+
+Row bench_start(const BenchOptions& options) {
+  Row row;
+  row.against =
+      "mpirun of nothing (true), and ddp_distill.py's first step; whole processes, from "
+      "start to exit; ours also makes its shards meanwhile";
+  row.conditions = {{"ranks", kRanks},
+                    {"threads", 1},
+                    {"rounds", options.rounds},
+                    {"student", "student1"},
+                    {"batch", 32}};
+  const Peer peer;
+  if (!peer.absent().empty()) row.skip = "against the peer: " + peer.absent();
+  Pair bare, ddp;  // seconds
+  std::vector<double> empty;
+  for (int64_t round = 0; round < options.rounds; ++round) {
+    const Words step = {own_path(), "bench", "step", "--steps", "1", "--warmup", "0"};
+    bare.a.push_back(run_program(on_ranks(kRanks, {"true"})).seconds);
+    bare.b.push_back(run_program(on_ranks(kRanks, step)).seconds);
+    empty.push_back(run_program(on_ranks(kRanks, {own_path(), "bench", "bare"})).seconds);
+    if (!row.skip.empty()) continue;
+    ddp.a.push_back(peer.run({"--student", "student1", "--steps", "1", "--warmup", "0"}).seconds);
+    ddp.b.push_back(bare.b.back());
+  }
+  row.parts.push_back({"seconds above a bare mpirun",
+                       median(bare.b) - median(bare.a),
+                       1,
+                       false,
+                       {{"ours_s", median(bare.b)},
+                        {"mpirun_true_s", median(bare.a)},
+                        {"ours_with_MPI_Init_alone_s", median(empty)},
+                        {"value_of_minima", bare.least_b() - bare.least_a()}}});
+  if (!ddp.a.empty()) {
+    row.parts.push_back({"over DistributedDataParallel",
+                         median(ddp.ratios()),
+                         0.5,
+                         false,
+                         {{"ours_s", median(ddp.b)},
+                          {"peer_s", median(ddp.a)},
+                          {"value_of_minima", ddp.least_b() / ddp.least_a()}}});
+  }
+  return row;
+}
+
+}  // namespace bitstill

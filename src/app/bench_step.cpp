@@ -1,0 +1,298 @@
+// bitstill bench step: the training step as the trainer makes it, on random images, timed.
+#include <stdlib.h>
+#include <sys/resource.h>
+
+#include <algorithm>
+#include <cstdio>
+#include <filesystem>
+
+#include "bench.hpp"
+#include "bitstill/base/random.hpp"
+#include "bitstill/base/text.hpp"
+#include "bitstill/base/timer.hpp"
+#include "bitstill/comm/agree.hpp"
+#include "bitstill/data/sampler.hpp"
+#include "bitstill/data/shard_writer.hpp"
+#include "bitstill/train/step.hpp"
+#include "device.hpp"
+
+namespace bitstill {
+namespace {
+
+constexpr int64_t kSeed = 1, kClasses = 10, kStepsAnEpoch = 8;
+constexpr double kTimeout_s = 600;
+
+struct Settings {
+  std::string student = "student1", teacher = "teacher", methods = "uniform", precision = "auto";
+  int64_t bits = 4, bucket = 256, batch = 32;
+  int64_t warmup = 5, steps = 20, rounds = 1, threads = 1;
+};
+
+void add_settings(SettingTable& table, Settings& s) {
+  table.add("student", &s.student, list_names(network_kinds(), 20));
+  table.add("teacher", &s.teacher, "a network, or none: cross-entropy");
+  table.add("methods", &s.methods, "quant.method of each arm, taken in turn: uniform,none");
+  table.add("precision", &s.precision, "fp32 | bf16 | auto");
+  table.add("bits", &s.bits, "");
+  table.add("bucket", &s.bucket, "");
+  table.add("batch", &s.batch, "images a rank and step");
+  table.add("warmup", &s.warmup, "steps before the first round");
+  table.add("steps", &s.steps, "timed steps of each arm a round");
+  table.add("rounds", &s.rounds, "");
+  table.add("threads", &s.threads, "of each rank");
+}
+
+/// A folder of shards with random images, this rank's own, so that reading is part of the step.
+class RandomShards {
+ public:
+  explicit RandomShards(int64_t rows) {
+    std::string name = (std::filesystem::temp_directory_path() / "bitstill-bench.XXXXXX").string();
+    if (::mkdtemp(name.data()) == nullptr) {
+      throw Error(ExitCode::storage,
+                  concat("cannot make ", name, ": set TMPDIR to a writable folder"));
+    }
+    path_ = name;
+    const ImageShape shape{3, 32, 32};
+    ShardWriter writer({path_, shape, kClasses, {rows, 0, 0}, 0});
+    RandomStream stream(kSeed, StreamPurpose::initialization);
+    std::vector<uint8_t> pixels(static_cast<std::size_t>(shape.pixels()));
+    for (int64_t row = 0; row < rows; ++row) {
+      std::generate(pixels.begin(), pixels.end(),
+                    [&] { return static_cast<uint8_t>(stream.next()); });
+      writer.add(Split::train, pixels.data(), row % kClasses);
+    }
+    ShardIndex description;
+    description.summary.name = "random";
+    description.summary.split_rule = "random images, all in train";
+    for (int64_t label = 0; label < kClasses; ++label) {
+      description.summary.classes.push_back(std::to_string(label));
+    }
+    description.source = description.licence = "random numbers";
+    writer.finish(description);
+  }
+  ~RandomShards() {
+    std::error_code ignored;
+    std::filesystem::remove_all(path_, ignored);
+  }
+  RandomShards(const RandomShards&) = delete;
+  RandomShards& operator=(const RandomShards&) = delete;
+  const std::string& path() const { return path_; }
+
+ private:
+  std::string path_;
+};
+
+double cpu_seconds() {
+  rusage usage{};
+  getrusage(RUSAGE_SELF, &usage);
+  const auto seconds = [](const timeval& t) {
+    return static_cast<double>(t.tv_sec) + 1e-6 * static_cast<double>(t.tv_usec);
+  };
+  return seconds(usage.ru_utime) + seconds(usage.ru_stime);
+}
+
+NetworkSpec spec_of(const std::string& kind, const Dataset& dataset) {
+  NetworkSpec spec;
+  spec.kind = kind;
+  spec.input = dataset.index().shape;
+  spec.classes = kClasses;
+  spec.dropout = {0};  // distilled students have none, and a teacher that is asked does not use it
+  return spec;
+}
+
+QuantOptions quant_options(const Settings& s, const std::string& method) {
+  QuantOptions quant;
+  quant.method = method;
+  quant.bits = s.bits;
+  quant.bucket = s.bucket;
+  quant.tensors = "all";  // as the peer
+  return quant;
+}
+
+TrainOptions train_options() {
+  TrainOptions train;
+  train.rate = 1e-3;
+  return train;
+}
+
+std::unique_ptr<Network> initialized(const NetworkSpec& spec) {
+  auto network = make_network(spec);
+  initialize(*network, kSeed);
+  return network;
+}
+
+/// One trainer: the parts of src/train's Run, without logs, validation and files.
+class Arm {
+ public:
+  Arm(World& world, const Settings& s, const std::string& method, const Dataset& dataset,
+      Teacher* teacher, Watchdog& watchdog);
+
+  /// Steps in milliseconds.
+  std::vector<double> run(int64_t steps);
+  Json result();  // of all rounds; collective
+
+  const std::string method;
+  PhaseSeconds before;  // at the end of the warm-up
+  std::vector<double> step_ms, round_ms;
+  double cpu_s = 0;
+
+  TrainingStep& step() { return step_; }
+
+ private:
+  BatchPlan batch_plan(const Dataset& dataset);
+
+  World& world_;
+  const Settings& settings_;
+  EpochPlan plan_;
+  Student student_;
+  MasterOptimizer optimizer_;
+  GradientExchange exchange_;
+  TrainingStep step_;
+  AugmentationOptions augmentation_;
+  std::vector<int64_t> order_;  // of the epoch that the prefetch thread is in
+  Prefetcher prefetcher_;
+  int64_t next_ = 0;
+};
+
+StepSettings step_settings(const Settings& s, const Dataset& dataset) {
+  StepSettings step;
+  step.bf16 = use_bf16(s.precision, at::kCPU);
+  step.seed = kSeed;
+  step.shape = dataset.index().shape;
+  step.normalization = dataset.index().normalization;
+  step.stop_requested = [] { return false; };
+  return step;
+}
+
+Arm::Arm(World& world, const Settings& s, const std::string& name, const Dataset& dataset,
+         Teacher* teacher, Watchdog& watchdog)
+    : method(name),
+      world_(world),
+      settings_(s),
+      plan_(dataset.size(Split::train), s.batch * world.place().world, 0, world.place().world),
+      student_(initialized(spec_of(s.student, dataset)), quant_options(s, name), kSeed, at::kCPU),
+      optimizer_(student_, train_options()),
+      exchange_(student_, world.place().rank, ExchangeOptions{},
+                open_channel(world, Traffic::gradients, "auto")),
+      step_({student_, teacher, exchange_, optimizer_, watchdog, world.control(), nullptr},
+            step_settings(s, dataset)),
+      prefetcher_(dataset, Split::train, batch_plan(dataset), &augmentation_, kSeed, 4) {}
+
+BatchPlan Arm::batch_plan(const Dataset& dataset) {
+  return [this, &dataset](int64_t n, std::vector<int64_t>* rows, int64_t* epoch) {
+    *epoch = n / plan_.steps();
+    if (n % plan_.steps() == 0) order_ = epoch_order(dataset.size(Split::train), kSeed, *epoch);
+    const int rank = world_.place().rank;
+    const StepPlan step = plan_.step(n % plan_.steps());
+    const MicroBatch& mine = step.micro_batches[static_cast<std::size_t>(step.first_of(rank))];
+    rows->assign(order_.begin() + mine.first, order_.begin() + mine.first + mine.count);
+    return true;
+  };
+}
+
+std::vector<double> Arm::run(int64_t steps) {
+  std::vector<double> ms;
+  Timer timer;
+  for (int64_t i = 0; i < steps; ++i, ++next_) {
+    const StepPlan plan = plan_.step(next_ % plan_.steps());
+    timer.lap();
+    step_.run(next_, plan, prefetcher_, train_options().rate);
+    ms.push_back(1000 * timer.lap());
+  }
+  return ms;
+}
+
+Json Arm::result() {
+  const int world = world_.place().world;
+  std::vector<double> worst = round_ms;  // the slowest rank's
+  worst.push_back(median(step_ms));
+  world_.control().all_reduce(worst.data(), static_cast<int64_t>(worst.size()), ElementType::f64,
+                              Reduction::max);
+  double cpu = cpu_s;
+  world_.control().all_reduce(&cpu, 1, ElementType::f64);
+  const double middle = worst.back();
+  worst.pop_back();
+  const PhaseSeconds& now = step_.seconds();
+  const auto count = static_cast<double>(step_ms.size());
+  const auto ms = [&](double PhaseSeconds::*phase) {
+    return 1000 * (now.*phase - before.*phase) / count;
+  };
+  const auto images = static_cast<double>(settings_.batch * world);
+  return {{"method", method},
+          {"student", settings_.student},
+          {"batch", settings_.batch},
+          {"world", world},
+          {"threads", settings_.threads},
+          {"precision", use_bf16(settings_.precision, at::kCPU) ? "bf16" : "fp32"},
+          {"step_ms_median", middle},
+          {"step_ms_min", *std::min_element(step_ms.begin(), step_ms.end())},
+          {"images_per_s", 1000 * images / middle},
+          {"cpu_s_per_image", cpu / (images * count)},
+          {"ms",
+           {{"data", ms(&PhaseSeconds::data)},
+            {"teacher", ms(&PhaseSeconds::teacher)},
+            {"quantize", ms(&PhaseSeconds::quantize)},
+            {"forward", ms(&PhaseSeconds::forward)},
+            {"backward", ms(&PhaseSeconds::backward)},
+            {"exchange", ms(&PhaseSeconds::exchange)},
+            {"update", ms(&PhaseSeconds::update)}}},
+          {"round_ms", worst}};
+}
+
+void measure(World& world, const Settings& s, std::vector<std::unique_ptr<Arm>>& arms) {
+  for (auto& arm : arms) {
+    arm->run(s.warmup);
+    arm->before = arm->step().seconds();
+  }
+  for (int64_t round = 0; round < s.rounds; ++round) {
+    for (auto& arm : arms) {
+      world.control().barrier();
+      const double cpu = cpu_seconds();
+      const std::vector<double> ms = arm->run(s.steps);
+      arm->cpu_s += cpu_seconds() - cpu;
+      arm->round_ms.push_back(median(ms));
+      arm->step_ms.insert(arm->step_ms.end(), ms.begin(), ms.end());
+    }
+  }
+}
+
+}  // namespace
+
+bool has_bf16() { return use_bf16("auto", at::kCPU); }
+
+int run_bench_step(World& world, const Words& arguments) {
+  Settings s;
+  SettingTable table;
+  add_settings(table, s);
+  if (!read_settings(world, table, arguments, "bitstill bench step: times the training step"))
+    return 0;
+  choose_device(world, "cpu", s.threads, false);
+  Watchdog watchdog(world, kTimeout_s);
+  std::unique_ptr<RandomShards> shards;
+  std::unique_ptr<Dataset> dataset;
+  std::unique_ptr<Teacher> teacher;
+  agree(world.control(), [&] {
+    if (s.batch < 1 || s.steps < 1 || s.rounds < 1 || s.warmup < 0) {
+      throw Error(ExitCode::settings, "batch, steps and rounds are 1 or more, warmup 0 or more");
+    }
+    shards = std::make_unique<RandomShards>(kStepsAnEpoch * s.batch * world.place().world);
+    dataset = std::make_unique<Dataset>(shards->path());
+    if (s.teacher != "none") {
+      teacher = make_replicated_teacher(initialized(spec_of(s.teacher, *dataset)));
+    }
+  });
+  std::vector<std::unique_ptr<Arm>> arms;
+  for (const std::string& method : split_list(s.methods)) {
+    agree(world.control(), [&] { check(quant_options(s, method)); });
+    arms.push_back(std::make_unique<Arm>(world, s, method, *dataset, teacher.get(), watchdog));
+  }
+  measure(world, s, arms);
+  for (const auto& arm : arms) {
+    const Json line = arm->result();
+    if (world.place().rank == 0) std::printf("%s\n", line.dump().c_str());
+  }
+  watchdog.stop();
+  return 0;
+}
+
+}  // namespace bitstill
