@@ -2,10 +2,10 @@
 #include "bench.hpp"
 
 #include <ATen/Version.h>
-#include <stdlib.h>
 
 #include <algorithm>
 #include <cstdio>
+#include <cstdlib>
 #include <fstream>
 #include <sstream>
 #include <thread>

@@ -1,7 +1,6 @@
 // P17: how long a build from nothing, its slowest source and the tests take.
-#include <stdlib.h>
-
 #include <algorithm>
+#include <cstdlib>
 #include <filesystem>
 #include <map>
 #include <sstream>

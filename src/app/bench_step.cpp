@@ -1,9 +1,9 @@
 // bitstill bench step: the training step as the trainer makes it, on random images, timed.
-#include <stdlib.h>
 #include <sys/resource.h>
 
 #include <algorithm>
 #include <cstdio>
+#include <cstdlib>
 #include <filesystem>
 
 #include "bench.hpp"
@@ -258,7 +258,9 @@ void measure(World& world, const Settings& s, std::vector<std::unique_ptr<Arm>>&
 
 }  // namespace
 
-bool has_bf16() { return use_bf16("auto", at::kCPU); }
+bool has_bf16() {
+  return use_bf16("auto", at::kCPU);
+}
 
 int run_bench_step(World& world, const Words& arguments) {
   Settings s;
