@@ -15,6 +15,9 @@ function(bitstill_checked target)
   target_link_libraries(${target} PRIVATE bitstill_warnings)
   if(BITSTILL_TIDY)
     find_program(CLANG_TIDY NAMES clang-tidy-14 clang-tidy REQUIRED)
-    set_target_properties(${target} PROPERTIES CXX_CLANG_TIDY "${CLANG_TIDY};--quiet;--extra-arg=-Wno-unknown-warning-option")
+    # GCC's options are not all known to it.
+    set_target_properties(
+      ${target} PROPERTIES CXX_CLANG_TIDY
+                           "${CLANG_TIDY};--quiet;--extra-arg=-Wno-unknown-warning-option")
   endif()
 endfunction()
