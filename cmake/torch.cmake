@@ -30,8 +30,6 @@ bitstill_import_shared(torch_cpu "${torch_lib}/libtorch_cpu.so")
 
 add_library(bitstill_torch INTERFACE)
 target_link_libraries(bitstill_torch INTERFACE torch_cpu torch_c10)
-# Sources include the headers of the operators they call, not those of all.
-target_compile_definitions(bitstill_torch INTERFACE AT_PER_OPERATOR_HEADERS)
 # The wheel's libraries find their neighbours by rpath; ours find the wheel's, and the CUDA
 # run-time wheels beside it that libtorch_cpu.so asks for, the same way.
 target_link_options(bitstill_torch INTERFACE "-Wl,-rpath,${torch_lib}"
