@@ -25,6 +25,9 @@ constexpr hsize_t kPageBytes = 4096;
 /// HDF5 may be built without its own lock, so every use of it holds this one.
 std::mutex& library_mutex() {
   static std::mutex mutex;
+  // All is closed as soon as it is used; what a failed write left open must not crash the exit.
+  static const herr_t no_cleanup_at_exit = H5dont_atexit();
+  static_cast<void>(no_cleanup_at_exit);
   return mutex;
 }
 
