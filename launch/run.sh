@@ -8,7 +8,8 @@ launch/run.sh -n N [--threads T] PROGRAM [ARGUMENT...]
   -n N         ranks
   --threads T  cores for each rank (default 1: results then do not depend on the machine)
 Ranks are bound to their cores; with more ranks than cores they share them, unbound.
-SIGINT, SIGTERM and SIGUSR1 go on to mpirun. The exit code is mpirun's: that of the first rank that
+The first SIGINT, SIGTERM or SIGUSR1 asks the ranks to stop in good order (exit code 75), the second
+ends them. The exit code is mpirun's: that of the first rank that
 failed, or 128 + the signal that killed it. A rank that dies without an "error:" line is reported by
 one; mpirun's own words are dropped.
 Environment: BITSTILL_MPIRUN_ARGS is handed to mpirun (--hostfile FILE, --host A:1,B:1 ...);

@@ -8,6 +8,7 @@ import subprocess
 import sys
 import threading
 
+STOPPED = 75  # in good order, by a signal; the ranks have said so
 RULE = b"-" * 74  # mpirun puts its own words between two such lines
 NOISE = re.compile(rb"mpirun: |\[\S+:\d+\] (\[\[\S+\] (ORTE_ERROR_LOG|ACTIVATE)|\d+ more process)")
 # mpirun's notice of who died first is lost now and then; its state machine's log is not.
@@ -70,9 +71,11 @@ def main():
     ending = []
 
     def forward(number, _frame):
-        if number != signal.SIGUSR1:
-            ending.append(signal.Signals(number))
-        job.send_signal(number)
+        # mpirun answers SIGTERM and SIGINT by killing the ranks one second later; SIGUSR1 it hands on
+        # and waits. So the first signal asks the ranks to stop, the second one ends them.
+        first = not ending
+        ending.append(signal.Signals(number))
+        job.send_signal(signal.SIGUSR1 if first else number)
 
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1, signal.SIGHUP):
         signal.signal(number, forward)
@@ -82,7 +85,7 @@ def main():
     code = job.wait()
     reader.join(timeout=2)  # a process that outlived mpirun may hold the pipe open
     code = code if code >= 0 else 128 - code
-    if code != 0 and not words.error_seen:
+    if code not in (0, STOPPED) and not words.error_seen:
         line = verdict(code, words, ending[0] if ending else None)
         os.write(2, f"error: {line}\n".encode())
     elif code == 0 and any(words.mpirun):  # a warning

@@ -67,8 +67,9 @@ void Job::prepare() {
   device_ = choose_device(world_, config_.run.device, config_.run.threads,
                           config_.exchange.order == "fixed");
   if (device_.device.is_cuda() && config_.exchange.order == "fixed") {
-    throw AgreedError(ExitCode::settings,
-                      "exchange.order = fixed adds on the CPU; give run.device = cpu, or order fast");
+    throw AgreedError(
+        ExitCode::settings,
+        "exchange.order = fixed adds on the CPU; give run.device = cpu, or order fast");
   }
 }
 

@@ -6,6 +6,7 @@
 #include <atomic>
 #include <chrono>
 #include <cstdio>
+#include <cstdlib>
 #include <utility>
 
 namespace bitstill {
@@ -18,6 +19,13 @@ std::atomic<bool> bar_is_drawn{false};
 Place& place() {
   static Place& kept = *new Place;  // never destroyed: threads may still speak at exit
   return kept;
+}
+
+/// mpirun puts a pipe before standard error; launch/run.sh says whether a terminal is behind it.
+bool terminal_is_there() {
+  static const bool there =
+      isatty(STDERR_FILENO) != 0 || std::getenv("BITSTILL_TERMINAL") != nullptr;
+  return there;
 }
 
 /// One write(2), so lines of several ranks do not mix. Nobody is left to tell when it fails.
@@ -62,7 +70,7 @@ ProgressBar::~ProgressBar() {
 }
 
 void ProgressBar::show(long done, long total, const std::string& note) {
-  if (place().rank != 0 || isatty(STDERR_FILENO) == 0) return;
+  if (place().rank != 0 || !terminal_is_there()) return;
   const double now =
       std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count();
   if (last_ >= 0 && now - last_ < 0.1 && done < total) return;

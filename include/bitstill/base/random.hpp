@@ -24,16 +24,17 @@ std::array<uint32_t, 4> philox(std::array<uint32_t, 4> counter, std::array<uint3
 /// Key for Philox from a seed and a purpose (a mix of both, so near seeds share nothing).
 std::array<uint32_t, 2> stream_key(uint64_t seed, StreamPurpose purpose);
 
-/// A sequence of numbers named by (seed, purpose, a, b), for example (seed, augmentation, epoch, sample).
+/// A sequence of numbers named by (seed, purpose, a, b), for example (seed, augmentation, epoch,
+/// sample).
 class RandomStream {
  public:
   RandomStream(uint64_t seed, StreamPurpose purpose, uint64_t a = 0, uint32_t b = 0);
   /// The stream named by a text, for example a parameter's name.
   RandomStream(uint64_t seed, StreamPurpose purpose, std::string_view name);
 
-  uint32_t next();                   // 32 random bits
-  float uniform();                   // [0, 1), 24 random bits
-  uint64_t below(uint64_t limit);    // [0, limit), unbiased; limit >= 1
+  uint32_t next();                 // 32 random bits
+  float uniform();                 // [0, 1), 24 random bits
+  uint64_t below(uint64_t limit);  // [0, limit), unbiased; limit >= 1
 
  private:
   std::array<uint32_t, 2> key_;

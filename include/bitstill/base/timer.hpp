@@ -9,9 +9,7 @@ namespace bitstill {
 /// Counts seconds since its construction or the last restart.
 class Timer {
  public:
-  double seconds() const {
-    return std::chrono::duration<double>(Clock::now() - start_).count();
-  }
+  double seconds() const { return std::chrono::duration<double>(Clock::now() - start_).count(); }
   /// Seconds since the last lap (or the start), and begins a new one.
   double lap() {
     const auto now = Clock::now();

@@ -13,7 +13,7 @@ struct ClassificationCounts {
   int64_t loss_units = 0;
   void add_loss(double loss);  // one sample's cross-entropy; clamped to [0, 2^20]
   ClassificationCounts& operator+=(const ClassificationCounts& other);
-  double accuracy() const;   // in percent; 0 without samples
+  double accuracy() const;  // in percent; 0 without samples
   double mean_loss() const;
 };
 

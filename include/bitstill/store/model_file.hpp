@@ -1,4 +1,5 @@
-// Model files: safetensors that describe themselves, plain (fp32) or packed (codes, scales, points).
+// Model files: safetensors that describe themselves, plain (fp32) or packed (codes, scales,
+// points).
 #pragma once
 
 #include <ATen/core/Tensor.h>
@@ -29,8 +30,8 @@ struct ModelFile {
 void write_model_file(const std::string& path, const ModelFile& file);
 
 /// Reads and checks everything: bounded header (100 MB and not above the file), no duplicate keys,
-/// offsets that tile the data exactly, known types, finite scales. Error(model) names the file, what
-/// is wrong and how to mend it: missing, truncated, foreign, of a future version.
+/// offsets that tile the data exactly, known types, finite scales. Error(model) names the file,
+/// what is wrong and how to mend it: missing, truncated, foreign, of a future version.
 ModelFile read_model_file(const std::string& path);
 
 /// All tensors as fp32 by name: the plain ones, and the packed ones decoded.
