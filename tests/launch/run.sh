@@ -56,5 +56,5 @@ signal() {
 : >"$WORK/up"
 signal USR1 0 -
 [ "$(grep -c heard "$WORK/out")" -eq 2 ]
-signal TERM 1 'stopped by SIGTERM'
-signal INT 1 'stopped by SIGINT'
+signal TERM 0 -
+signal INT 0 -
