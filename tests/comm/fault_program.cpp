@@ -4,7 +4,7 @@
 #include <csignal>
 #include <cstdio>
 #include <cstdlib>
-#include <cstring>
+#include <ctime>
 #include <functional>
 #include <map>
 #include <memory>
@@ -25,6 +25,12 @@ void sleep_s(double seconds) {
   std::this_thread::sleep_for(std::chrono::duration<double>(seconds));
 }
 
+/// For the script, which counts the seconds from here.
+void print_moment() {
+  std::printf("fault at %lld\n", static_cast<long long>(std::time(nullptr)));
+  std::fflush(stdout);
+}
+
 /// One rank's part of a step: phases in order, two chunks summed while the next phase runs.
 class Loop {
  public:
@@ -40,7 +46,10 @@ class Loop {
       for (const Phase phase : {Phase::data, Phase::forward, Phase::backward, Phase::exchange}) {
         watchdog_.progress(phase, step);
         const auto fault = faults.find(phase);
-        if (step == kFaultyStep && fault != faults.end()) fault->second();
+        if (step == kFaultyStep && fault != faults.end()) {
+          print_moment();
+          fault->second();
+        }
         if (phase != Phase::exchange) sleep_s(0.002);
         if (phase == Phase::backward) {
           for (auto& chunk : chunks_) {
@@ -117,7 +126,10 @@ int run(World& world, const std::string& fault, int rank, double timeout_s) {
   }
   loop.run(faults);
   if (fault == "uneven") loop.work_alone(here ? 0 : 2.5 * timeout_s);
-  if (here && fault == "stop_at_end") raise(SIGSTOP);
+  if (here && fault == "stop_at_end") {
+    print_moment();
+    raise(SIGSTOP);
+  }
   loop.stop();
   if (world.place().rank == 0) std::printf("all steps done\n");
   return 0;
