@@ -38,5 +38,5 @@ set(layer_homes
 # Headers of the system, besides C++'s own (which have no dot and no folder).
 set(layer_system_headers
     "^(arpa|asm|linux|net|netinet|sys)/.*\\.h$"
-    "^(cpuid|dirent|dlfcn|errno|execinfo|fcntl|grp|[a-z]*mmintrin|netdb|poll|pthread|pwd|sched)\\.h$"
+    "^(cpuid|dirent|dlfcn|errno|execinfo|fcntl|grp|[a-z]*mmintrin|netdb|poll|pthread|pwd|malloc|sched)\\.h$"
     "^(signal|spawn|termios|time|ucontext|unistd)\\.h$")

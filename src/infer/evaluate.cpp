@@ -47,10 +47,11 @@ ClassificationCounts evaluate(const Network& network, const Dataset& dataset, Sp
     };
     Prefetcher batches_of_rank(dataset, split, plan, nullptr, 0, 2);
     Batch batch;
-    for (int64_t done = 1; batches_of_rank.next(&batch); ++done) {
+    while (batches_of_rank.next(&batch)) {
       add_batch(network, batch, normalization, options, &counts);
-      if (options.progress) options.progress(done);
+      if (options.progress) options.progress(false);
     }
+    if (options.progress) options.progress(true);
   });
   int64_t sums[] = {counts.samples, counts.correct, counts.loss_units};
   comm.all_reduce(sums, 3, ElementType::i64);

@@ -155,7 +155,9 @@ Run::Run(World& world, Watchdog& watchdog, const Dataset& dataset, Student& stud
 EvaluateOptions Run::evaluate_options() const {
   EvaluateOptions evaluate;
   evaluate.device = options_.device;
-  evaluate.progress = [this](int64_t) { watchdog_.progress(Phase::validate, progress_.step); };
+  evaluate.progress = [this](bool waits) {
+    watchdog_.progress(waits ? Phase::exchange : Phase::validate, progress_.step);
+  };
   return evaluate;
 }
 
@@ -251,10 +253,11 @@ bool Run::note_best() {
 }
 
 void Run::save() {
-  watchdog_.progress(Phase::save, progress_.step);
+  const bool writes = world_.place().rank == 0;
+  watchdog_.progress(writes ? Phase::save : Phase::exchange, progress_.step);
   const bool best = note_best();
   agree(world_.control(), [&] {
-    if (world_.place().rank != 0) return;
+    if (!writes) return;
     if (best && options_.train.select == "best") {
       save_masters(path("checkpoints/best.safetensors"), about_, student_);
     }
@@ -364,7 +367,17 @@ RunResult run_training(World& world, Watchdog& watchdog, const Dataset& dataset,
                       "the shards hold no validation images, which train.select = best, "
                       "train.schedule = plateau and train.patience need; make shards with some");
   }
-  return Run(world, watchdog, dataset, student, teacher, options, about, log).run();
+  Run run(world, watchdog, dataset, student, teacher, options, about, log);
+  try {
+    return run.run();
+  } catch (const AgreedError&) {
+    throw;
+  } catch (const Error& error) {
+    // Here, where the buffers of a running exchange still live: other ranks may be reading them.
+    world.fatal(error.code(), error.what());
+  } catch (const std::exception& error) {
+    world.fatal(ExitCode::environment, error.what());
+  }
 }
 
 }  // namespace bitstill

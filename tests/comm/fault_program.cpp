@@ -124,7 +124,13 @@ int run(World& world, const std::string& fault, int rank, double timeout_s) {
       });
     };
   }
-  loop.run(faults);
+  try {
+    loop.run(faults);
+  } catch (const AgreedError&) {
+    throw;
+  } catch (const Error& error) {  // while the gradients live: other ranks may be reading them
+    world.fatal(error.code(), error.what());
+  }
   if (fault == "uneven") loop.work_alone(here ? 0 : 2.5 * timeout_s);
   if (here && fault == "stop_at_end") {
     print_moment();

@@ -14,7 +14,8 @@ struct EvaluateOptions {
   int64_t batch = 100;  // samples a forward pass: batches are cut alike for every world size
   bool channels_last = true;
   at::Device device = at::kCPU;
-  std::function<void(int64_t)> progress;  // called after each batch with the number of batches done
+  /// Called after each batch (false), and before waiting for the other ranks (true).
+  std::function<void(bool waits)> progress;
 };
 
 /// Evaluation mode, samples in order; every batch has the same samples whatever the world size, so
