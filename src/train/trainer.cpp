@@ -368,16 +368,17 @@ RunResult run_training(World& world, Watchdog& watchdog, const Dataset& dataset,
                       "train.schedule = plateau and train.patience need; make shards with some");
   }
   Run run(world, watchdog, dataset, student, teacher, options, about, log);
+  RunResult result;
   try {
-    return run.run();
+    result = run.run();
   } catch (const AgreedError&) {
     throw;
-  } catch (const Error& error) {
-    // Here, where the buffers of a running exchange still live: other ranks may be reading them.
-    world.fatal(error.code(), error.what());
   } catch (const std::exception& error) {
-    world.fatal(ExitCode::environment, error.what());
+    // Here, where the buffers of a running exchange still live: other ranks may be reading them.
+    const auto* ours = dynamic_cast<const Error*>(&error);
+    world.fatal(ours != nullptr ? ours->code() : ExitCode::environment, error.what());
   }
+  return result;
 }
 
 }  // namespace bitstill
