@@ -106,37 +106,35 @@ const SettingTable::Setting& SettingTable::find(const std::string& name,
   throw Error(ExitCode::settings, concat("unknown setting ", name, " ", where, "; ", mend));
 }
 
-std::vector<std::string> SettingTable::with_bools_joined(
+std::vector<std::string> SettingTable::with_bools_written_out(
     const std::vector<std::string>& arguments) const {
-  std::vector<std::string> joined;
-  bool after_bool = false;  // the last of `joined` is the bare name of a bool
+  std::vector<std::string> written;
+  bool after_bool = false;  // the last of `written` is the bare name of a bool
   for (const std::string& argument : arguments) {
-    if (after_bool && as_bool(argument)) {
-      joined.back() += "=" + argument;
-      after_bool = false;
-      continue;
-    }
-    joined.push_back(argument);
+    const bool is_value = after_bool && as_bool(argument);
+    if (after_bool) written.back() += "=" + (is_value ? argument : "true");
+    after_bool = false;
+    if (is_value) continue;
+    written.push_back(argument);
     after_bool = std::any_of(settings_.begin(), settings_.end(), [&](const Setting& setting) {
       return std::holds_alternative<bool*>(setting.target) && argument == "--" + setting.name;
     });
   }
-  return joined;
+  if (after_bool) written.back() += "=true";
+  return written;
 }
 
 void SettingTable::read(const std::vector<std::string>& arguments) {
   po::options_description options;
   for (const Setting& setting : settings_) {
-    auto* value = po::value<std::string>();
-    if (std::holds_alternative<bool*>(setting.target)) value->implicit_value("true", "");
-    options.add_options()(setting.name.c_str(), value);
+    options.add_options()(setting.name.c_str(), po::value<std::string>());
   }
   const auto style = po::command_line_style::unix_style & ~po::command_line_style::allow_guessing &
                      ~po::command_line_style::allow_short;
   std::vector<std::string> given;
   std::string recipe;
   try {
-    const auto parsed = po::command_line_parser(with_bools_joined(arguments))
+    const auto parsed = po::command_line_parser(with_bools_written_out(arguments))
                             .options(options)
                             .style(style)
                             .allow_unregistered()
@@ -151,8 +149,7 @@ void SettingTable::read(const std::vector<std::string>& arguments) {
         continue;
       }
       const Setting& setting = find(option.string_key, "on the command line");
-      const std::string value =
-          option.value.empty() ? "true" : option.value.front();  // a bare bool
+      const std::string& value = option.value.front();
       std::visit(Assign{setting.name, value}, setting.target);
       given.push_back(setting.name);
       if (setting.name == "config") recipe = value;

@@ -39,9 +39,9 @@ class SettingTable {
     std::string help, initial;
   };
   const Setting& find(const std::string& name, const std::string& where) const;
-  /// Boost takes no word after a setting that may stand bare: "--name false" becomes
-  /// "--name=false".
-  std::vector<std::string> with_bools_joined(const std::vector<std::string>& arguments) const;
+  /// "--name" of a bool becomes "--name=true", and "--name false" "--name=false": Boost cannot tell
+  /// whether the word behind such a setting belongs to it.
+  std::vector<std::string> with_bools_written_out(const std::vector<std::string>& arguments) const;
   void read_recipe(const std::string& path, const std::vector<std::string>& overridden);
 
   std::vector<Setting> settings_;

@@ -1,0 +1,131 @@
+#include "bitstill/config/run_config.hpp"
+
+#include <gtest/gtest.h>
+
+#include <fstream>
+#include <map>
+
+#include "../base/scratch_folder.hpp"
+#include "bitstill/base/error.hpp"
+
+namespace bitstill {
+namespace {
+
+std::map<std::string, std::string> values_of(const SettingTable& table) {
+  const auto list = table.values();
+  return {list.begin(), list.end()};
+}
+
+TEST(RunConfig, HasTheFixedNames) {
+  RunConfig config;
+  SettingTable table;
+  add_settings(table, config);
+  const auto values = values_of(table);
+  EXPECT_EQ(values.size(), table.values().size());  // no name twice
+  for (const char* name : {"config",
+                           "resume",
+                           "dry-run",
+                           "data.folder",
+                           "data.variants",
+                           "run.folder",
+                           "run.seed",
+                           "run.device",
+                           "model.kind",
+
+                           "teacher.kind",
+                           "teacher.file",
+                           "student.init",
+                           "quant.method",
+                           "quant.bits",
+                           "quant.bucket",
+                           "quant.tensors",
+                           "distill.temperature",
+                           "distill.soft_weight",
+                           "distill.kl_reduction",
+                           "train.epochs",
+                           "train.global_batch",
+                           "train.micro_batch",
+                           "train.rate",
+                           "train.precision",
+                           "train.select",
+                           "exchange.overlap",
+                           "exchange.order"}) {
+    EXPECT_TRUE(values.count(name)) << name;
+  }
+  EXPECT_NO_THROW(check(config));
+  EXPECT_EQ(values.at("run.device"), "cpu");
+  EXPECT_EQ(values.at("quant.bucket"), "256");
+}
+
+/// Another value than `value` of the same type.
+std::string other(const std::string& name, const std::string& value) {
+  if (value == "true") return "false";
+  if (value == "false") return "true";
+  if (name.ends_with("widths") || name.ends_with("kernels") || name.ends_with("pools") ||
+      name.ends_with("hidden") || name == "train.step_epochs") {
+    return "3,5";
+  }
+  if (name.ends_with("dropout")) return "0.1,0.30000000000000004";
+  if (!value.empty() && value.find_first_not_of("0123456789.e-") == std::string::npos) {
+    return value.find('.') == std::string::npos ? "3" + value : "0.1" + value.substr(2);
+  }
+  return value + "another";
+}
+
+TEST(RunConfig, ResolvedValuesAreARecipe) {
+  RunConfig first, second;
+  SettingTable one, two;
+  add_settings(one, first);
+  add_settings(two, second);
+  const ScratchFolder folder;
+  std::ofstream recipe(folder / "recipe.cfg");
+  for (const auto& [name, value] : one.values()) {
+    if (name == "config") continue;
+    one.read({"--" + name + "=" + other(name, value)});
+  }
+  for (const auto& [name, value] : one.values()) {
+    if (name != "config") recipe << name << " = " << value << "\n";
+  }
+  recipe.close();
+  two.read({"--config", folder / "recipe.cfg"});
+  const auto expected = values_of(one), got = values_of(two);
+  RunConfig untouched;
+  SettingTable initial;
+  add_settings(initial, untouched);
+  const auto defaults = values_of(initial);
+  for (const auto& [name, value] : expected) {
+    if (name == "config") continue;
+    EXPECT_NE(value, defaults.at(name)) << name;  // every setting was moved, so every one is read
+    EXPECT_EQ(got.at(name), value) << name;
+  }
+  EXPECT_EQ(second.train.rate, first.train.rate);
+  EXPECT_EQ(second.model.dropout, first.model.dropout);
+}
+
+TEST(RunConfig, EveryBadValueIsNamed) {
+  const std::pair<const char*, const char*> bad[] = {
+      {"run.folder", ""},           {"run.seed", "-1"},        {"run.device", "gpu"},
+      {"run.threads", "-1"},        {"run.timeout_s", "-1"},   {"run.log_steps", "0"},
+      {"data.prefetch", "0"},       {"data.shift", "-1"},      {"data.variants", "-1"},
+      {"quant.method", "ternary"},  {"quant.bits", "99"},      {"quant.bits", "0"},
+      {"quant.bucket", "-1"},       {"quant.rounding", "up"},  {"quant.tensors", "some"},
+      {"train.rate", "0"},          {"train.momentum", "2"},   {"train.schedule", "step"},
+      {"distill.temperature", "0"}, {"exchange.order", "any"}, {"exchange.order", "fixed"}};
+  for (const auto& [name, value] : bad) {
+    RunConfig config;
+    SettingTable table;
+    add_settings(table, config);
+    table.read({std::string("--") + name, value});
+    try {
+      check(config);
+      ADD_FAILURE() << name << " = " << value << " was accepted";
+    } catch (const Error& error) {
+      EXPECT_EQ(error.code(), ExitCode::settings);
+      EXPECT_EQ(std::string(error.what()).rfind(name, 0), 0u) << error.what();
+      EXPECT_EQ(std::string(error.what()).find('\n'), std::string::npos);
+    }
+  }
+}
+
+}  // namespace
+}  // namespace bitstill

@@ -1,0 +1,143 @@
+#include "bitstill/train/loss.hpp"
+
+#include <ATen/ops/zeros.h>
+#include <gtest/gtest.h>
+
+#include <cmath>
+#include <vector>
+
+#include "train_fixture.hpp"
+
+namespace bitstill {
+namespace {
+
+using Row = std::vector<double>;
+
+Row softmax(const Row& z, double temperature) {
+  Row p;
+  double sum = 0, largest = z[0];
+  for (const double v : z) largest = std::max(largest, v);
+  for (const double v : z) sum += std::exp((v - largest) / temperature);
+  for (const double v : z) p.push_back(std::exp((v - largest) / temperature) / sum);
+  return p;
+}
+
+/// One sample's losses by the plain formulas, in double.
+double plain_soft(const Row& z, const Row& t, const DistillOptions& options) {
+  const Row p = softmax(t, options.temperature), q = softmax(z, options.temperature);
+  double kl = 0;
+  for (std::size_t c = 0; c < z.size(); ++c) kl += p[c] * std::log(p[c] / q[c]);
+  if (options.kl_reduction == "classes") kl /= static_cast<double>(z.size());
+  return options.temperature * options.temperature * kl;
+}
+
+double plain_hard(const Row& z, int64_t label) {
+  return -std::log(softmax(z, 1)[static_cast<std::size_t>(label)]);
+}
+
+Row row_of(const at::Tensor& matrix, int64_t i) {
+  Row row;
+  for (int64_t c = 0; c < matrix.size(1); ++c) row.push_back(matrix[i][c].item<double>());
+  return row;
+}
+
+void check_loss(int64_t n, int64_t classes, bool has_teacher, const DistillOptions& options) {
+  SCOPED_TRACE(testing::Message() << n << "x" << classes << ", teacher " << has_teacher << ", T "
+                                  << options.temperature << ", " << options.kl_reduction);
+  const at::Tensor z = at::randn({n, classes}) * 3;
+  const at::Tensor t = has_teacher ? at::randn({n, classes}) * 4 : at::Tensor();
+  const at::Tensor labels = at::randint(classes, {n}, at::kLong);
+  const int64_t global = 3 * n + 1;
+  const Loss loss = distillation_loss(z, t, labels, options, global);
+
+  double soft = 0, hard = 0, correct = 0;
+  for (int64_t i = 0; i < n; ++i) {
+    const Row zi = row_of(z, i), ti = has_teacher ? row_of(t, i) : Row{};
+    const int64_t label = labels[i].item<int64_t>();
+    soft += has_teacher ? plain_soft(zi, ti, options) : 0;
+    hard += plain_hard(zi, label);
+    correct += std::max_element(zi.begin(), zi.end()) - zi.begin() == label ? 1 : 0;
+    const auto total = [&](const Row& at) {
+      return total_loss(has_teacher ? plain_soft(at, ti, options) : 0, plain_hard(at, label),
+                        options, has_teacher) /
+             static_cast<double>(global);
+    };
+    for (int64_t c = 0; c < classes; ++c) {  // central differences
+      constexpr double kStep = 1e-4;
+      Row above = zi, below = zi;
+      above[static_cast<std::size_t>(c)] += kStep;
+      below[static_cast<std::size_t>(c)] -= kStep;
+      const double slope = (total(above) - total(below)) / (2 * kStep);
+      ASSERT_NEAR(loss.gradient[i][c].item<double>(), slope, 2e-6 * options.temperature);
+    }
+  }
+  ASSERT_EQ(loss.sums.numel(), 3);
+  EXPECT_NEAR(loss.sums[0].item<double>(), soft, 1e-5 * (1 + soft));
+  EXPECT_NEAR(loss.sums[1].item<double>(), hard, 1e-5 * (1 + hard));
+  EXPECT_EQ(loss.sums[2].item<double>(), correct);
+}
+
+TEST(Loss, SumsAndGradientAreThePlainFormulas) {
+  at::manual_seed(3);
+  for (const double temperature : {1.0, 2.0, 5.0}) {
+    for (const char* reduction : {"batch", "classes"}) {
+      for (const double weight : {0.7, 0.0, 1.0}) {
+        DistillOptions options{temperature, weight, reduction};
+        check_loss(5, 7, true, options);
+        check_loss(1, 3, true, options);
+        check_loss(3, 10, false, options);
+      }
+    }
+  }
+}
+
+TEST(Loss, EqualLogitsHaveNoSoftLoss) {
+  at::manual_seed(4);
+  const at::Tensor z = at::randn({9, 11}) * 5, labels = at::randint(11, {9}, at::kLong);
+  for (const double temperature : {1.0, 2.0, 5.0}) {
+    DistillOptions options;
+    options.temperature = temperature;
+    options.soft_weight = 1;
+    // The softmax does not change when a constant is added to a row.
+    for (const double shift : {0.0, 2.5}) {
+      const Loss loss = distillation_loss(z, z + shift, labels, options, 9);
+      EXPECT_NEAR(loss.sums[0].item<double>(), 0, 1e-4);
+      EXPECT_NEAR(loss.gradient.abs().max().item<double>(), 0, 1e-6);
+    }
+  }
+}
+
+TEST(Loss, MicroBatchesAddUp) {
+  at::manual_seed(5);
+  const at::Tensor z = at::randn({13, 6}), t = at::randn({13, 6});
+  const at::Tensor labels = at::randint(6, {13}, at::kLong);
+  const DistillOptions options;
+  const Loss whole = distillation_loss(z, t, labels, options, 13);
+  at::Tensor sums = at::zeros({3});
+  for (int64_t first = 0; first < 13; first += 5) {
+    const int64_t count = std::min<int64_t>(5, 13 - first);
+    const Loss part = distillation_loss(z.narrow(0, first, count), t.narrow(0, first, count),
+                                        labels.narrow(0, first, count), options, 13);
+    sums += part.sums;
+    EXPECT_LT(largest_difference(part.gradient, whole.gradient.narrow(0, first, count)), 1e-8);
+  }
+  EXPECT_LT(largest_difference(sums, whole.sums), 1e-4);
+  const at::Tensor none = at::zeros({0, 6});
+  const Loss empty = distillation_loss(none, none, at::zeros({0}, at::kLong), options, 13);
+  EXPECT_EQ(empty.sums.abs().sum().item<float>(), 0);
+  EXPECT_EQ(empty.gradient.sizes(), none.sizes());
+}
+
+TEST(Loss, StaysFiniteForLogitsFarApart) {
+  at::Tensor z = at::zeros({2, 3}), t = at::zeros({2, 3});
+  z[0][0] = 1e4f;
+  t[0][1] = 1e4f;
+  const at::Tensor labels = at::zeros({2}, at::kLong);
+  const Loss loss = distillation_loss(z, t, labels, {}, 2);
+  EXPECT_TRUE(std::isfinite(loss.sums.sum().item<float>()));
+  EXPECT_TRUE(std::isfinite(loss.gradient.sum().item<float>()));
+  EXPECT_NEAR(loss.sums[0].item<double>(), 2 * 1e4, 1);  // T^2 (10^4 / T)
+}
+
+}  // namespace
+}  // namespace bitstill

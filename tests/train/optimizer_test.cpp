@@ -1,0 +1,268 @@
+#include "bitstill/train/optimizer.hpp"
+
+#include <cmath>
+
+#include "../base/scratch_folder.hpp"
+#include "bitstill/base/file.hpp"
+#include "bitstill/infer/loaded_model.hpp"
+#include "bitstill/train/checkpoint.hpp"
+#include "train_fixture.hpp"
+
+namespace bitstill {
+namespace {
+
+TrainOptions options_of(const std::string& optimizer) {
+  TrainOptions options;
+  options.optimizer = optimizer;
+  options.weight_decay = 0.01;
+  return options;
+}
+
+/// Gradients of step `step`: padding stays zero, as backward leaves it.
+void set_gradients(Student& student, int64_t step) {
+  student.gradients().zero_();
+  for (const Segment& segment : student.segments()) {
+    float* gradient = student.gradients().data_ptr<float>() + segment.offset;
+    for (int64_t i = 0; i < segment.count; ++i) {
+      gradient[i] = static_cast<float>(std::sin(0.7 * static_cast<double>(i + segment.offset) +
+                                                1.3 * static_cast<double>(step)));
+    }
+  }
+}
+
+/// One number under the plain formulas, in double.
+struct Plain {
+  double w, m = 0, v = 0;
+  int64_t steps = 0;
+
+  void sgd(double g, double rate, double decay, double momentum, bool nesterov) {
+    g += decay * w;
+    m = steps++ == 0 ? g : momentum * m + g;
+    w -= rate * (nesterov ? g + momentum * m : m);
+  }
+  void adam(double g, double rate, double decay, bool decoupled) {
+    if (decoupled) w -= rate * decay * w;
+    if (!decoupled) g += decay * w;
+    ++steps;
+    m = 0.9 * m + 0.1 * g;
+    v = 0.999 * v + 0.001 * g * g;
+    const double mean = m / (1 - std::pow(0.9, steps)), square = v / (1 - std::pow(0.999, steps));
+    w -= rate * mean / (std::sqrt(square) + 1e-8);
+  }
+};
+
+void check_formula(const TrainOptions& options) {
+  SCOPED_TRACE(testing::Message() << options.optimizer << " " << options.decay << " "
+                                  << options.momentum);
+  Student student = small_student(6, uniform(2, 16));
+  MasterOptimizer optimizer(student, options);
+  std::vector<Plain> numbers;
+  for (int64_t i = 0; i < student.masters().numel(); ++i) {
+    numbers.push_back({student.masters()[i].item<float>()});
+  }
+  for (int64_t step = 0; step < 3; ++step) {
+    set_gradients(student, step);
+    const double rate = 0.1 / static_cast<double>(step + 1);
+    optimizer.update(rate);
+    for (std::size_t s = 0; s < student.segments().size(); ++s) {
+      const Segment& segment = student.segments()[s];
+      const bool weight = student.network().parameters()[s]->role == ParameterRole::weight;
+      const double decay = options.decay == "all" || weight ? options.weight_decay : 0;
+      const float* g = student.gradients().const_data_ptr<float>();
+      const float* w = student.masters().const_data_ptr<float>();
+      for (int64_t i = segment.offset; i < segment.offset + segment.count; ++i) {
+        Plain& number = numbers[static_cast<std::size_t>(i)];
+        if (options.optimizer == "sgd") {
+          number.sgd(g[i], rate, decay, options.momentum, options.nesterov);
+        } else {
+          number.adam(g[i], rate, decay, options.optimizer == "adamw");
+        }
+        ASSERT_NEAR(w[i], number.w, 2e-6) << segment.name << " step " << step;
+      }
+    }
+  }
+  at::Tensor padding = student.masters().detach().clone();
+  for (const Segment& segment : student.segments())
+    padding.narrow(0, segment.offset, segment.count).zero_();
+  EXPECT_EQ(padding.abs().sum().item<float>(), 0);
+}
+
+TEST(Optimizer, ThreeStepsByTheFormulas) {
+  for (const char* kind : {"sgd", "adam", "adamw"}) {
+    for (const char* decay : {"all", "weights"}) {
+      TrainOptions options = options_of(kind);
+      options.decay = decay;
+      check_formula(options);
+    }
+  }
+  TrainOptions plain = options_of("sgd");
+  plain.nesterov = false;
+  check_formula(plain);
+  plain.momentum = 0;
+  check_formula(plain);
+}
+
+TEST(Optimizer, ClipsTheNormAndSkipsWhatIsNotFinite) {
+  TrainOptions options = options_of("sgd");
+  options.momentum = 0;
+  options.nesterov = false;
+  options.weight_decay = 0;
+  options.clip_norm = 0.5;
+  Student student = small_student(6);
+  MasterOptimizer optimizer(student, options);
+  for (const double scale : {100.0, 1e-3}) {
+    set_gradients(student, 1);
+    student.gradients().mul_(scale);
+    const at::Tensor gradient = student.gradients().to(at::kDouble);
+    const at::Tensor before = student.masters().detach().clone();
+    double square = 0;
+    for (int64_t i = 0; i < gradient.numel(); ++i)
+      square += std::pow(gradient[i].item<double>(), 2);
+    const double norm = std::sqrt(square), factor = std::min(1.0, 0.5 / norm);
+    EXPECT_NEAR(optimizer.update(0.2), norm, 1e-5 * norm);
+    EXPECT_LT(largest_difference(student.masters().detach(), before - gradient * (0.2 * factor)),
+              1e-6);
+  }
+  const at::Tensor before = student.masters().detach().clone();
+  for (const float bad : {NAN, INFINITY, -INFINITY}) {
+    set_gradients(student, 2);
+    student.gradients()[17].fill_(bad);
+    EXPECT_FALSE(std::isfinite(optimizer.update(0.2)));
+    EXPECT_TRUE(same_bits(student.masters().detach(), before));
+  }
+}
+
+void train(Student& student, MasterOptimizer& optimizer, int64_t from, int64_t to) {
+  for (int64_t step = from; step < to; ++step) {
+    set_gradients(student, step);
+    optimizer.update(0.05);
+    student.quantize(step);
+  }
+}
+
+TEST(Optimizer, StateContinuesBitForBit) {
+  for (const char* kind : {"sgd", "adam", "adamw"}) {
+    TrainOptions options = options_of(kind);
+    options.decay = "weights";
+    Student whole = small_student(6), first = small_student(6), second = small_student(8);
+    MasterOptimizer whole_optimizer(whole, options), first_optimizer(first, options);
+    MasterOptimizer second_optimizer(second, options);
+    train(whole, whole_optimizer, 0, 5);
+    train(first, first_optimizer, 0, 2);
+    second.load_masters(first.master_tensors(), "first");
+    second_optimizer.restore(first_optimizer.state(), "first");
+    train(first, first_optimizer, 2, 3);  // what it gave is a copy
+    train(second, second_optimizer, 2, 5);
+    EXPECT_TRUE(same_bits(whole.masters().detach(), second.masters().detach())) << kind;
+    EXPECT_EQ(whole_optimizer.state().size(), second_optimizer.state().size());
+  }
+}
+
+Json about_of(const Student&) {
+  return describe_model("weights", small_spec(), {{0.5f, 0.4f}, {1, 2}}, {"a", "b", "c", "d"});
+}
+
+TEST(Checkpoint, ContinuesAsIfNothingHadHappened) {
+  const ScratchFolder folder;
+  const std::string path = folder / "last.safetensors";
+  for (const char* kind : {"sgd", "adam", "adamw"}) {
+    for (const QuantOptions& quant : {QuantOptions{}, uniform(2, 16)}) {
+      TrainOptions options = options_of(kind);
+      options.schedule = "plateau";
+      options.plateau_epochs = 1;
+      Student whole = small_student(6, quant), again = small_student(9, quant);
+      MasterOptimizer whole_optimizer(whole, options), again_optimizer(again, options);
+      Schedule whole_schedule(options, 4), again_schedule(options, 4);
+      train(whole, whole_optimizer, 0, 3);
+      whole.running().add_(0.25);
+      whole_schedule.observe(9);
+      whole_schedule.observe(9);
+      const Progress progress{3, 12, 2, 91.5, 90.25};
+      save_checkpoint(path, about_of(whole), whole, whole_optimizer, whole_schedule, progress);
+      train(whole, whole_optimizer, 3, 6);
+
+      const Progress back = load_checkpoint(path, again, again_optimizer, again_schedule);
+      EXPECT_EQ(back.epoch, 3);
+      EXPECT_EQ(back.step, 12);
+      EXPECT_EQ(back.best_epoch, 2);
+      EXPECT_EQ(back.best_accuracy, 91.5);
+      EXPECT_EQ(back.last_accuracy, 90.25);
+      EXPECT_EQ(again_schedule.state(), whole_schedule.state());
+      EXPECT_LT(again_schedule.rate(0), options.rate);
+      train(again, again_optimizer, 3, 6);
+      EXPECT_TRUE(same_bits(again.masters().detach(), whole.masters().detach())) << kind;
+      EXPECT_TRUE(same_bits(again.shadows().detach(), whole.shadows().detach())) << kind;
+      EXPECT_TRUE(same_bits(again.running(), whole.running())) << kind;
+    }
+  }
+}
+
+TEST(Checkpoint, BeforeTheFirstUpdate) {
+  const ScratchFolder folder;
+  for (const char* kind : {"sgd", "adam"}) {
+    Student student = small_student(6);
+    MasterOptimizer optimizer(student, options_of(kind));
+    Schedule schedule(options_of(kind), 4);
+    save_checkpoint(folder / "x", about_of(student), student, optimizer, schedule, {});
+    EXPECT_EQ(load_checkpoint(folder / "x", student, optimizer, schedule).best_epoch, 0);
+  }
+}
+
+TEST(Checkpoint, MastersAloneGoAndComeBack) {
+  const ScratchFolder folder;
+  Student from = small_student(1, uniform(2, 16)), to = small_student(2, uniform(2, 16));
+  save_masters(folder / "best.safetensors", about_of(from), from);
+  load_masters(folder / "best.safetensors", to);
+  EXPECT_EQ(from.fingerprint(), to.fingerprint());
+  EXPECT_EQ(load_model(folder / "best.safetensors").classes.size(), 4u);
+}
+
+TEST(Checkpoint, RefusesWhatIsNotItsOwn) {
+  const ScratchFolder folder;
+  const std::string path = folder / "last.safetensors";
+  const auto save = [&](const TrainOptions& options, const Progress& progress = {}) {
+    Student student = small_student(6);
+    MasterOptimizer optimizer(student, options);
+    train(student, optimizer, 0, 2);
+    save_checkpoint(path, about_of(student), student, optimizer, Schedule(options, 4), progress);
+  };
+  const auto load = [&](const TrainOptions& options, std::unique_ptr<Network> network) {
+    const std::string text = error_of(ExitCode::model, [&] {
+      Student student(std::move(network), {}, 1, at::kCPU);
+      MasterOptimizer optimizer(student, options);
+      Schedule schedule(options, 4);
+      load_checkpoint(path, student, optimizer, schedule);
+    });
+    EXPECT_NE(text.find(path), std::string::npos) << text;
+    return text;
+  };
+  const char* const kKinds[] = {"sgd", "adam"};
+  for (const char* saved : kKinds) {
+    save(options_of(saved));
+    NetworkSpec wider = small_spec();
+    wider.hidden = {8};
+    load(options_of(saved), make_network(wider));
+    TrainOptions other = options_of(saved == kKinds[0] ? "adam" : "sgd");
+    EXPECT_NE(load(other, small_network(1)).find("optimizer"), std::string::npos);
+    other = options_of(saved);
+    other.decay = "weights";  // other slices
+    EXPECT_NE(load(other, small_network(1)).find("optimizer"), std::string::npos);
+  }
+  for (const Progress& bad :
+       {Progress{-1, 0, 0, 0, 0}, Progress{2, -3, 0, 0, 0}, Progress{2, 8, 3, 0, 0}}) {
+    save(options_of("sgd"), bad);
+    load(options_of("sgd"), small_network(1));
+  }
+  Student student = small_student(1);
+  save_masters(path, about_of(student), student);  // a model, but no checkpoint
+  EXPECT_NE(load(options_of("sgd"), small_network(1)).find("no checkpoint"), std::string::npos);
+  write_model_file(path, {Json(), student.master_tensors(), {}});
+  load(options_of("sgd"), small_network(1));
+  replace_file(path, "not a model at all, but long enough to hold a header's length");
+  load(options_of("sgd"), small_network(1));
+  std::filesystem::remove(path);
+  load(options_of("sgd"), small_network(1));
+}
+
+}  // namespace
+}  // namespace bitstill
