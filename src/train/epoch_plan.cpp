@@ -1,6 +1,7 @@
 #include "bitstill/train/epoch_plan.hpp"
 
 #include <algorithm>
+#include <utility>
 
 #include "bitstill/base/error.hpp"
 #include "bitstill/base/text.hpp"
@@ -63,6 +64,33 @@ StepPlan EpochPlan::step(int64_t index) const {
   const auto count = static_cast<int64_t>(plan.micro_batches.size());
   for (int64_t r = 0; r <= world_; ++r) plan.owner_first.push_back(count * r / world_);
   return plan;
+}
+
+int64_t StepPlan::passes(int rank, bool synced) const {
+  int64_t most = end_of(rank) - first_of(rank);
+  const auto world = static_cast<int>(owner_first.size()) - 1;
+  for (int r = 0; synced && r < world; ++r) most = std::max(most, end_of(r) - first_of(r));
+  return most;
+}
+
+BatchPlan rank_batches(const EpochPlan& plan, std::vector<int64_t> order, int rank, bool synced,
+                       int64_t epoch) {
+  return [plan, order = std::move(order), rank, synced, epoch, step = int64_t{0}, pass = int64_t{0},
+          now = plan.step(0)](int64_t, std::vector<int64_t>* rows, int64_t* of_epoch) mutable {
+    while (pass == now.passes(rank, synced)) {
+      if (++step == plan.steps()) return false;
+      now = plan.step(step);
+      pass = 0;
+    }
+    rows->clear();
+    *of_epoch = epoch;
+    const int64_t number = now.first_of(rank) + pass++;
+    if (number < now.end_of(rank)) {
+      const MicroBatch& micro = now.micro_batches[static_cast<std::size_t>(number)];
+      rows->assign(order.begin() + micro.first, order.begin() + micro.first + micro.count);
+    }
+    return true;
+  };
 }
 
 }  // namespace bitstill

@@ -14,13 +14,6 @@
 
 namespace bitstill {
 
-int64_t TrainingStep::passes(const StepPlan& plan, int rank, int world, bool synced) {
-  int64_t most = plan.end_of(rank) - plan.first_of(rank);
-  for (int r = 0; synced && r < world; ++r)
-    most = std::max(most, plan.end_of(r) - plan.first_of(r));
-  return most;
-}
-
 StepResult TrainingStep::run(int64_t step, const StepPlan& plan, Prefetcher& batches, double rate) {
   Communicator& control = parts_.control;
   const int rank = control.rank();
@@ -29,8 +22,7 @@ StepResult TrainingStep::run(int64_t step, const StepPlan& plan, Prefetcher& bat
   seconds_.quantize += timer.lap();
   parts_.exchange.begin(plan);
 
-  const int64_t passes =
-      TrainingStep::passes(plan, rank, control.world(), parts_.statistics != nullptr);
+  const int64_t passes = plan.passes(rank, parts_.statistics != nullptr);
   std::exception_ptr failure;
   for (int64_t pass = 0; pass < passes; ++pass) {
     Batch batch;

@@ -1,7 +1,5 @@
 #include "bitstill/train/trainer.hpp"
 
-#include <sys/resource.h>
-
 #include <algorithm>
 #include <filesystem>
 
@@ -13,65 +11,13 @@
 #include "bitstill/data/sampler.hpp"
 #include "bitstill/infer/evaluate.hpp"
 #include "bitstill/infer/loaded_model.hpp"
-#include "bitstill/train/loss.hpp"
+#include "bitstill/train/run_records.hpp"
 #include "bitstill/train/ship.hpp"
 
 namespace bitstill {
 namespace {
 
 constexpr int kMostSkippedSteps = 20;  // in a row, before a run whose numbers are not finite ends
-
-/// Means over some steps, for the run log.
-struct Tally {
-  int64_t steps = 0, samples = 0;
-  double soft = 0, hard = 0, correct = 0, gradient_norm = 0;
-
-  void add(const StepResult& result, int64_t step_samples) {
-    const StepTotals& totals = result.totals;
-    gradient_norm = std::max(gradient_norm, result.gradient_norm);
-    ++steps;
-    samples += step_samples;
-    soft += totals.soft * static_cast<double>(step_samples);
-    hard += totals.hard * static_cast<double>(step_samples);
-    correct += totals.correct;
-  }
-  Json json(const DistillOptions& distill, bool has_teacher) const {
-    const auto n = static_cast<double>(std::max<int64_t>(samples, 1));
-    Json line = {{"loss", total_loss(soft / n, hard / n, distill, has_teacher)}};
-    if (has_teacher) line["soft_loss"] = soft / n;
-    line["hard_loss"] = hard / n;
-    line["accuracy"] = 100 * correct / n;
-    return line;
-  }
-};
-
-Json counts_json(const ClassificationCounts& counts) {
-  const auto [low, high] = wilson_interval(counts.correct, counts.samples);
-  return {{"samples", counts.samples},
-          {"correct", counts.correct},
-          {"accuracy", counts.accuracy()},
-          {"low", low},
-          {"high", high},
-          {"loss", counts.mean_loss()}};
-}
-
-/// Bytes a step by kind since `before`, which becomes now.
-Json traffic_json(TrafficCounts* before, int64_t steps) {
-  Json bytes;
-  const TrafficCounts now = traffic_counts();
-  for (std::size_t kind = 0; kind < now.size(); ++kind) {
-    bytes[traffic_name(static_cast<Traffic>(kind))] =
-        static_cast<double>(now[kind].bytes - (*before)[kind].bytes) / static_cast<double>(steps);
-  }
-  *before = now;
-  return bytes;
-}
-
-double peak_memory_mb() {
-  rusage usage{};
-  getrusage(RUSAGE_SELF, &usage);
-  return static_cast<double>(usage.ru_maxrss) / 1000;
-}
 
 class Run {
  public:
@@ -162,30 +108,9 @@ EvaluateOptions Run::evaluate_options() const {
 }
 
 bool Run::train_epoch() {
-  const int rank = world_.place().rank;
-  const bool synced = statistics_ != nullptr;
-  const auto order = epoch_order(dataset_.size(Split::train), options_.seed, progress_.epoch);
-  // The prefetch thread walks this rank's passes of the whole epoch: step by step, pass by pass.
-  int64_t planned_step = 0, planned_pass = 0;
-  StepPlan planned = plan_.step(0);
-  const BatchPlan batches = [&](int64_t, std::vector<int64_t>* rows, int64_t* epoch) {
-    const auto passes = [&] {
-      return TrainingStep::passes(planned, rank, world_.place().world, synced);
-    };
-    while (planned_pass == passes()) {
-      if (++planned_step == plan_.steps()) return false;
-      planned = plan_.step(planned_step);
-      planned_pass = 0;
-    }
-    rows->clear();
-    *epoch = progress_.epoch;
-    const int64_t number = planned.first_of(rank) + planned_pass++;
-    if (number < planned.end_of(rank)) {
-      const MicroBatch& micro = planned.micro_batches[static_cast<std::size_t>(number)];
-      rows->assign(order.begin() + micro.first, order.begin() + micro.first + micro.count);
-    }
-    return true;
-  };
+  const BatchPlan batches =
+      rank_batches(plan_, epoch_order(dataset_.size(Split::train), options_.seed, progress_.epoch),
+                   world_.place().rank, statistics_ != nullptr, progress_.epoch);
   Prefetcher prefetcher(dataset_, Split::train, batches, &options_.augmentation, options_.seed,
                         static_cast<int>(options_.prefetch));
   ProgressBar bar(concat("epoch ", progress_.epoch + 1, "/", options_.train.epochs));

@@ -4,7 +4,7 @@
 #include <cstdint>
 #include <vector>
 
-#include "bitstill/base/place.hpp"
+#include "bitstill/data/prefetch.hpp"
 
 namespace bitstill {
 
@@ -21,6 +21,9 @@ struct StepPlan {
   std::vector<int64_t> owner_first;
   int64_t first_of(int rank) const { return owner_first[static_cast<std::size_t>(rank)]; }
   int64_t end_of(int rank) const { return owner_first[static_cast<std::size_t>(rank) + 1]; }
+  /// How many forward passes a rank makes: its micro-batches, and under synchronized batch norm as
+  /// many as the rank with the most, so that its sums stay paired.
+  int64_t passes(int rank, bool synced) const;
 };
 
 /// The rules, equal on all ranks:
@@ -42,5 +45,10 @@ class EpochPlan {
   int64_t samples_, global_batch_, micro_batch_, steps_;
   int world_;
 };
+
+/// This rank's batches of a whole epoch for the prefetch thread, step by step and pass by pass;
+/// `order` is the epoch's permutation of the samples.
+BatchPlan rank_batches(const EpochPlan& plan, std::vector<int64_t> order, int rank, bool synced,
+                       int64_t epoch);
 
 }  // namespace bitstill

@@ -57,10 +57,6 @@ class TrainingStep {
   TrainingStep(const StepParts& parts, const StepSettings& settings)
       : parts_(parts), settings_(settings) {}
 
-  /// How many forward passes this rank makes in a step: its micro-batches, and under synchronized
-  /// batch norm as many as the rank with the most, so that its sums stay paired.
-  static int64_t passes(const StepPlan& plan, int rank, int world, bool synced);
-
   /// A rank whose batch fails sends zeros and its flag, and then all ranks throw the same error.
   /// Collective: every rank calls this, in the same order.
   StepResult run(int64_t step, const StepPlan& plan, Prefetcher& batches, double rate);
