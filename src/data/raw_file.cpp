@@ -53,10 +53,14 @@ RawFile RawFile::create(const std::string& path, int64_t bytes) {
   return file;
 }
 
-RawFile RawFile::in_memory() {
+RawFile RawFile::in_memory(const std::string& purpose, int64_t most_bytes) {
   const int number = ::memfd_create("bitstill", MFD_CLOEXEC);
-  if (number < 0) fail(ExitCode::storage, "create", "a file in memory", errno);
-  return RawFile(concat("/proc/self/fd/", number), number);
+  if (number < 0) fail(ExitCode::storage, "build", purpose, errno);
+  RawFile file(concat("/proc/self/fd/", number), number);
+  if (::ftruncate(number, most_bytes) != 0 || ::ftruncate(number, 0) != 0) {
+    fail(ExitCode::storage, "build", purpose, errno);
+  }
+  return file;
 }
 
 RawFile::~RawFile() {

@@ -21,13 +21,11 @@ static_assert(std::endian::native == std::endian::little, "shards hold little-en
 constexpr const char* kImages = "images";
 constexpr const char* kLabels = "labels";
 constexpr hsize_t kPageBytes = 4096;
+constexpr int64_t kMostFrameBytes = 1 << 20;  // a few kilobytes in fact
 
 /// HDF5 may be built without its own lock, so every use of it holds this one.
 std::mutex& library_mutex() {
   static std::mutex mutex;
-  // All is closed as soon as it is used; what a failed write left open must not crash the exit.
-  static const herr_t no_cleanup_at_exit = H5dont_atexit();
-  static_cast<void>(no_cleanup_at_exit);
   return mutex;
 }
 
@@ -120,7 +118,7 @@ RawFile create_shard_file(const std::string& path, int64_t rows, const ImageShap
   const std::lock_guard<std::mutex> lock(library_mutex());
   constexpr ExitCode code = ExitCode::storage;
   // HDF5 builds the frame in a sparse file in memory, where no write of its own can fail halfway.
-  const RawFile frame = RawFile::in_memory();
+  const RawFile frame = RawFile::in_memory(path, rows * (shape.pixels() + 8) + kMostFrameBytes);
   layout->rows = rows;
   {
     const Id access(H5Pcreate(H5P_FILE_ACCESS), H5Pclose, code, path, "make settings");

@@ -17,8 +17,9 @@ class RawFile {
   /// A new file of `bytes` bytes, all of them allocated, so that a full disk is found here.
   /// Error(storage).
   static RawFile create(const std::string& path, int64_t bytes);
-  /// A file without a name, in memory; path() opens it again within this process. Error(storage).
-  static RawFile in_memory();
+  /// A file without a name, in memory, that can grow to `most_bytes`; path() opens it again within
+  /// this process. Error(storage) naming `purpose` where a limit forbids that size.
+  static RawFile in_memory(const std::string& purpose, int64_t most_bytes);
   ~RawFile();
   RawFile(RawFile&& other) noexcept;
   RawFile& operator=(RawFile&& other) noexcept;
