@@ -52,7 +52,7 @@ void Judge::hear(std::size_t rank, const Report& report, double now_s) {
 std::string Judge::verdict(double now_s) const {
   std::vector<std::size_t> all(ranks_.size());
   std::iota(all.begin(), all.end(), std::size_t{0});
-  const std::string line = silent(all, now_s);
+  std::string line = silent(all, now_s);
   if (!line.empty()) return line;
   for (const Rank& rank : ranks_) {
     if (now_s - rank.heard_s > silence_s_) return "";  // it answers, or is named, soon

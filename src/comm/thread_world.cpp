@@ -208,7 +208,8 @@ class ThreadCommunicator final : public Communicator {
     return concat(verb, " of ", count, " elements, type ", static_cast<int>(type), "/", detail);
   }
   Group::Mail& mailbox(int from, int to) {
-    return group_->mail[static_cast<std::size_t>(from * world() + to)];
+    return group_->mail[static_cast<std::size_t>(from) * static_cast<std::size_t>(world()) +
+                        static_cast<std::size_t>(to)];
   }
   std::shared_ptr<Group> group_;
 };
