@@ -29,10 +29,12 @@ constexpr double kStopPeriod_s = 0.01;  // while ranks wait for each other in st
 constexpr double kPatience_s = 0.3;     // by which rank r lets rank r - 1 speak first
 constexpr std::size_t kHostBytes = 64;
 
-enum Kind : int64_t { kReport, kStopping, kEnd, kBye };
+struct Kind {
+  enum : int64_t { report, stopping, end, bye };
+};
 
 struct Message {
-  int64_t kind = kReport;
+  int64_t kind = Kind::report;
   int64_t phase = 0, step = 0, sequence = 0, limit_us = 0;
 };
 constexpr int kMessageWords = sizeof(Message) / sizeof(int64_t);
@@ -52,7 +54,7 @@ class Link {
     sent_s_ = now_s;
     MPI_Isend(&out_, kMessageWords, MPI_INT64_T, peer_, 0, comm_, &send_);
   }
-  bool closed() const { return out_.kind == kEnd || out_.kind == kBye; }
+  bool closed() const { return out_.kind == Kind::end || out_.kind == Kind::bye; }
   bool all_sent() { return done(send_); }
 
   std::optional<Message> receive() {
@@ -178,7 +180,7 @@ void Watchdog::State::stop() {
 Message Watchdog::State::own() const {
   const uint64_t at = place.load(std::memory_order_relaxed);
   Message message;
-  message.kind = stopping_here_ ? kStopping : kReport;
+  message.kind = stopping_here_ ? Kind::stopping : Kind::report;
   message.phase =
       stopping_here_ ? static_cast<int64_t>(Phase::finish) : static_cast<int64_t>(at % 16);
   message.step = static_cast<int64_t>(at / 16);
@@ -192,7 +194,7 @@ void Watchdog::State::hear(std::size_t from, const Message& message) {
   const Report report{static_cast<Phase>(message.phase), message.step, message.sequence,
                       static_cast<double>(message.limit_us) * 1e-6};
   judge_.hear(from, report, now_s_);
-  stopping_[from] = message.kind != kReport;
+  stopping_[from] = message.kind != Kind::report;
 }
 
 /// Waits for the next look around; false: this rank leaves alone.
@@ -214,9 +216,9 @@ bool Watchdog::State::serve_all() {
       const auto message = links_[r - 1].receive();
       if (!message) break;
       hear(r, *message);
-      gone_[r] = message->kind == kBye;
+      gone_[r] = message->kind == Kind::bye;
     }
-    if (gone_[r]) hear(r, {.kind = kBye, .phase = static_cast<int64_t>(Phase::finish)});
+    if (gone_[r]) hear(r, {.kind = Kind::bye, .phase = static_cast<int64_t>(Phase::finish)});
   }
   const std::string line = judge_.verdict(now_s_);
   if (!line.empty()) world_.end_job(ExitCode::peer, line);
@@ -224,7 +226,7 @@ bool Watchdog::State::serve_all() {
   ended_ = ended_ ||
            std::count(stopping_.begin(), stopping_.end(), true) == static_cast<int64_t>(ranks_);
   Message answer = own();
-  if (ended_) answer.kind = kEnd;
+  if (ended_) answer.kind = Kind::end;
   bool over = true;
   for (std::size_t r = 1; r < ranks_; ++r) {
     links_[r - 1].offer(answer, now_s_, period_s_);
@@ -240,7 +242,7 @@ bool Watchdog::State::serve_root() {
     const auto message = root.receive();
     if (!message) break;
     hear(0, *message);
-    gone_[0] = message->kind == kEnd;
+    gone_[0] = message->kind == Kind::end;
   }
   if (!gone_[0]) {
     // The lower of the surviving ranks speaks first, and its abort ends the others.
@@ -249,7 +251,7 @@ bool Watchdog::State::serve_root() {
     if (!line.empty()) world_.end_job(ExitCode::peer, line);
   }
   Message report = own();
-  if (gone_[0]) report.kind = kBye;
+  if (gone_[0]) report.kind = Kind::bye;
   root.offer(report, now_s_, period_s_);
   return root.closed() && root.all_sent();
 }
