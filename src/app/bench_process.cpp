@@ -57,9 +57,13 @@ std::vector<char*> pointers(Words& words) {
   return result;
 }
 
-}  // namespace
+/// A program that has ended, and in `failure` how it failed; empty: it did not.
+struct Ended {
+  Finished result;
+  std::string failure;
+};
 
-Finished run_program(const Words& words, const Words& environment) {
+Ended run_to_end(const Words& words, const Words& environment) {
   Words arguments = words, variables = environment;  // getenv finds the first of a name
   for (char** entry = environ; *entry != nullptr; ++entry) variables.emplace_back(*entry);
   Caught out("bench.out"), errors("bench.err");
@@ -79,16 +83,22 @@ Finished run_program(const Words& words, const Words& environment) {
   int status = 0;
   while (::waitpid(child, &status, 0) < 0 && errno == EINTR) {
   }
-  const double seconds = timer.seconds();
+  Ended ended{{timer.seconds(), out.text()}, {}};
   if (status != 0) {
     const std::string how = WIFEXITED(status) ? concat("exit code ", WEXITSTATUS(status))
                                               : concat("signal ", WTERMSIG(status));
-    std::string command;
-    for (const std::string& word : words) command += (command.empty() ? "" : " ") + word;
-    throw Error(ExitCode::environment,
-                concat(command, " failed (", how, "): ", last_line(errors.text())));
+    for (const std::string& word : words) ended.failure += word + " ";
+    ended.failure += concat("failed (", how, "): ", last_line(errors.text()));
   }
-  return {seconds, out.text()};
+  return ended;
+}
+
+}  // namespace
+
+Finished run_program(const Words& words, const Words& environment) {
+  Ended ended = run_to_end(words, environment);
+  if (!ended.failure.empty()) throw Error(ExitCode::environment, ended.failure);
+  return ended.result;
 }
 
 Words on_ranks(int ranks, const Words& command) {
@@ -133,9 +143,15 @@ Peer::Peer() {
 }
 
 Finished Peer::run(const Words& arguments) const {
-  Words words = {python_, "-m", "torch.distributed.run", "--nproc-per-node", "2", script_};
+  Words words = {python_, "-m",   "torch.distributed.run", "--standalone", "--nproc-per-node",
+                 "2",     script_};
   words.insert(words.end(), arguments.begin(), arguments.end());
-  return run_program(words, {"OMP_NUM_THREADS=1"});
+  // PyTorch's processes now and then abort at their exit, with everything measured and printed.
+  Ended ended = run_to_end(words, {"OMP_NUM_THREADS=1"});
+  if (!ended.failure.empty() && json_lines(ended.result.output).empty()) {
+    throw Error(ExitCode::environment, ended.failure);
+  }
+  return ended.result;
 }
 
 }  // namespace bitstill
