@@ -101,7 +101,7 @@ class UniformQuantizer final : public Quantizer {
     run.masters = masters + segment.offset;
     run.count = segment.count;
     run.bucket = real_bucket(options_, segment.count);
-    run.bits = static_cast<int>(options_.bits);
+    run.points = 1 << options_.bits;
     run.stochastic = options_.rounding == "stochastic";
     run.key = key_;
     run.step = static_cast<uint64_t>(step);
@@ -170,7 +170,7 @@ QuantizedTensor UniformQuantizer::encode(const Segment& segment, const float* ma
   tensor.shape = segment.shape;
   tensor.count = segment.count;
   tensor.bucket = run.bucket;
-  const int last = (1 << run.bits) - 1;
+  const int last = run.points - 1;
   for (int j = 0; j <= last; ++j) {
     tensor.points.push_back(static_cast<float>(j) / static_cast<float>(last));
   }

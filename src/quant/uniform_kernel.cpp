@@ -1,42 +1,37 @@
 // SIMD kernels of the uniform quantizer; Google Highway compiles this file once for every
 // instruction set and picks the best one at run time.
 //
-// Contents: points, scale of a bucket, Philox, moving values to points, decoding, dispatch.
+// Contents: points, Philox, moving values to points, decoding, dispatch.
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "../src/quant/uniform_kernel.cpp"  // from include/
 #include <hwy/foreach_target.h>
 // The line above includes this file again for every further target.
-#include <hwy/cache_control.h>
 #include <hwy/highway.h>
 
 #include <algorithm>
+#include <bit>
 #include <cmath>
 
 #include "bitstill/base/random.hpp"
 #include "bitstill/quant/uniform_kernel.hpp"
+#include "buckets-inl.hpp"
 
 #ifndef BITSTILL_UNIFORM_KERNEL_ONCE
 #define BITSTILL_UNIFORM_KERNEL_ONCE
 namespace bitstill {
 
 /// p_j = fl32(j / (s-1)) without a division: j high is exact (8 + 16 bits), so the sum
-/// fl32(j high + j low) is the only rounding that matters. The tests compare all codes of all bits.
+/// fl32(j high + j low) is the only rounding that matters. The tests compare all codes of all s.
 struct UniformPoints {
-  explicit UniformPoints(int bits) : last(static_cast<float>((1 << bits) - 1)) {
+  explicit UniformPoints(int points) : last(static_cast<float>(points - 1)) {
     const double step = 1.0 / last;
+    const int bits = std::bit_width(static_cast<unsigned>(points - 1));
     const double unit = std::exp2(bits + 15);  // step >= 2^-bits keeps 16 significant bits
     high = static_cast<float>(std::floor(step * unit) / unit);
     low = static_cast<float>(step - high);
   }
   float last, high = 0, low = 0;  // s - 1; step = high + low
 };
-
-struct Scale {
-  float alpha, beta;
-};
-
-/// Where the moved values of a bucket go.
-enum class Sink { shadows, streamed_shadows, codes };
 
 /// t + kMagic has the integer nearest to t, ties to even, in its lowest bits (|t| < 2^22).
 constexpr float kMagic = 12582912.0f;
@@ -49,44 +44,6 @@ HWY_BEFORE_NAMESPACE();
 namespace bitstill {
 namespace HWY_NAMESPACE {
 namespace hn = hwy::HWY_NAMESPACE;
-
-/// False when the bucket is not finite or its range overflows.
-HWY_INLINE bool scale_of(const float* values, int64_t count, Scale& scale) {
-  const hn::ScalableTag<float> d;
-  const auto lanes = static_cast<int64_t>(hn::Lanes(d));
-  int64_t i = 0;
-  float low = values[0], high = low, sum = 0;  // the sum only finds NaN, which min and max drop
-  if (count >= 2 * lanes) {
-    auto low_0 = hn::LoadU(d, values), low_1 = hn::LoadU(d, values + lanes);
-    auto high_0 = low_0, high_1 = low_1, sum_0 = low_0, sum_1 = low_1;
-    for (i = 2 * lanes; i + 2 * lanes <= count; i += 2 * lanes) {
-      const auto v_0 = hn::LoadU(d, values + i), v_1 = hn::LoadU(d, values + i + lanes);
-      low_0 = hn::Min(low_0, v_0);
-      low_1 = hn::Min(low_1, v_1);
-      high_0 = hn::Max(high_0, v_0);
-      high_1 = hn::Max(high_1, v_1);
-      sum_0 = hn::Add(sum_0, v_0);
-      sum_1 = hn::Add(sum_1, v_1);
-    }
-    low = hn::GetLane(hn::MinOfLanes(d, hn::Min(low_0, low_1)));
-    high = hn::GetLane(hn::MaxOfLanes(d, hn::Max(high_0, high_1)));
-    sum = hn::GetLane(hn::SumOfLanes(d, hn::Add(sum_0, sum_1)));
-  }
-  for (; i < count; ++i) {
-    low = std::min(low, values[i]);
-    high = std::max(high, values[i]);
-    sum += values[i];
-  }
-  scale.beta = low + 0.0f;  // -0 becomes +0: which zero min() finds depends on the order
-  scale.alpha = high - scale.beta;
-  if (!std::isfinite(sum) || !std::isfinite(scale.alpha)) {  // a finite sum may overflow as well
-    const bool finite =
-        std::all_of(values, values + count, [](float v) { return std::isfinite(v); });
-    if (!finite || !std::isfinite(scale.alpha)) return false;
-  }
-  if (scale.alpha < 1e-10f) scale.alpha = 1.0f;
-  return true;
-}
 
 #if HWY_TARGET == HWY_SCALAR
 /// Philox blocks `block` and on: four numbers each, at least `blocks` of them.
@@ -169,7 +126,8 @@ HWY_INLINE int64_t move_vectors(D d, const float* values, int64_t begin, int64_t
   int64_t i = begin;
   for (; i + lanes <= count; i += lanes) {
     const auto x = hn::Div(hn::Sub(hn::LoadU(d, values + i), beta), alpha);
-    const auto biased = round_scaled<kStochastic>(d, hn::Mul(x, last), words + i);
+    const auto scaled = hn::Min(hn::Max(hn::Mul(x, last), hn::Zero(d)), last);
+    const auto biased = round_scaled<kStochastic>(d, scaled, words + i);
     if constexpr (kSink == Sink::codes) {
       const hn::RebindToSigned<D> di;
       const hn::Rebind<uint8_t, D> d8;
@@ -218,38 +176,28 @@ HWY_INLINE void move_randomly(const UniformRun& run, int64_t begin, int64_t coun
 /// All buckets of a run; keep(b, scale) is called once for each.
 template <Sink kSink, class T, class Keep>
 HWY_INLINE int64_t move_run(const UniformRun& run, T* out, const Keep& keep) {
-  const UniformPoints points(run.bits);
-  const auto size = [&](int64_t begin) { return std::min(run.bucket, run.count - begin); };
-  Scale scale{}, next{};
-  bool finite = run.count == 0 || scale_of(run.masters, size(0), next);
-  for (int64_t b = 0, begin = 0; begin < run.count; ++b, begin += run.bucket) {
-    if (!finite) return b;
-    scale = next;
-    // Reduced one bucket ahead, so its latency hides behind the moving of this one's values.
-    const int64_t after = begin + run.bucket;
-    if (after < run.count) finite = scale_of(run.masters + after, size(after), next);
-    keep(b, scale);
-    if (run.stochastic) {
-      constexpr Sink kCached = kSink == Sink::codes ? kSink : Sink::shadows;
-      move_randomly<kCached>(run, begin, size(begin), scale, points, out);
-    } else {
-      move_values<false, kSink>(run.masters + begin, size(begin), nullptr, scale, points,
-                                out + begin);
-    }
-  }
-  return -1;
+  const UniformPoints points(run.points);
+  const auto scale_of = [&](int64_t b, float low, float high) {
+    return linear_scale(run, b, low, high);
+  };
+  return for_each_bucket(run, 0, 1, scale_of,
+                         [&](int64_t b, int64_t begin, int64_t count, Scale scale) HWY_ATTR {
+                           keep(b, scale);
+                           if (run.stochastic) {
+                             constexpr Sink kCached = kSink == Sink::codes ? kSink : Sink::shadows;
+                             move_randomly<kCached>(run, begin, count, scale, points, out);
+                           } else {
+                             move_values<false, kSink>(run.masters + begin, count, nullptr, scale,
+                                                       points, out + begin);
+                           }
+                         });
 }
 
 int64_t quantize(const UniformRun& run, bool stream, float* shadows) {
-  const hn::ScalableTag<float> d;
   const auto ignore = [](int64_t, Scale) {};
-  const size_t bytes = hn::Lanes(d) * sizeof(float);
-  const bool aligned = reinterpret_cast<uintptr_t>(shadows) % bytes == 0 &&
-                       static_cast<size_t>(run.bucket) % hn::Lanes(d) == 0;
-  if (!stream || !aligned) return move_run<Sink::shadows>(run, shadows, ignore);
-  const int64_t bad = move_run<Sink::streamed_shadows>(run, shadows, ignore);
-  hwy::FlushStream();  // before another thread reads them
-  return bad;
+  return write_shadows(shadows, run.bucket, stream, [&](auto streamed) HWY_ATTR {
+    return move_run < streamed ? Sink::streamed_shadows : Sink::shadows > (run, shadows, ignore);
+  });
 }
 
 int64_t encode(const UniformRun& run, uint8_t* codes, float* alpha, float* beta) {

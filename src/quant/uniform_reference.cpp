@@ -4,6 +4,7 @@
 
 #include "bitstill/base/random.hpp"
 #include "bitstill/quant/uniform_kernel.hpp"
+#include "reference_scale.hpp"
 
 namespace bitstill {
 namespace {
@@ -19,7 +20,7 @@ float random_number(const UniformRun& run, uint64_t index) {
 }
 
 float code_of(const UniformRun& run, int64_t i, float x, float last) {
-  const float scaled = x * last;
+  const float scaled = std::clamp(x * last, 0.0f, last) + 0.0f;  // never -0
   if (!run.stochastic) return std::nearbyint(scaled);
   const float low = std::floor(scaled);
   const bool up = random_number(run, run.first + static_cast<uint64_t>(i)) < scaled - low;
@@ -30,25 +31,17 @@ float code_of(const UniformRun& run, int64_t i, float x, float last) {
 
 int64_t reference_uniform(const UniformRun& run, float* shadows, uint8_t* codes, float* alpha,
                           float* beta) {
-  const float last = static_cast<float>((1 << run.bits) - 1);
+  const auto last = static_cast<float>(run.points - 1);
   for (int64_t b = 0, begin = 0; begin < run.count; ++b, begin += run.bucket) {
     const int64_t end = std::min(begin + run.bucket, run.count);
-    float low = run.masters[begin], high = low;
+    const ReferenceScale scale = reference_scale(run, b, begin, end, 0, 1);
+    if (!scale.good) return b;
+    alpha[b] = scale.alpha;
+    beta[b] = scale.beta;
     for (int64_t i = begin; i < end; ++i) {
-      if (!std::isfinite(run.masters[i])) return b;
-      low = std::min(low, run.masters[i]);
-      high = std::max(high, run.masters[i]);
-    }
-    low += 0.0f;  // -0 becomes +0: which zero min() finds depends on the order
-    float range = high - low;
-    if (!std::isfinite(range)) return b;
-    if (range < 1e-10f) range = 1.0f;
-    alpha[b] = range;
-    beta[b] = low;
-    for (int64_t i = begin; i < end; ++i) {
-      const float code = code_of(run, i, (run.masters[i] - low) / range, last);
+      const float code = code_of(run, i, (run.masters[i] - scale.beta) / scale.alpha, last);
       codes[i] = static_cast<uint8_t>(code);
-      shadows[i] = code / last * range + low;
+      shadows[i] = code / last * scale.alpha + scale.beta;
     }
   }
   return -1;

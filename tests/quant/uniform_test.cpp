@@ -1,20 +1,17 @@
 // The fused kernels against the slow reference and the formulas, on every instruction set here.
 #include <gtest/gtest.h>
-#include <hwy/targets.h>
 
-#include <bit>
+#include <algorithm>
 #include <cmath>
 #include <limits>
 #include <vector>
 
 #include "bitstill/base/random.hpp"
 #include "bitstill/quant/uniform_kernel.hpp"
+#include "kernel_cases.hpp"
 
 namespace bitstill {
 namespace {
-
-constexpr float kHuge = std::numeric_limits<float>::max();
-constexpr float kTiny = std::numeric_limits<float>::denorm_min();
 
 struct Result {
   std::vector<float> shadows, alpha, beta, decoded;
@@ -24,7 +21,7 @@ struct Result {
 
 Result empty_result(const UniformRun& run) {
   const auto count = static_cast<std::size_t>(run.count);
-  const auto buckets = static_cast<std::size_t>((run.count + run.bucket - 1) / run.bucket);
+  const std::size_t buckets = buckets_of(run.count, run.bucket);
   Result r;
   r.shadows.assign(count, -77);
   r.decoded.assign(count, -77);
@@ -42,25 +39,24 @@ Result by_reference(const UniformRun& run) {
   return r;
 }
 
+/// fl32(j / (s-1)).
+std::vector<float> uniform_points(int count) {
+  std::vector<float> points;
+  for (int j = 0; j < count; ++j) {
+    points.push_back(static_cast<float>(j) / static_cast<float>(count - 1));
+  }
+  return points;
+}
+
 Result by_kernels(const UniformRun& run, bool stream) {
   Result r = empty_result(run);
   r.bad = quantize_uniform(run, stream, r.shadows.data());
   r.bad_encode = encode_uniform(run, r.codes.data(), r.alpha.data(), r.beta.data());
   if (r.bad_encode >= 0) return r;
-  std::vector<float> points;
-  const int last = (1 << run.bits) - 1;
-  for (int j = 0; j <= last; ++j) {
-    points.push_back(static_cast<float>(j) / static_cast<float>(last));
-  }
+  const std::vector<float> points = uniform_points(run.points);
   decode_run({r.codes.data(), run.count, run.bucket, points.data(), r.alpha.data(), r.beta.data()},
              r.decoded.data());
   return r;
-}
-
-std::vector<uint32_t> bits_of(const std::vector<float>& values) {
-  std::vector<uint32_t> bits;
-  for (const float v : values) bits.push_back(std::bit_cast<uint32_t>(v));
-  return bits;
 }
 
 /// Equal bits in everything: a +0 is not a -0.
@@ -75,77 +71,21 @@ void expect_equal(const Result& want, const Result& got) {
   EXPECT_EQ(bits_of(want.shadows), bits_of(got.decoded));
 }
 
-/// Kinds of tensors, by number: random at several scales, constant, zeros of both signs, and edges.
-constexpr int kKinds = 9;
-std::vector<float> make_values(int kind, int64_t count) {
-  RandomStream stream(7, StreamPurpose::initialization, static_cast<uint64_t>(kind),
-                      static_cast<uint32_t>(count));
-  std::vector<float> values;
-  for (int64_t i = 0; i < count; ++i) {
-    const float u = stream.uniform() - 0.5f;
-    const bool even = stream.below(2) == 0;
-    switch (kind) {
-      case 0:
-        values.push_back(u);
-        break;
-      case 1:
-        values.push_back(-1.25f);
-        break;
-      case 2:
-        values.push_back(u * 1e-11f);
-        break;  // a range below 1e-10
-      case 3:
-        values.push_back(u * 1.9f * kHuge);
-        break;  // the range fits only just
-      case 4:
-        values.push_back(u * 1000 * kTiny);
-        break;  // denormal
-      case 5:
-        values.push_back(even ? -0.0f : 0.0f);
-        break;
-      case 6:
-        values.push_back(even ? -0.0f : u * 3 + 1.5f);
-        break;  // smallest is a zero
-      case 7:
-        values.push_back(static_cast<float>(stream.below(511)) / 510);
-        break;  // ties
-      default:
-        values.push_back(1e6f + u);
-        break;  // a small range far from zero
-    }
-  }
-  return values;
-}
-
-template <class Check>
-void on_every_target(const Check& check) {
-  const int64_t all = hwy::SupportedTargets();
-  for (int64_t rest = all; rest != 0; rest &= rest - 1) {
-    const int64_t target = rest & -rest;
-    if ((target & HWY_TARGETS) == 0) continue;
-    hwy::SetSupportedTargetsForTest(target);
-    SCOPED_TRACE(hwy::TargetName(target));
-    check();
-    hwy::SetSupportedTargetsForTest(0);
-  }
-}
-
 TEST(Uniform, EveryTargetEqualsTheReference) {
-  std::vector<int64_t> counts = {255, 256, 257, 258, 1000, 4097};
-  for (int64_t count = 1; count <= 33; ++count) counts.push_back(count);
   on_every_target([&] {
-    for (const int64_t count : counts) {
+    for (const int64_t count : odd_counts()) {
       for (const int64_t bucket : {int64_t{1}, int64_t{2}, int64_t{3}, int64_t{16}, int64_t{100},
                                    int64_t{256}, int64_t{1000}, count}) {
         const int kind = static_cast<int>((count * 5 + bucket) % kKinds);
         const std::vector<float> values = make_values(kind, count);
-        for (int bits = 1; bits <= 8; ++bits) {
-          const bool stochastic = (count + bits) % 2 == 0;
-          const UniformRun run{values.data(), count,    bucket,         bits,
+        for (int n = 0; n < 12; ++n) {
+          const int points = n < 8 ? 2 << n : static_cast<int>((count * n + bucket) % 255 + 2);
+          const bool stochastic = (count + n) % 2 == 0;
+          const UniformRun run{values.data(), count,    bucket,         points,
                                stochastic,    {11, 22}, 1ull << 33 | 5, 1000003};
-          SCOPED_TRACE(::testing::Message() << "count " << count << " bucket " << bucket << " bits "
-                                            << bits << " kind " << kind);
-          expect_equal(by_reference(run), by_kernels(run, bits % 3 == 0));
+          SCOPED_TRACE(::testing::Message() << "count " << count << " bucket " << bucket
+                                            << " points " << points << " kind " << kind);
+          expect_equal(by_reference(run), by_kernels(run, n % 3 == 0));
           if (::testing::Test::HasFailure()) return;
         }
       }
@@ -163,7 +103,7 @@ TEST(Uniform, EveryKindOfTensorAtEveryAlignment) {
           const UniformRun run{values.data() + shift,
                                777,
                                256,
-                               1 + kind % 8,
+                               2 << kind % 8,
                                stochastic,
                                {3, 4},
                                9,
@@ -178,16 +118,70 @@ TEST(Uniform, EveryKindOfTensorAtEveryAlignment) {
 
 TEST(Uniform, EveryPointIsTheQuotient) {
   on_every_target([&] {
-    for (int bits = 1; bits <= 8; ++bits) {
-      const int last = (1 << bits) - 1;
-      std::vector<float> values;
-      for (int j = 0; j <= last; ++j) {
-        values.push_back(static_cast<float>(j) / static_cast<float>(last));
-      }
+    for (int count = 2; count <= 256; ++count) {
+      const std::vector<float> values = uniform_points(count);
       std::vector<float> shadows(values.size());
-      const UniformRun run{values.data(), last + 1, last + 1, bits};
+      const UniformRun run{values.data(), count, count, count};
       ASSERT_EQ(quantize_uniform(run, false, shadows.data()), -1);
-      EXPECT_EQ(bits_of(values), bits_of(shadows)) << bits;  // alpha 1, beta 0: w = p_j
+      EXPECT_EQ(bits_of(values), bits_of(shadows)) << count;  // alpha 1, beta 0: w = p_j
+    }
+  });
+}
+
+/// A scale for each bucket: zeros and both signs of beta, ranges that values leave on both sides.
+void make_scales(std::size_t buckets, std::vector<float>& alpha, std::vector<float>& beta) {
+  RandomStream stream(9, StreamPurpose::initialization, buckets);
+  for (std::size_t b = 0; b < buckets; ++b) {
+    alpha.push_back(b % 7 == 3 ? 1e30f : b % 7 == 5 ? kTiny : stream.uniform() + 0.01f);
+    beta.push_back(b % 3 == 0 ? -0.0f : stream.uniform() - 0.7f);
+  }
+}
+
+TEST(Uniform, GivenScalesSaturate) {
+  on_every_target([&] {
+    for (int kind = 0; kind < kKinds; ++kind) {
+      for (const int points : {2, 3, 7, 16, 255, 256}) {
+        const std::vector<float> values = make_values(kind, 999);
+        std::vector<float> alpha, beta;
+        make_scales(buckets_of(999, 33), alpha, beta);
+        UniformRun run{values.data(), 999, 33, points, points % 2 == 0, {5, 6}, 7, 8};
+        run.alpha = alpha.data();
+        run.beta = beta.data();
+        SCOPED_TRACE(::testing::Message() << "kind " << kind << " points " << points);
+        const Result want = by_reference(run);
+        ASSERT_EQ(want.bad, -1);
+        EXPECT_EQ(bits_of(want.alpha), bits_of(alpha));
+        expect_equal(want, by_kernels(run, false));
+      }
+    }
+    const std::vector<float> values = {-5, -0.1f, 0, 0.4f, 0.6f, 1, 1.1f, 5, kHuge, -kHuge};
+    const float alpha = 1, beta = 0;
+    UniformRun run{values.data(), 10, 10, 2};
+    run.alpha = &alpha;
+    run.beta = &beta;
+    EXPECT_EQ(by_kernels(run, false).codes, (std::vector<uint8_t>{0, 0, 0, 0, 1, 1, 1, 1, 1, 0}));
+  });
+}
+
+TEST(Uniform, GivenScalesThatAreNone) {
+  const std::vector<float> values(40, 0.5f);
+  const float inf = std::numeric_limits<float>::infinity();
+  on_every_target([&] {
+    for (const auto& [bad_alpha, bad_beta] : std::vector<std::pair<float, float>>{{0.0f, 0.0f},
+                                                                                  {-1.0f, 0.0f},
+                                                                                  {inf, 0.0f},
+                                                                                  {inf - inf, 0.0f},
+                                                                                  {1.0f, inf},
+                                                                                  {1.0f, inf - inf},
+                                                                                  {kHuge, kHuge}}) {
+      std::vector<float> alpha(4, 1.0f), beta(4, 0.0f);
+      alpha[2] = bad_alpha;
+      beta[2] = bad_beta;
+      UniformRun run{values.data(), 40, 10, 16};
+      run.alpha = alpha.data();
+      run.beta = beta.data();
+      EXPECT_EQ(by_reference(run).bad, 2);
+      expect_equal(by_reference(run), by_kernels(run, false));
     }
   });
 }
@@ -195,7 +189,7 @@ TEST(Uniform, EveryPointIsTheQuotient) {
 TEST(Uniform, TheNearestPointAndTheFormula) {
   for (int bits = 1; bits <= 8; ++bits) {
     const std::vector<float> values = make_values(0, 4097);
-    const UniformRun run{values.data(), 4097, 100, bits};
+    const UniformRun run{values.data(), 4097, 100, 1 << bits};
     const Result r = by_kernels(run, false);
     const int last = (1 << bits) - 1;
     for (std::size_t i = 0; i < values.size(); ++i) {
@@ -215,7 +209,7 @@ TEST(Uniform, TiesGoToTheEvenCode) {
   const std::vector<float> values = {0, 0.5f, 1.5f, 2.5f, 3};
   std::vector<uint8_t> codes(5);
   float alpha = 0, beta = 0;
-  ASSERT_EQ(encode_uniform({values.data(), 5, 5, 2}, codes.data(), &alpha, &beta), -1);
+  ASSERT_EQ(encode_uniform({values.data(), 5, 5, 4}, codes.data(), &alpha, &beta), -1);
   EXPECT_EQ(codes, (std::vector<uint8_t>{0, 0, 2, 2, 3}));
 }
 
@@ -228,7 +222,7 @@ TEST(Uniform, NamesTheFirstBadBucket) {
         std::vector<float> values = make_values(0, 1000);
         values[static_cast<std::size_t>(at)] = evil;
         values[999] = evil;
-        const UniformRun run{values.data(), 1000, 100, 4};
+        const UniformRun run{values.data(), 1000, 100, 16};
         expect_equal(by_reference(run), by_kernels(run, false));
         EXPECT_EQ(by_kernels(run, false).bad, at / 100);
       }
@@ -236,10 +230,10 @@ TEST(Uniform, NamesTheFirstBadBucket) {
     std::vector<float> values(64, 0.5f);
     values[40] = kHuge;
     values[45] = -kHuge;
-    EXPECT_EQ(by_kernels({values.data(), 64, 16, 4}, false).bad, 2);
+    EXPECT_EQ(by_kernels({values.data(), 64, 16, 16}, false).bad, 2);
     values[45] = 0;  // the range fits, although 24 such values overflow when added
     std::fill(values.begin() + 20, values.begin() + 44, kHuge);
-    const UniformRun run{values.data(), 64, 64, 4};
+    const UniformRun run{values.data(), 64, 64, 16};
     EXPECT_EQ(by_kernels(run, false).bad, -1);
     expect_equal(by_reference(run), by_kernels(run, false));
   });
@@ -254,8 +248,9 @@ TEST(Uniform, StochasticRoundingHasTheRightMeanAndVariance) {
     Result r;
     for (int step = 0; step < kSteps; ++step) {
       const auto key = stream_key(5, StreamPurpose::rounding);
-      r = by_kernels({values.data(), kCount, kCount, bits, true, key, static_cast<uint64_t>(step)},
-                     false);
+      r = by_kernels(
+          {values.data(), kCount, kCount, 1 << bits, true, key, static_cast<uint64_t>(step)},
+          false);
       for (std::size_t i = 0; i < kCount; ++i) sum[i] += r.shadows[i];
       for (std::size_t i = 0; i < kCount; ++i) squares[i] += double(r.codes[i]) * r.codes[i];
     }
@@ -283,7 +278,7 @@ TEST(Uniform, StochasticRoundingDrawsTheNamedStream) {
   RandomStream stream(42, StreamPurpose::rounding, 17);
   for (int i = 0; i < 6; ++i) stream.next();  // the run starts at flat index 6
   const auto key = stream_key(42, StreamPurpose::rounding);
-  const Result r = by_kernels({values.data(), 301, 301, 3, true, key, 17, 6}, false);
+  const Result r = by_kernels({values.data(), 301, 301, 8, true, key, 17, 6}, false);
   for (std::size_t i = 0; i < values.size(); ++i) {
     const float scaled = (values[i] - r.beta[0]) / r.alpha[0] * 7;
     const float low = std::floor(scaled);

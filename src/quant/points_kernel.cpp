@@ -1,0 +1,323 @@
+// SIMD kernels of quantization to given points; Google Highway compiles this file once for every
+// instruction set and picks the best one at run time.
+//
+// Contents: nearest point, moving values to points, sums of blocks, gradient, dispatch.
+#undef HWY_TARGET_INCLUDE
+#define HWY_TARGET_INCLUDE "../src/quant/points_kernel.cpp"  // from include/
+#include <hwy/foreach_target.h>
+// The line above includes this file again for every further target.
+#include <hwy/highway.h>
+
+#include <algorithm>
+#include <cstring>
+
+#include "bitstill/quant/points_kernel.hpp"
+#include "block_sum.hpp"
+#include "buckets-inl.hpp"
+#include "nearest_table.hpp"
+
+#ifndef BITSTILL_POINTS_KERNEL_ONCE
+#define BITSTILL_POINTS_KERNEL_ONCE
+namespace bitstill {
+
+constexpr int64_t kGroup =
+    4 * kGradientLanes;  // values that add to a point between memory accesses
+
+/// A block's codes and terms, padded to whole groups by zero terms of code 0; and its sums.
+struct BlockWork {
+  alignas(64) uint8_t codes[2 * kGradientBlock];
+  alignas(64) float terms[2 * kGradientBlock];
+  alignas(64) float lanes[256 * kGradientLanes];  // of point j at j kGradientLanes
+};
+
+}  // namespace bitstill
+#endif
+
+HWY_BEFORE_NAMESPACE();
+namespace bitstill {
+namespace HWY_NAMESPACE {
+namespace hn = hwy::HWY_NAMESPACE;
+
+/// Whether sixteen floats are one vector, which then is a table with sixteen entries.
+template <class D>
+constexpr bool holds_sixteen() {
+#if HWY_HAVE_SCALABLE
+  return false;
+#else
+  return hn::MaxLanes(D()) == 16;
+#endif
+}
+
+/// index + step where x > threshold.
+template <class D, class V, class VI>
+HWY_INLINE VI step_up(D, V x, V threshold, VI index, int32_t step) {
+  const hn::RebindToSigned<D> di;
+  const auto above = hn::RebindMask(di, hn::Gt(x, threshold));
+  return hn::Add(index, hn::IfThenElseZero(above, hn::Set(di, step)));
+}
+
+/// The row of x: how many of the fifteen thresholds between rows are below it.
+template <class D, class V, class VI = hn::Vec<hn::RebindToSigned<D>>>
+HWY_INLINE VI row_of(D d, V x, const float* rows) {
+  const hn::RebindToSigned<D> di;
+  if constexpr (holds_sixteen<D>()) {
+    const auto entry = [&](VI index) HWY_ATTR {
+      return hn::TableLookupLanes(hn::Load(d, rows), hn::IndicesFromVec(d, index));
+    };
+    VI row = step_up(d, x, hn::Set(d, rows[7]), hn::Zero(di), 8);
+    row = step_up(d, x, entry(hn::Add(row, hn::Set(di, 3))), row, 4);
+    row = step_up(d, x, entry(hn::Add(row, hn::Set(di, 1))), row, 2);
+    return step_up(d, x, entry(row), row, 1);
+  } else {
+    VI row = hn::Zero(di);
+    for (int i = 0; i < 15; ++i) row = step_up(d, x, hn::Set(d, rows[i]), row, 1);
+    return row;
+  }
+}
+
+/// The index of the point of x; of equal points, any.
+template <class D, class V, class VI = hn::Vec<hn::RebindToSigned<D>>>
+HWY_INLINE VI index_of(D d, V x, const NearestTable& table) {
+  const hn::RebindToSigned<D> di;
+  VI index = row_of(d, x, table.rows);
+  if (table.width == 1) return index;
+  index = hn::Mul(index, hn::Set(di, table.width));
+  for (int half = table.width / 2; half > 0; half /= 2) {
+    const auto middle = hn::Add(index, hn::Set(di, half - 1));
+    index = step_up(d, x, hn::GatherIndex(d, table.thresholds, middle), index, half);
+  }
+  return index;
+}
+
+template <class D, class VI>
+HWY_INLINE hn::Vec<D> value_of(D d, VI index, const NearestTable& table) {
+  if constexpr (holds_sixteen<D>()) {
+    if (table.width == 1) {
+      return hn::TableLookupLanes(hn::Load(d, table.values), hn::IndicesFromVec(d, index));
+    }
+  }
+  return hn::GatherIndex(d, table.values, index);
+}
+
+/// Moves one vector of a bucket to its points.
+template <Sink kSink, class D, class T>
+HWY_INLINE void move_vector(D d, const float* values, hn::Vec<D> alpha, hn::Vec<D> beta,
+                            const NearestTable& table, T* out) {
+  const auto x = hn::Div(hn::Sub(hn::LoadU(d, values), beta), alpha);
+  auto index = index_of(d, x, table);
+  if constexpr (kSink == Sink::codes) {
+    const hn::RebindToSigned<D> di;
+    const hn::Rebind<uint8_t, D> d8;
+    if (!table.distinct) index = hn::GatherIndex(di, table.codes, index);
+    hn::StoreU(hn::DemoteTo(d8, index), d8, out);
+  } else {
+    const auto shadow = hn::Add(hn::Mul(value_of(d, index, table), alpha), beta);
+    if constexpr (kSink == Sink::streamed_shadows) {
+      hn::Stream(shadow, d, out);
+    } else {
+      hn::StoreU(shadow, d, out);
+    }
+  }
+}
+
+template <Sink kSink, class T>
+HWY_INLINE void move_values(const float* values, int64_t count, Scale scale,
+                            const NearestTable& table, T* out) {
+  const hn::ScalableTag<float> d;
+  const auto lanes = static_cast<int64_t>(hn::Lanes(d));
+  const auto alpha = hn::Set(d, scale.alpha), beta = hn::Set(d, scale.beta);
+  int64_t i = 0;
+  for (; i + lanes <= count; i += lanes) {
+    move_vector<kSink>(d, values + i, alpha, beta, table, out + i);
+  }
+  constexpr Sink kRest = kSink == Sink::codes ? kSink : Sink::shadows;
+  move_rest(values + i, count - i, out + i, [&](const float* rest, T* moved) HWY_ATTR {
+    move_vector<kRest>(d, rest, alpha, beta, table, moved);
+  });
+}
+
+/// All buckets of a run; keep(b, scale) is called once for each.
+template <Sink kSink, class T, class Keep>
+HWY_INLINE int64_t move_run(const PointsRun& run, const NearestTable& table, T* out,
+                            const Keep& keep) {
+  const auto scale_of = [&](int64_t b, float low, float high) {
+    return linear_scale(run, b, low, high);
+  };
+  return for_each_bucket(run, run.points[0], run.points[run.point_count - 1], scale_of,
+                         [&](int64_t b, int64_t begin, int64_t count, Scale scale) HWY_ATTR {
+                           keep(b, scale);
+                           move_values<kSink>(run.masters + begin, count, scale, table,
+                                              out + begin);
+                         });
+}
+
+int64_t quantize(const PointsRun& run, bool stream, float* shadows) {
+  const NearestTable table(run.points, run.point_count);
+  const auto ignore = [](int64_t, Scale) {};
+  return write_shadows(shadows, run.bucket, stream, [&](auto streamed) HWY_ATTR {
+    return move_run < streamed ? Sink::streamed_shadows
+                               : Sink::shadows > (run, table, shadows, ignore);
+  });
+}
+
+int64_t encode(const PointsRun& run, uint8_t* codes, float* alpha, float* beta) {
+  const NearestTable table(run.points, run.point_count);
+  return move_run<Sink::codes>(run, table, codes, [&](int64_t b, Scale scale) {
+    alpha[b] = scale.alpha;
+    beta[b] = scale.beta;
+  });
+}
+
+/// Adds the terms of whole groups to the lanes of their points, by comparing with each point.
+HWY_INLINE void add_by_masks(int64_t count, int point_count, BlockWork& work) {
+  const hn::CappedTag<float, kGradientLanes> d;
+  const hn::RebindToSigned<decltype(d)> di;
+  const hn::Rebind<uint8_t, decltype(d)> d8;
+  const auto lanes = static_cast<int64_t>(hn::Lanes(d));
+  for (int64_t i = 0; i < count; i += kGroup) {
+    for (int64_t lane = 0; lane < kGradientLanes; lane += lanes) {
+      const int64_t at = i + lane;
+      const auto code = [&](int64_t k) HWY_ATTR {
+        return hn::PromoteTo(di, hn::Load(d8, work.codes + at + k * kGradientLanes));
+      };
+      const auto term = [&](int64_t k)
+                            HWY_ATTR { return hn::Load(d, work.terms + at + k * kGradientLanes); };
+      const auto code_0 = code(0), code_1 = code(1), code_2 = code(2), code_3 = code(3);
+      const auto term_0 = term(0), term_1 = term(1), term_2 = term(2), term_3 = term(3);
+      for (int j = 0; j < point_count; ++j) {
+        float* const sums = work.lanes + j * kGradientLanes + lane;
+        const auto point = hn::Set(di, j);
+        // Adding +0 changes nothing, since a sum is never -0.
+        const auto taken = [&](auto codes, auto terms) HWY_ATTR {
+          return hn::IfThenElseZero(hn::RebindMask(d, hn::Eq(codes, point)), terms);
+        };
+        auto sum = hn::Add(hn::Load(d, sums), taken(code_0, term_0));
+        sum = hn::Add(sum, taken(code_1, term_1));
+        sum = hn::Add(sum, taken(code_2, term_2));
+        hn::Store(hn::Add(sum, taken(code_3, term_3)), d, sums);
+      }
+    }
+  }
+}
+
+/// The same by addressing.
+HWY_INLINE void add_by_table(int64_t count, BlockWork& work) {
+  for (int64_t i = 0; i < count; i += kGradientLanes) {
+    for (int lane = 0; lane < kGradientLanes; ++lane) {
+      work.lanes[work.codes[i + lane] * kGradientLanes + lane] += work.terms[i + lane];
+    }
+  }
+}
+
+/// The sums of one block: values [begin, end) of the run, whose codes lie in work.codes.
+template <class AlphaOf>
+HWY_INLINE void sum_block(int64_t begin, int64_t end, int64_t bucket, int point_count,
+                          const AlphaOf& alpha_of, const float* gradients, BlockWork& work,
+                          float* sums) {
+  for (int64_t i = begin, stop = 0; i < end; i = stop) {
+    const int64_t b = i / bucket;
+    stop = std::min((b + 1) * bucket, end);
+    const float alpha = alpha_of(b);
+    for (int64_t k = i; k < stop; ++k) work.terms[k - begin] = alpha * gradients[k];
+  }
+  const int64_t count = end - begin, padded = (count + kGroup - 1) / kGroup * kGroup;
+  std::fill(work.terms + count, work.terms + padded, 0.0f);
+  std::fill(work.codes + count, work.codes + padded, uint8_t{0});
+  std::fill_n(work.lanes, point_count * kGradientLanes, 0.0f);
+  const hn::CappedTag<float, kGradientLanes> d;
+  if (point_count <= static_cast<int>(hn::Lanes(d))) {
+    add_by_masks(padded, point_count, work);
+  } else {
+    add_by_table(padded, work);
+  }
+  for (int j = 0; j < point_count; ++j) sums[j] = add_lanes(work.lanes + j * kGradientLanes);
+}
+
+void gradient_of_codes(const CodedRun& run, int point_count, const float* gradients, float* sums) {
+  BlockWork work;
+  const int64_t piece = gradient_piece(run.bucket);
+  for (int64_t start = 0; start < run.count; start += piece) {
+    const int64_t end = std::min(start + piece, run.count);
+    for (int64_t begin = start, stop = 0; begin < end; begin = stop, sums += point_count) {
+      stop = block_end(begin, end);
+      std::copy(run.codes + begin, run.codes + stop, work.codes);
+      sum_block(
+          begin, stop, run.bucket, point_count, [&](int64_t b) { return run.alpha[b]; }, gradients,
+          work, sums);
+    }
+  }
+}
+
+/// Blocks take their codes as the buckets are assigned, so these stay in the first cache. A piece's
+/// buckets are shorter than 4096 values and make one block, or the piece is one bucket.
+int64_t gradient(const PointsRun& run, const float* gradients, float* sums) {
+  const NearestTable table(run.points, run.point_count);
+  BlockWork work;
+  float alphas[kGradientBlock];  // of a piece's buckets
+  const int64_t piece = gradient_piece(run.bucket);
+  const auto scale_of = [&](int64_t b, float low, float high) {
+    return linear_scale(run, b, low, high);
+  };
+  const auto sum = [&](int64_t begin, int64_t end) HWY_ATTR {
+    const int64_t first = begin / piece * piece / run.bucket;  // the piece's first bucket
+    sum_block(
+        begin, end, run.bucket, run.point_count, [&](int64_t b) { return alphas[b - first]; },
+        gradients, work, sums);
+    sums += run.point_count;
+  };
+  const auto move = [&](int64_t b, int64_t begin, int64_t count, Scale scale) HWY_ATTR {
+    const int64_t end = begin + count, start = begin / piece * piece;
+    alphas[b - start / run.bucket] = scale.alpha;
+    if (run.bucket >= kGradientBlock) {
+      for (int64_t from = begin, stop = 0; from < end; from = stop) {
+        stop = block_end(from, end);
+        move_values<Sink::codes>(run.masters + from, stop - from, scale, table, work.codes);
+        sum(from, stop);
+      }
+    } else {
+      move_values<Sink::codes>(run.masters + begin, count, scale, table,
+                               work.codes + (begin - start));
+      if (end == std::min(start + piece, run.count)) sum(start, end);
+    }
+  };
+  return for_each_bucket(run, run.points[0], run.points[run.point_count - 1], scale_of, move);
+}
+
+}  // namespace HWY_NAMESPACE
+}  // namespace bitstill
+HWY_AFTER_NAMESPACE();
+
+#if HWY_ONCE
+namespace bitstill {
+
+HWY_EXPORT(quantize);
+HWY_EXPORT(encode);
+HWY_EXPORT(gradient);
+HWY_EXPORT(gradient_of_codes);
+
+int64_t quantize_points(const PointsRun& run, bool stream, float* shadows) {
+  return HWY_DYNAMIC_DISPATCH(quantize)(run, stream, shadows);
+}
+
+int64_t encode_points(const PointsRun& run, uint8_t* codes, float* alpha, float* beta) {
+  return HWY_DYNAMIC_DISPATCH(encode)(run, codes, alpha, beta);
+}
+
+int64_t points_gradient(const PointsRun& run, const float* gradients, float* sums) {
+  return HWY_DYNAMIC_DISPATCH(gradient)(run, gradients, sums);
+}
+
+void points_gradient(const CodedRun& run, int point_count, const float* gradients, float* sums) {
+  HWY_DYNAMIC_DISPATCH(gradient_of_codes)(run, point_count, gradients, sums);
+}
+
+void add_blocks(const float* sums, int64_t blocks, int point_count, float* gradient) {
+  for (int j = 0; j < point_count; ++j) {
+    double sum = 0;
+    for (int64_t block = 0; block < blocks; ++block) sum += sums[block * point_count + j];
+    gradient[j] = static_cast<float>(sum);
+  }
+}
+
+}  // namespace bitstill
+#endif
