@@ -146,6 +146,7 @@ class Arm {
   EpochPlan plan_;
   Student student_;
   MasterOptimizer optimizer_;
+  LearnedOptimizer learned_optimizer_;
   GradientExchange exchange_;
   TrainingStep step_;
   AugmentationOptions augmentation_;
@@ -171,10 +172,13 @@ Arm::Arm(World& world, const Settings& s, const std::string& name, const Dataset
       settings_(s),
       plan_(dataset.size(Split::train), s.batch * world.place().world, 0, world.place().world),
       student_(initialized(spec_of(s.student, dataset)), quant_options(s, name), kSeed, at::kCPU),
-      optimizer_(student_, train_options()),
+      optimizer_(student_, train_options(), trained_by(quant_options(s, name))),
+      learned_optimizer_(student_, quant_options(s, name), train_options()),
       exchange_(student_, world.place().rank, ExchangeOptions{},
-                open_channel(world, Traffic::gradients, "auto")),
-      step_({student_, teacher, exchange_, optimizer_, watchdog, world.control(), nullptr},
+                open_channel(world, Traffic::gradients, "auto"),
+                name == "points" ? open_channel(world, Traffic::points, "auto") : nullptr),
+      step_({student_, teacher, exchange_, optimizer_, learned_optimizer_, watchdog,
+             world.control(), nullptr},
             step_settings(s, dataset)),
       prefetcher_(dataset, Split::train, batch_plan(dataset), &augmentation_, kSeed, 4) {}
 
@@ -196,7 +200,8 @@ std::vector<double> Arm::run(int64_t steps) {
   for (int64_t i = 0; i < steps; ++i, ++next_) {
     const StepPlan plan = plan_.step(next_ % plan_.steps());
     timer.lap();
-    step_.run(next_, plan, prefetcher_, train_options().rate);
+    step_.run(next_, plan, prefetcher_, train_options().rate,
+              trained_by(quant_options(settings_, method)));
     ms.push_back(1000 * timer.lap());
   }
   return ms;

@@ -11,6 +11,7 @@
 #include "bitstill/config/run_config.hpp"
 #include "bitstill/data/dataset.hpp"
 #include "bitstill/infer/loaded_model.hpp"
+#include "bitstill/train/redistribute.hpp"
 #include "bitstill/train/trainer.hpp"
 #include "command.hpp"
 #include "device.hpp"
@@ -96,20 +97,29 @@ void Job::load_teacher() {
 }
 
 void Job::build_student() {
+  std::unique_ptr<Network> network;
   agree(world_.control(), [&] {
     NetworkSpec spec = config_.model;
     if (distill_ && spec.dropout.empty()) spec.dropout = {0};
-    auto network = make_network(spec);
+    network = make_network(spec);
     initialize(*network, static_cast<uint64_t>(config_.run.seed));
     if (config_.student_init != "random") {
       assign(*network, network_tensors(read_model_file(config_.student_init)),
              config_.student_init);
     }
-    student_ = std::make_unique<Student>(std::move(network), config_.quant,
-                                         static_cast<uint64_t>(config_.run.seed), device_.device);
   });
-  require_equal(world_.control(), {{"the initial masters", student_->fingerprint()}},
-                ExitCode::environment);
+  std::vector<int64_t> points;
+  if (config_.quant.redistribute != "off") {
+    points =
+        redistributed_points(*network, config_.quant, *dataset_, dataset_->index().normalization,
+                             config_.train.global_batch, EvaluateOptions{}, world_.control());
+  }
+  agree(world_.control(), [&] {
+    student_ =
+        std::make_unique<Student>(std::move(network), config_.quant,
+                                  static_cast<uint64_t>(config_.run.seed), device_.device, points);
+  });
+  require_equal(world_.control(), student_->fingerprints(), ExitCode::environment);
 }
 
 TrainerOptions Job::trainer_options() const {
@@ -121,6 +131,8 @@ TrainerOptions Job::trainer_options() const {
   options.folder = config_.run.folder;
   options.seed = static_cast<uint64_t>(config_.run.seed);
   options.log_steps = config_.run.log_steps;
+  options.check_steps = config_.run.check_steps;
+  options.quant = config_.quant;
   options.prefetch = config_.prefetch;
   options.resume = config_.resume;
   options.device = device_.device;

@@ -52,13 +52,9 @@ void add_train(SettingTable& table, TrainOptions& t) {
 }  // namespace
 
 void add_quant_settings(SettingTable& table, QuantOptions& q) {
-  table.add("quant.method", &q.method, "none | uniform");
-  table.add("quant.bits", &q.bits, "1..8");
-  table.add("quant.bucket", &q.bucket, "values a scale; 0: one bucket a tensor");
-  table.add("quant.rounding", &q.rounding, "nearest | stochastic");
-  table.add("quant.tensors", &q.tensors, "weights | all (biases and norms too)");
-  table.add("quant.first_layer", &q.first_layer, "quantize the first layer");
-  table.add("quant.last_layer", &q.last_layer, "quantize the last layer");
+  visit_settings(q, [&](const char* name, auto& member, const char* help) {
+    table.add(std::string("quant.") + name, &member, help);
+  });
 }
 
 void add_settings(SettingTable& table, RunConfig& c) {
@@ -78,6 +74,8 @@ void add_settings(SettingTable& table, RunConfig& c) {
             "threads a rank; 0: the cores over the host's ranks (exchange.order = fixed: 1)");
   table.add("run.timeout_s", &c.run.timeout_s,
             "end the job when a rank makes no progress; 0: never");
+  table.add("run.check_steps", &c.run.check_steps,
+            "compare weights and points of all ranks after so many steps");
   table.add("run.log_steps", &c.run.log_steps, "steps a line of run.jsonl");
   add_network_settings(table, "model", c.model);
   add_network_settings(table, "teacher", c.teacher);
@@ -107,6 +105,8 @@ void check(const RunConfig& c) {
           concat("run.threads = ", c.run.threads, ": give 0 (automatic) or more"));
   require(c.run.timeout_s >= 0,
           concat("run.timeout_s = ", c.run.timeout_s, ": give 0 (none) or the seconds to wait"));
+  require(c.run.check_steps >= 1,
+          concat("run.check_steps = ", c.run.check_steps, ": give 1 or more"));
   require(c.run.log_steps >= 1, concat("run.log_steps = ", c.run.log_steps, ": give 1 or more"));
   require(c.prefetch >= 1 && c.prefetch <= 1000,
           concat("data.prefetch = ", c.prefetch, ": give 1..1000"));

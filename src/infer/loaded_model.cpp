@@ -25,7 +25,9 @@ std::unique_ptr<Network> described_network(const NetworkSpec& spec, const ModelF
 
 NamedTensors network_tensors(const ModelFile& file) {
   NamedTensors tensors = decoded_tensors(file);
-  std::erase_if(tensors, [](const auto& named) { return named.first.starts_with("optimizer."); });
+  std::erase_if(tensors, [](const auto& named) {
+    return named.first.starts_with("optimizer.") || named.first.starts_with("quantizer.");
+  });
   return tensors;
 }
 

@@ -65,7 +65,8 @@ UniformTimes measure_uniform(int64_t bytes, int64_t bits, int rounds) {
   options.method = "uniform";
   options.bits = bits;
   options.bucket = kBucket;
-  const auto quantizer = make_quantizer(options, {{"weights", {count}, 0, count, true}}, 1);
+  const auto quantizer =
+      make_quantizer(options, {{"weights", {count}, 0, count, int64_t{1} << bits}}, 1);
 
   const std::vector<std::function<void()>> kernels = {
       [&] { quantizer->quantize(in, out, 0); },

@@ -12,11 +12,18 @@ NamedTensors optimizer_tensors(const ModelFile& file) {
   return tensors;
 }
 
+/// Masters, running statistics and learned values.
+NamedTensors model_tensors(const ModelFile& file) {
+  NamedTensors tensors = file.tensors;
+  std::erase_if(tensors, [](const auto& named) { return named.first.starts_with("optimizer."); });
+  return tensors;
+}
+
 }  // namespace
 
 void save_checkpoint(const std::string& path, Json about, const Student& student,
-                     const MasterOptimizer& optimizer, const Schedule& schedule,
-                     const Progress& progress) {
+                     const MasterOptimizer& optimizer, const LearnedOptimizer& learned_optimizer,
+                     const Schedule& schedule, const Progress& progress) {
   about["kind"] = "checkpoint";
   about["progress"] = {{"epoch", progress.epoch},
                        {"step", progress.step},
@@ -24,13 +31,14 @@ void save_checkpoint(const std::string& path, Json about, const Student& student
                        {"best_accuracy", progress.best_accuracy},
                        {"last_accuracy", progress.last_accuracy}};
   about["schedule"] = schedule.state();
-  ModelFile file{about, student.master_tensors(), {}};
+  ModelFile file{about, student.state(), {}};
   for (auto& named : optimizer.state()) file.tensors.push_back(std::move(named));
+  for (auto& named : learned_optimizer.state()) file.tensors.push_back(std::move(named));
   write_model_file(path, file);
 }
 
 Progress load_checkpoint(const std::string& path, Student& student, MasterOptimizer& optimizer,
-                         Schedule& schedule) {
+                         LearnedOptimizer& learned_optimizer, Schedule& schedule) {
   const ModelFile file = read_model_file(path);
   Progress progress;
   try {
@@ -51,18 +59,20 @@ Progress load_checkpoint(const std::string& path, Student& student, MasterOptimi
                                         progress.step, " steps are done, the best epoch ",
                                         progress.best_epoch, "; start without --resume"));
   }
-  student.load_masters(network_tensors(file), path);
-  optimizer.restore(optimizer_tensors(file), path);
+  student.load(model_tensors(file), path);
+  const NamedTensors tensors = optimizer_tensors(file);
+  optimizer.restore(tensors, path);
+  learned_optimizer.restore(tensors, path);
   return progress;
 }
 
 void save_masters(const std::string& path, Json about, const Student& student) {
   about["kind"] = "weights";
-  write_model_file(path, {about, student.master_tensors(), {}});
+  write_model_file(path, {about, student.state(), {}});
 }
 
 void load_masters(const std::string& path, Student& student) {
-  student.load_masters(network_tensors(read_model_file(path)), path);
+  student.load(model_tensors(read_model_file(path)), path);
 }
 
 }  // namespace bitstill

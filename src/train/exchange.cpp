@@ -34,11 +34,13 @@ struct GradientExchange::Hook : torch::autograd::PostAccumulateGradHook {
 };
 
 GradientExchange::GradientExchange(Student& student, int rank, const ExchangeOptions& options,
-                                   std::unique_ptr<Channel> channel)
+                                   std::unique_ptr<Channel> channel,
+                                   std::unique_ptr<Channel> points)
     : student_(student),
       rank_(rank),
       fixed_(options.order == "fixed"),
       channel_(std::move(channel)),
+      points_channel_(std::move(points)),
       gate_(make_gate(student, options)) {
   sums_ = at::zeros({kStatistics + student.statistics().numel()}, student.gradients().options());
   const auto& parameters = student.network().parameters();
@@ -54,16 +56,19 @@ GradientExchange::GradientExchange(Student& student, int rank, const ExchangeOpt
 }
 
 GradientExchange::~GradientExchange() {
+  points_channel_.reset();
   channel_.reset();  // after an error its thread may still use the buffers of the fixed order
   for (const Parameter* parameter : student_.network().parameters()) {
     torch::autograd::impl::set_post_acc_grad_hooks(parameter->value, nullptr);
   }
 }
 
-void GradientExchange::begin(const StepPlan& plan) {
+void GradientExchange::begin(const StepPlan& plan, Travels travels) {
   at::NoGradGuard no_grad;
   plan_ = plan;
+  travels_ = travels;
   sent_.clear();
+  sent_points_.reset();
   gate_.arm();
   armed_ = false;
   student_.gradients().zero_();
@@ -76,14 +81,15 @@ void GradientExchange::begin(const StepPlan& plan) {
     rows_before_last_ += 1 - tree_->merges(rank_, leaf);
   }
   const int64_t depth = tree_->stack_depth(rank_);
-  if (!gradient_stack_.defined() || gradient_stack_.size(0) < depth) {
-    gradient_stack_ = at::zeros({depth, student_.gradients().numel()}, sums_.options());
+  if (!payload_stack_.defined() || payload_stack_.size(0) < depth ||
+      payload_stack_.size(1) != payload().numel()) {
+    payload_stack_ = at::zeros({depth, payload().numel()}, payload().options());
     sums_stack_ = at::zeros({depth, sums_.numel()}, sums_.options());
   }
 }
 
 void GradientExchange::before_backward(bool last) {
-  armed_ = last;
+  armed_ = last && travels_ == Travels::weights;
 }
 
 void GradientExchange::after_backward(int64_t number, const at::Tensor& loss_sums) {
@@ -99,14 +105,20 @@ void GradientExchange::after_backward(int64_t number, const at::Tensor& loss_sum
       .add_(student_.statistics(), mine / samples);
   if (!fixed_ || number + 1 == plan_.end_of(rank_)) return;
   // Not the rank's last leaf: both values leave their buffers for the stack.
-  gradient_stack_[stack_size_].copy_(student_.gradients());
+  if (travels_ == Travels::points) student_.backward(true);
+  payload_stack_[stack_size_].copy_(payload());
   sums_stack_[stack_size_].copy_(sums_);
   ++stack_size_;
   for (int merges = tree_->merges(rank_, number); merges > 0; --merges, --stack_size_) {
-    gradient_stack_[stack_size_ - 2].add_(gradient_stack_[stack_size_ - 1]);
+    payload_stack_[stack_size_ - 2].add_(payload_stack_[stack_size_ - 1]);
     sums_stack_[stack_size_ - 2].add_(sums_stack_[stack_size_ - 1]);
   }
   student_.gradients().zero_();
+}
+
+double GradientExchange::take_busy_seconds() {
+  return channel_->take_busy_seconds() +
+         (points_channel_ ? points_channel_->take_busy_seconds() : 0);
 }
 
 void GradientExchange::send_ready() {
@@ -116,14 +128,22 @@ void GradientExchange::send_ready() {
 void GradientExchange::send(const Range& chunk) {
   float* data = student_.gradients().data_ptr<float>() + chunk.offset;
   if (fixed_) {
-    sent_.push_back(sum_as_tree(gradient_stack_, data, chunk.offset, chunk.count));
+    sent_.push_back(sum_as_tree(*channel_, payload_stack_, data, chunk.offset, chunk.count));
   } else {
     sent_.push_back(channel_->all_reduce(data, chunk.count, nullptr));
   }
 }
 
-EventPtr GradientExchange::sum_as_tree(const at::Tensor& stack, float* last, int64_t offset,
-                                       int64_t count) {
+void GradientExchange::send_points() {
+  student_.backward(true);
+  float* points = student_.learned_gradients().data_ptr<float>();
+  const int64_t count = student_.learned_gradients().numel();
+  sent_points_ = fixed_ ? sum_as_tree(*points_channel_, payload_stack_, points, 0, count)
+                        : points_channel_->all_reduce(points, count, nullptr);
+}
+
+EventPtr GradientExchange::sum_as_tree(Channel& channel, const at::Tensor& stack, float* last,
+                                       int64_t offset, int64_t count) {
   // The rank's last leaf lies in `last`, its earlier ones on the stack.
   const bool has_leaves = plan_.end_of(rank_) > plan_.first_of(rank_);
   const int merges = has_leaves ? tree_->merges(rank_, plan_.end_of(rank_) - 1) : 0;
@@ -131,7 +151,7 @@ EventPtr GradientExchange::sum_as_tree(const at::Tensor& stack, float* last, int
   for (int64_t row = 0; row < rows_before_last_; ++row) {
     rows.push_back(stack.data_ptr<float>() + row * stack.size(1) + offset);
   }
-  return channel_->enqueue(
+  return channel.enqueue(
       [tree = tree_.get(), rows, merges, last, count, has_leaves](Communicator& comm) {
         std::vector<float*> partials = rows;
         for (int m = 0; m < merges; ++m, partials.pop_back()) {
@@ -146,17 +166,23 @@ EventPtr GradientExchange::sum_as_tree(const at::Tensor& stack, float* last, int
 StepTotals GradientExchange::finish(bool failed, bool stop, double batch_norm_momentum) {
   at::NoGradGuard no_grad;
   armed_ = false;
-  for (const Range& chunk : gate_.finish()) send(chunk);
+  if (travels_ == Travels::points) {
+    send_points();
+  } else {
+    for (const Range& chunk : gate_.finish()) send(chunk);
+  }
   sums_[kFailed].fill_(failed ? 1 : 0);
   sums_[kStop].fill_(stop ? 1 : 0);
   float* sums = sums_.data_ptr<float>();
   if (fixed_) {
     sent_.push_back(channel_->all_reduce(sums, kFlags, nullptr));
-    sent_.push_back(sum_as_tree(sums_stack_, sums + kFlags, kFlags, sums_.numel() - kFlags));
+    sent_.push_back(
+        sum_as_tree(*channel_, sums_stack_, sums + kFlags, kFlags, sums_.numel() - kFlags));
   } else {
     sent_.push_back(channel_->all_reduce(sums, sums_.numel(), nullptr));
   }
   for (const EventPtr& event : sent_) channel_->wait(event);
+  if (sent_points_) points_channel_->wait(sent_points_);
 
   const at::Tensor host = sums_.narrow(0, 0, kStatistics).cpu();
   const float* values = host.const_data_ptr<float>();

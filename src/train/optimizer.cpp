@@ -17,20 +17,23 @@ struct Slice {
   bool decays;
 };
 
-/// Runs of neighbouring parameters of equal decay.
-std::vector<Slice> slices_of(Student& student, bool weights_only) {
+/// Runs of neighbouring trained parameters of equal decay.
+std::vector<Slice> slices_of(Student& student, bool weights_only, const Trained& trained) {
   std::vector<Slice> slices;
+  int64_t slice_end = 0;
   const auto& segments = student.segments();
   for (std::size_t i = 0; i < segments.size(); ++i) {
     const int64_t end =
         i + 1 < segments.size() ? segments[i + 1].offset : student.masters().numel();
+    if (!(segments[i].quantized() ? trained.weights : trained.others)) continue;
     const bool decays =
         !weights_only || student.network().parameters()[i]->role == ParameterRole::weight;
-    if (!slices.empty() && slices.back().decays == decays) {
+    if (!slices.empty() && slices.back().decays == decays && slice_end == segments[i].offset) {
       slices.back().count = end - slices.back().offset;
     } else {
       slices.push_back({segments[i].offset, end - segments[i].offset, decays});
     }
+    slice_end = end;
   }
   return slices;
 }
@@ -70,34 +73,38 @@ struct MasterOptimizer::Impl {
   void* key(const at::Tensor& slice) const { return slice.unsafeGetTensorImpl(); }
 };
 
-MasterOptimizer::MasterOptimizer(Student& student, const TrainOptions& options)
+MasterOptimizer::MasterOptimizer(Student& student, const TrainOptions& options,
+                                 const Trained& trained)
     : impl_(std::make_unique<Impl>()) {
   impl_->gradients = student.gradients();
   impl_->clip_norm = options.clip_norm;
   impl_->is_sgd = options.optimizer == "sgd";
   std::vector<torch::optim::OptimizerParamGroup> groups;
-  for (const Slice& slice : slices_of(student, options.decay == "weights")) {
+  for (const Slice& slice : slices_of(student, options.decay == "weights", trained)) {
     at::Tensor value = student.masters().narrow(0, slice.offset, slice.count).detach();
     value.set_requires_grad(true);
     value.mutable_grad() = student.gradients().narrow(0, slice.offset, slice.count);
     groups.emplace_back(std::vector<at::Tensor>{value}, group_options(options, slice.decays));
     impl_->slices.push_back(value);
   }
-  impl_->optimizer = make_optimizer(groups, options);
+  if (!groups.empty()) impl_->optimizer = make_optimizer(groups, options);
 }
 
 MasterOptimizer::~MasterOptimizer() = default;
 
-double MasterOptimizer::update(double rate) {
+double MasterOptimizer::gradient_norm() const {
   at::NoGradGuard no_grad;
-  const double norm = impl_->gradients.norm().item<double>();
-  if (!std::isfinite(norm)) return norm;
+  return impl_->gradients.norm().item<double>();
+}
+
+void MasterOptimizer::update(double rate, double norm) {
+  at::NoGradGuard no_grad;
+  if (!impl_->optimizer) return;
   if (impl_->clip_norm > 0 && norm > impl_->clip_norm) {
     impl_->gradients.mul_(impl_->clip_norm / norm);
   }
   for (auto& group : impl_->optimizer->param_groups()) group.options().set_lr(rate);
   impl_->optimizer->step();
-  return norm;
 }
 
 NamedTensors MasterOptimizer::state() const {
@@ -131,7 +138,11 @@ NamedTensors MasterOptimizer::state() const {
 }
 
 void MasterOptimizer::restore(const NamedTensors& tensors, const std::string& where) {
-  if (tensors.empty()) return;  // before the first update, and always with momentum 0
+  const auto learned =
+      static_cast<std::size_t>(std::count_if(tensors.begin(), tensors.end(), [](const auto& named) {
+        return named.first.starts_with("optimizer.learned.");
+      }));
+  if (tensors.size() == learned) return;  // before the first update, and always with momentum 0
   std::size_t used = 0;
   const auto require = [&](bool good) {
     if (good) return;
@@ -170,7 +181,7 @@ void MasterOptimizer::restore(const NamedTensors& tensors, const std::string& wh
       fill(std::make_unique<torch::optim::AdamWParamState>());
     }
   }
-  require(used == tensors.size());
+  require(used + learned == tensors.size());
 }
 
 }  // namespace bitstill

@@ -48,7 +48,7 @@ void write_run_files(const std::string& folder, Json about, Student& student, in
     about["steps"] = steps;
     about["quantizer"] = student.quantizer() ? student.quantizer()->describe() : Json();
     about["kind"] = "weights";
-    write_model_file(folder + "/master.safetensors", {about, student.master_tensors(), {}});
+    write_model_file(folder + "/master.safetensors", {about, student.state(), {}});
     ModelFile packed = student.packed(steps);
     about["kind"] = "student";
     packed.about = about;

@@ -14,13 +14,15 @@
 
 namespace bitstill {
 
-StepResult TrainingStep::run(int64_t step, const StepPlan& plan, Prefetcher& batches, double rate) {
+StepResult TrainingStep::run(int64_t step, const StepPlan& plan, Prefetcher& batches, double rate,
+                             const Trained& trained) {
   Communicator& control = parts_.control;
   const int rank = control.rank();
   Timer timer;
   parts_.student.quantize(step);
   seconds_.quantize += timer.lap();
-  parts_.exchange.begin(plan);
+  const bool only_points = !trained.weights && !trained.others;
+  parts_.exchange.begin(plan, only_points ? Travels::points : Travels::weights);
 
   const int64_t passes = plan.passes(rank, parts_.statistics != nullptr);
   std::exception_ptr failure;
@@ -61,11 +63,25 @@ StepResult TrainingStep::run(int64_t step, const StepPlan& plan, Prefetcher& bat
 
   parts_.watchdog.progress(Phase::update, step);
   if (std::isfinite(result.totals.soft) && std::isfinite(result.totals.hard)) {
-    result.gradient_norm = parts_.optimizer.update(rate);
-    result.updated = std::isfinite(result.gradient_norm);
+    update(rate, trained, &result);
   }
   seconds_.update += timer.lap();
   return result;
+}
+
+void TrainingStep::update(double rate, const Trained& trained, StepResult* result) {
+  double weights = 0, learned = 0;
+  if (trained.weights || trained.others) {
+    // From the sums over all ranks: what is learned costs no message of its own.
+    parts_.student.backward(trained.learned);
+    weights = parts_.optimizer.gradient_norm();
+  }
+  if (trained.learned) learned = parts_.learned_optimizer.gradient_norm();
+  result->gradient_norm = std::hypot(weights, learned);
+  result->updated = std::isfinite(result->gradient_norm);
+  if (!result->updated) return;
+  if (trained.weights || trained.others) parts_.optimizer.update(rate, weights);
+  if (trained.learned) parts_.learned_optimizer.update(rate);
 }
 
 void TrainingStep::micro_batch(int64_t step, const StepPlan& plan, int64_t number,

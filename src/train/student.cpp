@@ -1,8 +1,11 @@
 #include "bitstill/train/student.hpp"
 
 #include <ATen/core/grad_mode.h>
+#include <ATen/ops/from_blob.h>
 #include <ATen/ops/zeros.h>
 #include <ATen/ops/zeros_like.h>
+
+#include <algorithm>
 
 #include "bitstill/base/sha256.hpp"
 #include "bitstill/base/text.hpp"
@@ -12,13 +15,7 @@ namespace {
 
 constexpr int64_t kAlign = 16;  // elements: 64 bytes
 
-bool is_quantized(const Parameter& parameter, const QuantOptions& options) {
-  if (options.method == "none") return false;
-  if (options.tensors == "weights" && parameter.role != ParameterRole::weight) return false;
-  if (parameter.first_layer && !options.first_layer) return false;
-  if (parameter.last_layer && !options.last_layer) return false;
-  return worth_quantizing(options, parameter.value.numel());
-}
+const std::string kQuantizerPrefix = "quantizer.";
 
 at::Tensor view_of(const at::Tensor& flat, const Segment& segment) {
   return flat.narrow(0, segment.offset, segment.count).view(segment.shape);
@@ -26,14 +23,22 @@ at::Tensor view_of(const at::Tensor& flat, const Segment& segment) {
 
 }  // namespace
 
+int64_t points_of(const Parameter& parameter, const QuantOptions& options) {
+  if (options.tensors == "weights" && parameter.role != ParameterRole::weight) return 0;
+  if (parameter.first_layer && !options.first_layer) return 0;
+  if (parameter.last_layer && !options.last_layer) return 0;
+  return bitstill::points_of(options, parameter.name, parameter.value.sizes().vec());
+}
+
 Student::Student(std::unique_ptr<Network> network, const QuantOptions& options, uint64_t seed,
-                 const at::Device& device)
+                 const at::Device& device, const std::vector<int64_t>& points)
     : network_(std::move(network)) {
   int64_t elements = 0;
   for (const Parameter* parameter : network_->parameters()) {
     const int64_t count = parameter->value.numel();
-    segments_.push_back({parameter->name, parameter->value.sizes().vec(), elements, count,
-                         is_quantized(*parameter, options)});
+    segments_.push_back(
+        {parameter->name, parameter->value.sizes().vec(), elements, count,
+         points.empty() ? points_of(*parameter, options) : points.at(segments_.size())});
     elements += (count + kAlign - 1) / kAlign * kAlign;
   }
   int64_t statistics = 0;
@@ -46,7 +51,11 @@ Student::Student(std::unique_ptr<Network> network, const QuantOptions& options, 
   statistics_ = at::zeros({statistics}, flat);
   quantizer_ = make_quantizer(options, segments_, seed);
   shadows_ = quantizer_ ? at::zeros({elements}, flat) : masters_;
+  const auto learned = quantizer_ ? static_cast<int64_t>(quantizer_->learned().size()) : 0;
+  learned_gradients_ = at::zeros({learned}, at::kFloat);
   make_views();
+  if (quantizer_) quantizer_->start(masters_.cpu().const_data_ptr<float>());
+  quantize(0);
 }
 
 void Student::make_views() {
@@ -71,10 +80,10 @@ void Student::make_views() {
     buffer->statistics = statistics_.narrow(0, at, count).view(shape).variable_data();
     at += count;
   }
-  quantize(0);
 }
 
 void Student::quantize(int64_t step) {
+  step_ = step;
   if (!quantizer_) return;
   if (masters_.is_cpu()) {
     quantizer_->quantize(masters_.data_ptr<float>(), shadows_.data_ptr<float>(), step);
@@ -84,6 +93,14 @@ void Student::quantize(int64_t step) {
   at::Tensor result = at::zeros_like(host);
   quantizer_->quantize(host.data_ptr<float>(), result.data_ptr<float>(), step);
   shadows_.copy_(result);
+}
+
+void Student::backward(bool learned) {
+  if (!quantizer_) return;
+  const at::Tensor masters = masters_.cpu(), gradients = gradients_.cpu();  // no copies on the CPU
+  quantizer_->backward(masters.const_data_ptr<float>(), step_, gradients.data_ptr<float>(),
+                       learned ? learned_gradients_.data_ptr<float>() : nullptr);
+  if (!gradients_.is_cpu()) gradients_.copy_(gradients);
 }
 
 void Student::check_views() const {
@@ -101,7 +118,7 @@ void Student::check_views() const {
   }
 }
 
-NamedTensors Student::master_tensors() const {
+NamedTensors Student::state() const {
   NamedTensors tensors;
   const at::Tensor masters = masters_.detach().to(at::kCPU);
   for (const Segment& segment : segments_) {
@@ -110,16 +127,41 @@ NamedTensors Student::master_tensors() const {
   for (const Buffer* buffer : network_->buffers()) {
     tensors.emplace_back(buffer->name, buffer->value.detach().to(at::kCPU).clone());
   }
+  if (!quantizer_) return tensors;
+  for (const LearnedRun& run : quantizer_->learned_runs()) {
+    tensors.emplace_back(
+        kQuantizerPrefix + run.name,
+        at::from_blob(quantizer_->learned().data() + run.offset, {run.count}, at::kFloat).clone());
+  }
   return tensors;
 }
 
-void Student::load_masters(const NamedTensors& tensors, const std::string& where) {
+void Student::load(const NamedTensors& tensors, const std::string& where) {
+  NamedTensors own = tensors;
+  std::erase_if(own, [](const auto& named) { return named.first.starts_with(kQuantizerPrefix); });
   // Through the parameters (assign checks names and shapes), then shadows become masters.
   at::NoGradGuard no_grad;
-  assign(*network_, tensors, where);
-  if (quantizer_) {
-    masters_.copy_(shadows_);
-    quantize(0);
+  assign(*network_, own, where);
+  if (!quantizer_) return;
+  masters_.copy_(shadows_);
+  quantizer_->start(masters_.cpu().const_data_ptr<float>());  // kmeans: the codes
+  load_learned(tensors, where);
+  quantize(0);
+}
+
+void Student::load_learned(const NamedTensors& tensors, const std::string& where) {
+  for (const LearnedRun& run : quantizer_->learned_runs()) {
+    const auto found = std::find_if(tensors.begin(), tensors.end(), [&](const auto& named) {
+      return named.first == kQuantizerPrefix + run.name;
+    });
+    if (found == tensors.end() || found->second.numel() != run.count ||
+        found->second.scalar_type() != at::kFloat) {
+      throw Error(ExitCode::model,
+                  concat(where, " does not hold the ", run.count, " learned values of ", run.name,
+                         "; use the quant.* settings it was made with"));
+    }
+    std::copy_n(found->second.contiguous().const_data_ptr<float>(), run.count,
+                quantizer_->learned().data() + run.offset);
   }
 }
 
@@ -127,7 +169,7 @@ ModelFile Student::packed(int64_t step) const {
   ModelFile file;
   const at::Tensor masters = masters_.detach().to(at::kCPU);
   for (const Segment& segment : segments_) {
-    if (segment.quantized) {
+    if (segment.quantized()) {
       file.quantized.emplace_back(
           segment.name, quantizer_->encode(segment, masters.const_data_ptr<float>(), step));
     } else {
@@ -140,13 +182,14 @@ ModelFile Student::packed(int64_t step) const {
   return file;
 }
 
-std::string Student::fingerprint() const {
-  Sha256 hash;
-  for (const auto& [name, tensor] : master_tensors()) {
-    hash.add(name.data(), name.size());
+std::vector<std::pair<std::string, std::string>> Student::fingerprints() const {
+  std::vector<std::pair<std::string, std::string>> result;
+  for (const auto& [name, tensor] : state()) {
+    Sha256 hash;
     hash.add(tensor.const_data_ptr(), tensor.nbytes());
+    result.emplace_back(name, hash.hex().substr(0, 16));
   }
-  return hash.hex();
+  return result;
 }
 
 }  // namespace bitstill

@@ -28,6 +28,8 @@ class Run {
  private:
   bool train_epoch();  // false: stopped by a signal
   void validate();
+  Trained trained_now() const;
+  void compare_ranks(int64_t step);
   void log_interval(int64_t step, double rate);
   bool note_best();
   void save();
@@ -47,6 +49,7 @@ class Run {
   EpochPlan plan_;
   Schedule schedule_;
   MasterOptimizer optimizer_;
+  LearnedOptimizer learned_optimizer_;
   std::unique_ptr<Communicator> statistics_;  // synchronized batch norm
   GradientExchange exchange_;
   TrainingStep step_;
@@ -63,6 +66,17 @@ std::unique_ptr<Channel> gradient_channel(World& world, const TrainerOptions& op
     return make_nccl_channel(world, Traffic::gradients, options.device.index());
   }
   return open_channel(world, Traffic::gradients, options.exchange.overlap);
+}
+
+/// Only where points may travel alone.
+std::unique_ptr<Channel> points_channel(World& world, const TrainerOptions& options) {
+  if (options.quant.method != "points") return nullptr;
+  return open_channel(world, Traffic::points, options.exchange.overlap);
+}
+
+/// What a run ever trains; with alternation an epoch trains a part of it.
+Trained trained_in_run(const QuantOptions& quant) {
+  return quant.alternate == "off" ? trained_by(quant) : Trained{true, true, true};
 }
 
 StepSettings step_settings(const Dataset& dataset, const TrainerOptions& options) {
@@ -91,12 +105,31 @@ Run::Run(World& world, Watchdog& watchdog, const Dataset& dataset, Student& stud
       plan_(dataset.size(Split::train), options.train.global_batch, options.train.micro_batch,
             world.place().world),
       schedule_(options.train, plan_.steps()),
-      optimizer_(student, options.train),
+      optimizer_(student, options.train, trained_in_run(options.quant)),
+      learned_optimizer_(student, options.quant, options.train),
       statistics_(options.train.batch_norm == "synced" ? world.control().duplicate(Traffic::gathers)
                                                        : nullptr),
-      exchange_(student, world.place().rank, options.exchange, gradient_channel(world, options)),
-      step_({student, teacher, exchange_, optimizer_, watchdog, world.control(), statistics_.get()},
+      exchange_(student, world.place().rank, options.exchange, gradient_channel(world, options),
+                points_channel(world, options)),
+      step_({student, teacher, exchange_, optimizer_, learned_optimizer_, watchdog, world.control(),
+             statistics_.get()},
             step_settings(dataset, options)) {}
+
+Trained Run::trained_now() const {
+  if (options_.quant.alternate == "off") return trained_by(options_.quant);
+  return progress_.epoch % 2 == 0 ? Trained{true, true, false} : Trained{false, false, true};
+}
+
+/// Masters and learned values must be the same bits everywhere: one flipped on one rank would
+/// spread into all of them by and by.
+void Run::compare_ranks(int64_t step) {
+  if (world_.place().world == 1) return;
+  NamedValues items;
+  for (const auto& [name, hash] : student_.fingerprints()) {
+    items.emplace_back(concat(name, " after step ", step), hash);
+  }
+  require_equal(world_.control(), items, ExitCode::numbers);
+}
 
 EvaluateOptions Run::evaluate_options() const {
   EvaluateOptions evaluate;
@@ -113,13 +146,18 @@ bool Run::train_epoch() {
                    world_.place().rank, statistics_ != nullptr, progress_.epoch);
   Prefetcher prefetcher(dataset_, Split::train, batches, &options_.augmentation, options_.seed,
                         static_cast<int>(options_.prefetch));
+  const Trained trained = trained_now();
+  if (student_.quantizer() != nullptr) {
+    student_.quantizer()->use_uniform_points(options_.quant.alternate == "reference" &&
+                                             !trained.learned);
+  }
   ProgressBar bar(concat("epoch ", progress_.epoch + 1, "/", options_.train.epochs));
   epoch_ = Tally{};
   for (int64_t i = 0; i < plan_.steps(); ++i) {
     const int64_t step = progress_.epoch * plan_.steps() + i;
     const double rate = schedule_.rate(step);
     const StepPlan plan = plan_.step(i);
-    const StepResult result = step_.run(step, plan, prefetcher, rate);
+    const StepResult result = step_.run(step, plan, prefetcher, rate, trained);
     skipped_ = result.updated ? 0 : skipped_ + 1;
     if (skipped_ == kMostSkippedSteps) {
       throw AgreedError(ExitCode::numbers, concat("losses or gradients are not finite for ",
@@ -132,6 +170,7 @@ bool Run::train_epoch() {
     }
     bar.show(i + 1, plan_.steps(), concat("loss ", result.totals.hard));
     if ((step + 1) % options_.log_steps == 0) log_interval(step + 1, rate);
+    if ((step + 1) % options_.check_steps == 0) compare_ranks(step + 1);
     if (result.totals.stops > 0) return false;
   }
   student_.check_views();
@@ -186,8 +225,8 @@ void Run::save() {
     if (best && options_.train.select == "best") {
       save_masters(path("checkpoints/best.safetensors"), about_, student_);
     }
-    save_checkpoint(path("checkpoints/last.safetensors"), about_, student_, optimizer_, schedule_,
-                    progress_);
+    save_checkpoint(path("checkpoints/last.safetensors"), about_, student_, optimizer_,
+                    learned_optimizer_, schedule_, progress_);
   });
 }
 
@@ -196,8 +235,9 @@ RunResult Run::run() {
   const std::string checkpoint = path("checkpoints/last.safetensors");
   if (options_.resume && std::filesystem::exists(checkpoint)) {
     watchdog_.progress(Phase::load, 0);
-    agree(control,
-          [&] { progress_ = load_checkpoint(checkpoint, student_, optimizer_, schedule_); });
+    agree(control, [&] {
+      progress_ = load_checkpoint(checkpoint, student_, optimizer_, learned_optimizer_, schedule_);
+    });
     say(concat("resuming after epoch ", progress_.epoch));
   }
   RunResult result;
@@ -248,6 +288,7 @@ void Run::finish(RunResult* result) {
   if (options_.train.select == "best" && progress_.best_epoch > 0) {
     agree(control, [&] { load_masters(path("checkpoints/best.safetensors"), student_); });
   }
+  if (student_.quantizer() != nullptr) student_.quantizer()->use_uniform_points(false);
   student_.quantize(progress_.step);
   if (options_.train.reestimate_batches > 0) {
     reestimate_batch_norm(student_, dataset_, dataset_.index().normalization,

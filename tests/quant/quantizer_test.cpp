@@ -69,6 +69,24 @@ void expect_equal_bits(const float* want, const float* got, int64_t count) {
   }
 }
 
+/// The segments with the options' points where they have any.
+std::vector<Segment> pointed(const QuantOptions& options, std::vector<Segment> segments) {
+  for (Segment& segment : segments) {
+    if (segment.quantized()) segment.points = int64_t{1} << options.bits;
+  }
+  return segments;
+}
+
+std::unique_ptr<Quantizer> quantizer_of(const QuantOptions& options,
+                                        const std::vector<Segment>& segments, uint64_t seed) {
+  return make_quantizer(options, pointed(options, segments), seed);
+}
+
+int64_t bits_of(const QuantOptions& options, const std::vector<Segment>& segments,
+                int64_t statistics) {
+  return formula_bits(options, pointed(options, segments), statistics);
+}
+
 TEST(Quantizer, SegmentsPaddingAndEncoding) {
   const std::vector<int64_t> counts = {1, 7, 33, 0, 257, 16, 4097, 5, 256, 1000, 2};
   for (const int64_t align : {int64_t{16}, int64_t{1}}) {
@@ -76,12 +94,12 @@ TEST(Quantizer, SegmentsPaddingAndEncoding) {
     std::vector<float> masters = random_values(end_of(segments));
     for (const int64_t bucket : {0, 1, 2, 3, 16, 100, 256, 1000}) {
       for (const char* rounding : {"nearest", "stochastic"}) {
-        const auto quantizer = make_quantizer(uniform(3, bucket, rounding), segments, 8);
+        const auto quantizer = quantizer_of(uniform(3, bucket, rounding), segments, 8);
         std::vector<float> shadows(masters.size(), -77), want(masters.size(), 0);
         quantizer->quantize(masters.data(), shadows.data(), 5);
         for (const Segment& segment : segments) {
           const auto at = static_cast<std::size_t>(segment.offset);
-          if (segment.quantized) {
+          if (segment.quantized()) {
             const QuantizedTensor tensor = quantizer->encode(segment, masters.data(), 5);
             EXPECT_EQ(tensor.shape, segment.shape);
             EXPECT_GT(tensor.bucket, 0);
@@ -97,13 +115,13 @@ TEST(Quantizer, SegmentsPaddingAndEncoding) {
 }
 
 TEST(Quantizer, BucketsDoNotCrossTensorsAndTheLastIsItsOwn) {
-  const std::vector<Segment> segments = {{"a", {5}, 0, 5, true}, {"b", {2}, 16, 2, true}};
+  const std::vector<Segment> segments = {{"a", {5}, 0, 5, 1}, {"b", {2}, 16, 2, 1}};
   std::vector<float> masters(18, 1e9f);  // padding that would spoil any bucket it entered
   const std::vector<float> a = {0, 1, 2, 3, 10}, b = {-4, 4};
   std::copy(a.begin(), a.end(), masters.begin());
   std::copy(b.begin(), b.end(), masters.begin() + 16);
   std::vector<float> shadows(18);
-  const auto quantizer = make_quantizer(uniform(1, 4), segments, 0);
+  const auto quantizer = quantizer_of(uniform(1, 4), segments, 0);
   quantizer->quantize(masters.data(), shadows.data(), 0);
   const std::vector<float> want = {0, 0, 3, 3, 10};  // 10 alone: range 0, so its minimum
   EXPECT_TRUE(std::equal(want.begin(), want.end(), shadows.begin()));
@@ -123,7 +141,7 @@ TEST(Quantizer, EqualBitsForAnyNumberOfThreads) {
   const std::vector<float> masters = random_values(end_of(segments));
   const int before = at::get_num_threads();
   for (const char* rounding : {"nearest", "stochastic"}) {
-    const auto quantizer = make_quantizer(uniform(4, 256, rounding), segments, 8);
+    const auto quantizer = quantizer_of(uniform(4, 256, rounding), segments, 8);
     std::vector<float> one(masters.size() + 16), many(masters.size() + 16);
     at::set_num_threads(1);
     quantizer->quantize(masters.data(), one.data(), 3);
@@ -148,7 +166,7 @@ TEST(Quantizer, StepAndSeedNameTheRandomNumbers) {
   const std::vector<float> masters = random_values(1000);
   const auto shadows = [&](uint64_t seed, int64_t step) {
     std::vector<float> out(1000);
-    make_quantizer(uniform(2, 100, "stochastic"), segments, seed)
+    quantizer_of(uniform(2, 100, "stochastic"), segments, seed)
         ->quantize(masters.data(), out.data(), step);
     return out;
   };
@@ -163,7 +181,7 @@ TEST(Quantizer, NamesTheTensorAndTheBucket) {
   const auto segments = lay_out({300, 20, 0, 0, 1000, 3, 3000000, 0, 3000000}, 16);
   const std::vector<float> clean = random_values(end_of(segments));
   std::vector<float> shadows(clean.size());
-  const auto quantizer = make_quantizer(uniform(4, 256), segments, 0);
+  const auto quantizer = quantizer_of(uniform(4, 256), segments, 0);
   const int before = at::get_num_threads();
   at::set_num_threads(4);
   for (const float evil : {inf, -inf, std::nanf(""), -huge}) {
@@ -197,7 +215,7 @@ TEST(Quantizer, EqualsTheSameInLibTorchOperations) {
     const at::Tensor want =
         rows.sub(low).div(alpha).mul(last).round().div(last).mul(alpha).add(low);
     std::vector<float> shadows(masters.size());
-    make_quantizer(uniform(bits, 256), lay_out({256 * 257}, 16), 0)
+    quantizer_of(uniform(bits, 256), lay_out({256 * 257}, 16), 0)
         ->quantize(masters.data(), shadows.data(), 0);
     expect_equal_bits(want.const_data_ptr<float>(), shadows.data(), 256 * 257);
   }
@@ -239,13 +257,12 @@ TEST(Quantizer, SettingsAreChecked) {
   options = QuantOptions{};
   options.method = "magic";
   EXPECT_NE(refused(options).find("quant.method is 'magic'"), std::string::npos);
-  EXPECT_EQ(make_quantizer(QuantOptions{}, lay_out({10}, 16), 0), nullptr);
+  EXPECT_EQ(quantizer_of(QuantOptions{}, lay_out({10}, 16), 0), nullptr);
   std::vector<Segment> overlapping = lay_out({20, 20}, 16);
   overlapping[1].offset = 16;
-  EXPECT_EQ(
-      message_of(ExitCode::settings, [&] { make_quantizer(uniform(4, 256), overlapping, 0); }),
-      "t1 overlaps t0 in the flat parameter buffer");
-  const Json json = make_quantizer(uniform(2, 100), lay_out({10}, 16), 0)->describe();
+  EXPECT_EQ(message_of(ExitCode::settings, [&] { quantizer_of(uniform(4, 256), overlapping, 0); }),
+            "t1 overlaps t0 in the flat parameter buffer");
+  const Json json = quantizer_of(uniform(2, 100), lay_out({10}, 16), 0)->describe();
   EXPECT_EQ(json["method"], "uniform");
   EXPECT_EQ(json["bits"], 2);
   EXPECT_EQ(json["bucket"], 100);
@@ -284,7 +301,7 @@ TEST(Sizes, TheFormulaGivesThePublishedRatios) {
   // To the fp32 file, which holds the running statistics as well: two for each channel.
   const auto ratio = [](const std::vector<Segment>& segments, int64_t statistics) {
     return 32.0 * static_cast<double>(values_of(segments) + statistics) /
-           static_cast<double>(formula_bits(uniform(2, 256), segments, statistics));
+           static_cast<double>(bits_of(uniform(2, 256), segments, statistics));
   };
   EXPECT_NEAR(ratio(student1, 2 * 700), 13.96, 0.005);
   EXPECT_NEAR(ratio(student3, 2 * 350), 13.09, 0.005);
@@ -292,29 +309,30 @@ TEST(Sizes, TheFormulaGivesThePublishedRatios) {
 }
 
 TEST(Sizes, LimitsAndExactCounts) {
-  const std::vector<Segment> large = {{"w", {1 << 24}, 0, 1 << 24, true}};
+  const std::vector<Segment> large = {{"w", {1 << 24}, 0, 1 << 24, 1}};
   const auto limit = [&](int64_t bits) {
-    return 32.0 * (1 << 24) / static_cast<double>(formula_bits(uniform(bits, 256), large, 0));
+    return 32.0 * (1 << 24) / static_cast<double>(bits_of(uniform(bits, 256), large, 0));
   };
   EXPECT_NEAR(limit(2), 14.22, 0.005);
   EXPECT_NEAR(limit(4), 7.53, 0.005);
   EXPECT_NEAR(limit(8), 3.88, 0.005);
   const auto two = lay_out({257, 10}, 16);
-  EXPECT_EQ(formula_bits(uniform(4, 256), two, 6), 4 * 257 + 64 * 2 + 32 * 10 + 32 * 6);
-  EXPECT_EQ(formula_bits(uniform(4, 0), two, 0), 4 * 257 + 64 + 32 * 10);
-  EXPECT_EQ(formula_bits(QuantOptions{}, two, 0), 32 * 267);
-  EXPECT_EQ(formula_bits(uniform(8, 2), two, 0), 32 * 267);  // scales alone are fp32's size
+  EXPECT_EQ(bits_of(uniform(4, 256), two, 6), 4 * 257 + 64 * 2 + 32 * 10 + 32 * 6);
+  EXPECT_EQ(bits_of(uniform(4, 0), two, 0), 4 * 257 + 64 + 32 * 10);
 }
 
 TEST(Sizes, SmallTensorsAreNotWorthIt) {
-  EXPECT_FALSE(worth_quantizing(uniform(2, 256), 1));
-  EXPECT_FALSE(worth_quantizing(uniform(2, 256), 2));  // 9 bytes for 8
-  EXPECT_TRUE(worth_quantizing(uniform(2, 256), 3));   // 9 for 12
-  EXPECT_FALSE(worth_quantizing(uniform(8, 256), 2));
-  EXPECT_FALSE(worth_quantizing(uniform(8, 2), 1000));
-  EXPECT_TRUE(worth_quantizing(uniform(8, 3), 1000));
-  EXPECT_FALSE(worth_quantizing(QuantOptions{}, 1000));
-  EXPECT_FALSE(worth_quantizing(uniform(2, 0), 0));
+  const auto points = [](const QuantOptions& options, int64_t count) {
+    return points_of(options, "w", {count});
+  };
+  EXPECT_EQ(points(uniform(2, 256), 1), 0);
+  EXPECT_EQ(points(uniform(2, 256), 2), 0);  // 68 bits for 64
+  EXPECT_EQ(points(uniform(2, 256), 3), 4);  // 70 for 96
+  EXPECT_EQ(points(uniform(8, 256), 2), 0);
+  EXPECT_EQ(points(uniform(8, 2), 1000), 0);
+  EXPECT_EQ(points(uniform(8, 3), 1000), 256);
+  EXPECT_EQ(points(QuantOptions{}, 1000), 0);
+  EXPECT_EQ(points(uniform(2, 0), 0), 0);
 }
 
 TEST(Measure, GivesTimesOfAllThree) {

@@ -51,6 +51,13 @@ struct Plain {
   }
 };
 
+/// One update as the training step makes it; the gradient's norm.
+double update(MasterOptimizer& optimizer, double rate) {
+  const double norm = optimizer.gradient_norm();
+  if (std::isfinite(norm)) optimizer.update(rate, norm);
+  return norm;
+}
+
 void check_formula(const TrainOptions& options) {
   SCOPED_TRACE(testing::Message() << options.optimizer << " " << options.decay << " "
                                   << options.momentum);
@@ -63,7 +70,7 @@ void check_formula(const TrainOptions& options) {
   for (int64_t step = 0; step < 3; ++step) {
     set_gradients(student, step);
     const double rate = 0.1 / static_cast<double>(step + 1);
-    optimizer.update(rate);
+    update(optimizer, rate);
     for (std::size_t s = 0; s < student.segments().size(); ++s) {
       const Segment& segment = student.segments()[s];
       const bool weight = student.network().parameters()[s]->role == ParameterRole::weight;
@@ -102,7 +109,7 @@ TEST(Optimizer, ThreeStepsByTheFormulas) {
   check_formula(plain);
 }
 
-TEST(Optimizer, ClipsTheNormAndSkipsWhatIsNotFinite) {
+TEST(Optimizer, ClipsTheNormAndTellsWhatIsNotFinite) {
   TrainOptions options = options_of("sgd");
   options.momentum = 0;
   options.nesterov = false;
@@ -119,7 +126,7 @@ TEST(Optimizer, ClipsTheNormAndSkipsWhatIsNotFinite) {
     for (int64_t i = 0; i < gradient.numel(); ++i)
       square += std::pow(gradient[i].item<double>(), 2);
     const double norm = std::sqrt(square), factor = std::min(1.0, 0.5 / norm);
-    EXPECT_NEAR(optimizer.update(0.2), norm, 1e-5 * norm);
+    EXPECT_NEAR(update(optimizer, 0.2), norm, 1e-5 * norm);
     EXPECT_LT(largest_difference(student.masters().detach(), before - gradient * (0.2 * factor)),
               1e-6);
   }
@@ -127,7 +134,7 @@ TEST(Optimizer, ClipsTheNormAndSkipsWhatIsNotFinite) {
   for (const float bad : {NAN, INFINITY, -INFINITY}) {
     set_gradients(student, 2);
     student.gradients()[17].fill_(bad);
-    EXPECT_FALSE(std::isfinite(optimizer.update(0.2)));
+    EXPECT_FALSE(std::isfinite(update(optimizer, 0.2)));
     EXPECT_TRUE(same_bits(student.masters().detach(), before));
   }
 }
@@ -135,7 +142,7 @@ TEST(Optimizer, ClipsTheNormAndSkipsWhatIsNotFinite) {
 void train(Student& student, MasterOptimizer& optimizer, int64_t from, int64_t to) {
   for (int64_t step = from; step < to; ++step) {
     set_gradients(student, step);
-    optimizer.update(0.05);
+    update(optimizer, 0.05);
     student.quantize(step);
   }
 }
@@ -149,7 +156,7 @@ TEST(Optimizer, StateContinuesBitForBit) {
     MasterOptimizer second_optimizer(second, options);
     train(whole, whole_optimizer, 0, 5);
     train(first, first_optimizer, 0, 2);
-    second.load_masters(first.master_tensors(), "first");
+    second.load(first.state(), "first");
     second_optimizer.restore(first_optimizer.state(), "first");
     train(first, first_optimizer, 2, 3);  // what it gave is a copy
     train(second, second_optimizer, 2, 5);
@@ -162,26 +169,60 @@ Json about_of(const Student&) {
   return describe_model("weights", small_spec(), {{0.5f, 0.4f}, {1, 2}}, {"a", "b", "c", "d"});
 }
 
+QuantOptions method(const char* name) {
+  QuantOptions options = uniform(2, 16);
+  options.method = name;
+  return options;
+}
+
+/// A student with both of its optimizers.
+struct Trainee {
+  Trainee(uint64_t seed, const QuantOptions& quant, const TrainOptions& train)
+      : student(small_student(seed, quant)),
+        masters(student, train, trained_by(quant)),
+        learned(student, quant, train),
+        trained(trained_by(quant)) {}
+
+  void train(int64_t from, int64_t to) {
+    for (int64_t step = from; step < to; ++step) {
+      student.quantize(step);
+      set_gradients(student, step);
+      student.backward(trained.learned);
+      if (trained.weights || trained.others) update(masters, 0.05);
+      if (trained.learned) learned.update(0.05);
+    }
+    student.quantize(to);
+  }
+
+  Student student;
+  MasterOptimizer masters;
+  LearnedOptimizer learned;
+  Trained trained;
+};
+
 TEST(Checkpoint, ContinuesAsIfNothingHadHappened) {
   const ScratchFolder folder;
   const std::string path = folder / "last.safetensors";
   for (const char* kind : {"sgd", "adam", "adamw"}) {
-    for (const QuantOptions& quant : {QuantOptions{}, uniform(2, 16)}) {
+    for (const QuantOptions& quant : {QuantOptions{}, uniform(2, 16), method("points"),
+                                      method("joint"), method("lsq"), method("kmeans")}) {
+      SCOPED_TRACE(testing::Message() << kind << " " << quant.method);
       TrainOptions options = options_of(kind);
       options.schedule = "plateau";
       options.plateau_epochs = 1;
-      Student whole = small_student(6, quant), again = small_student(9, quant);
-      MasterOptimizer whole_optimizer(whole, options), again_optimizer(again, options);
+      Trainee whole(6, quant, options), again(9, quant, options);
       Schedule whole_schedule(options, 4), again_schedule(options, 4);
-      train(whole, whole_optimizer, 0, 3);
-      whole.running().add_(0.25);
+      whole.train(0, 3);
+      whole.student.running().add_(0.25);
       whole_schedule.observe(9);
       whole_schedule.observe(9);
       const Progress progress{3, 12, 2, 91.5, 90.25};
-      save_checkpoint(path, about_of(whole), whole, whole_optimizer, whole_schedule, progress);
-      train(whole, whole_optimizer, 3, 6);
+      save_checkpoint(path, about_of(whole.student), whole.student, whole.masters, whole.learned,
+                      whole_schedule, progress);
+      whole.train(3, 6);
 
-      const Progress back = load_checkpoint(path, again, again_optimizer, again_schedule);
+      const Progress back =
+          load_checkpoint(path, again.student, again.masters, again.learned, again_schedule);
       EXPECT_EQ(back.epoch, 3);
       EXPECT_EQ(back.step, 12);
       EXPECT_EQ(back.best_epoch, 2);
@@ -189,10 +230,9 @@ TEST(Checkpoint, ContinuesAsIfNothingHadHappened) {
       EXPECT_EQ(back.last_accuracy, 90.25);
       EXPECT_EQ(again_schedule.state(), whole_schedule.state());
       EXPECT_LT(again_schedule.rate(0), options.rate);
-      train(again, again_optimizer, 3, 6);
-      EXPECT_TRUE(same_bits(again.masters().detach(), whole.masters().detach())) << kind;
-      EXPECT_TRUE(same_bits(again.shadows().detach(), whole.shadows().detach())) << kind;
-      EXPECT_TRUE(same_bits(again.running(), whole.running())) << kind;
+      again.train(3, 6);
+      EXPECT_EQ(again.student.fingerprints(), whole.student.fingerprints());
+      EXPECT_TRUE(same_bits(again.student.shadows().detach(), whole.student.shadows().detach()));
     }
   }
 }
@@ -200,11 +240,16 @@ TEST(Checkpoint, ContinuesAsIfNothingHadHappened) {
 TEST(Checkpoint, BeforeTheFirstUpdate) {
   const ScratchFolder folder;
   for (const char* kind : {"sgd", "adam"}) {
-    Student student = small_student(6);
-    MasterOptimizer optimizer(student, options_of(kind));
-    Schedule schedule(options_of(kind), 4);
-    save_checkpoint(folder / "x", about_of(student), student, optimizer, schedule, {});
-    EXPECT_EQ(load_checkpoint(folder / "x", student, optimizer, schedule).best_epoch, 0);
+    for (const char* name : {"uniform", "joint", "points"}) {
+      Trainee trainee(6, method(name), options_of(kind));
+      Schedule schedule(options_of(kind), 4);
+      save_checkpoint(folder / "x", about_of(trainee.student), trainee.student, trainee.masters,
+                      trainee.learned, schedule, {});
+      EXPECT_EQ(
+          load_checkpoint(folder / "x", trainee.student, trainee.masters, trainee.learned, schedule)
+              .best_epoch,
+          0);
+    }
   }
 }
 
@@ -213,7 +258,7 @@ TEST(Checkpoint, MastersAloneGoAndComeBack) {
   Student from = small_student(1, uniform(2, 16)), to = small_student(2, uniform(2, 16));
   save_masters(folder / "best.safetensors", about_of(from), from);
   load_masters(folder / "best.safetensors", to);
-  EXPECT_EQ(from.fingerprint(), to.fingerprint());
+  EXPECT_EQ(from.fingerprints(), to.fingerprints());
   EXPECT_EQ(load_model(folder / "best.safetensors").classes.size(), 4u);
 }
 
@@ -221,17 +266,18 @@ TEST(Checkpoint, RefusesWhatIsNotItsOwn) {
   const ScratchFolder folder;
   const std::string path = folder / "last.safetensors";
   const auto save = [&](const TrainOptions& options, const Progress& progress = {}) {
-    Student student = small_student(6);
-    MasterOptimizer optimizer(student, options);
-    train(student, optimizer, 0, 2);
-    save_checkpoint(path, about_of(student), student, optimizer, Schedule(options, 4), progress);
+    Trainee trainee(6, {}, options);
+    trainee.train(0, 2);
+    save_checkpoint(path, about_of(trainee.student), trainee.student, trainee.masters,
+                    trainee.learned, Schedule(options, 4), progress);
   };
   const auto load = [&](const TrainOptions& options, std::unique_ptr<Network> network) {
     const std::string text = error_of(ExitCode::model, [&] {
       Student student(std::move(network), {}, 1, at::kCPU);
       MasterOptimizer optimizer(student, options);
+      LearnedOptimizer learned(student, {}, options);
       Schedule schedule(options, 4);
-      load_checkpoint(path, student, optimizer, schedule);
+      load_checkpoint(path, student, optimizer, learned, schedule);
     });
     EXPECT_NE(text.find(path), std::string::npos) << text;
     return text;
@@ -256,7 +302,7 @@ TEST(Checkpoint, RefusesWhatIsNotItsOwn) {
   Student student = small_student(1);
   save_masters(path, about_of(student), student);  // a model, but no checkpoint
   EXPECT_NE(load(options_of("sgd"), small_network(1)).find("no checkpoint"), std::string::npos);
-  write_model_file(path, {Json(), student.master_tensors(), {}});
+  write_model_file(path, {Json(), student.state(), {}});
   load(options_of("sgd"), small_network(1));
   replace_file(path, "not a model at all, but long enough to hold a header's length");
   load(options_of("sgd"), small_network(1));

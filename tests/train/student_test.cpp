@@ -77,7 +77,7 @@ TEST(Student, ShadowsAreTheQuantizedMasters) {
     for (const Segment& segment : student.segments()) {
       const at::Tensor master = view_of(student.masters(), segment).reshape({-1});
       const at::Tensor shadow = view_of(student.shadows(), segment).reshape({-1});
-      if (!segment.quantized) {
+      if (!segment.quantized()) {
         EXPECT_TRUE(same_bits(master, shadow)) << segment.name;
         continue;
       }
@@ -103,7 +103,7 @@ std::vector<std::string> quantized_names(const QuantOptions& options) {
   std::vector<std::string> names;
   const Student student = small_student(3, options);
   for (const Segment& segment : student.segments()) {
-    if (segment.quantized) names.push_back(segment.name);
+    if (segment.quantized()) names.push_back(segment.name);
   }
   return names;
 }
@@ -140,14 +140,14 @@ TEST(Student, MastersSurviveTheirNamesAndBack) {
   for (const QuantOptions& options : {QuantOptions{}, uniform(2, 16)}) {
     Student from = small_student(1, options), to = small_student(2, options);
     from.running().copy_(at::randn({from.running().numel()}));
-    const NamedTensors tensors = from.master_tensors();
+    const NamedTensors tensors = from.state();
     EXPECT_EQ(tensors.size(), from.segments().size() + 6);
-    EXPECT_NE(from.fingerprint(), to.fingerprint());
-    to.load_masters(tensors, "file");
+    EXPECT_NE(from.fingerprints(), to.fingerprints());
+    to.load(tensors, "file");
     EXPECT_TRUE(same_bits(from.masters(), to.masters()));
     EXPECT_TRUE(same_bits(from.running(), to.running()));
     EXPECT_TRUE(same_bits(from.shadows(), to.shadows()));
-    EXPECT_EQ(from.fingerprint(), to.fingerprint());
+    EXPECT_EQ(from.fingerprints(), to.fingerprints());
     to.check_views();
     to.masters()[0].add_(1);  // copies: nothing is shared
     EXPECT_FALSE(same_bits(from.masters(), to.masters()));
@@ -155,10 +155,10 @@ TEST(Student, MastersSurviveTheirNamesAndBack) {
     NamedTensors wrong = tensors;
     wrong.erase(wrong.begin());
     wrong[0].second = at::ones({17});
-    const std::string before = to.fingerprint();
-    const std::string text = error_of(ExitCode::model, [&] { to.load_masters(wrong, "run/x"); });
+    const auto before = to.fingerprints();
+    const std::string text = error_of(ExitCode::model, [&] { to.load(wrong, "run/x"); });
     EXPECT_EQ(text.rfind("run/x", 0), 0u) << text;
-    EXPECT_EQ(to.fingerprint(), before);
+    EXPECT_EQ(to.fingerprints(), before);
   }
 }
 
@@ -174,7 +174,7 @@ TEST(Student, PackedTensorsDecodeToTheShadows) {
       std::size_t packed = 0, plain = 0;
       for (const Segment& segment : student.segments()) {
         const at::Tensor shadow = view_of(student.shadows(), segment);
-        if (!segment.quantized) {
+        if (!segment.quantized()) {
           EXPECT_EQ(file.tensors[plain].first, segment.name);
           EXPECT_TRUE(same_bits(file.tensors[plain++].second, shadow));
           continue;

@@ -15,9 +15,10 @@ struct RunOptions {
   std::string folder = "runs/run";  // run.folder
   int64_t seed = 1;                 // run.seed
   std::string device = "cpu";       // run.device: cpu | cuda | auto
-  int64_t threads = 0;     // run.threads a rank; 0: the allowed cores over the host's ranks
-  double timeout_s = 600;  // run.timeout_s of the watchdog; 0: none
-  int64_t log_steps = 20;  // run.log_steps
+  int64_t threads = 0;        // run.threads a rank; 0: the allowed cores over the host's ranks
+  double timeout_s = 600;     // run.timeout_s of the watchdog; 0: none
+  int64_t log_steps = 20;     // run.log_steps
+  int64_t check_steps = 200;  // run.check_steps
 };
 
 struct RunConfig {

@@ -32,7 +32,7 @@ struct PlainFileFacts {
 /// or its tensors do not fit its network.
 LoadedModel load_model(const std::string& path, const std::optional<PlainFileFacts>& facts = {});
 
-/// The file's tensors that belong to its network: without a checkpoint's optimizer state.
+/// The file's tensors that belong to its network: without the states of optimizer and quantizer.
 NamedTensors network_tensors(const ModelFile& file);
 
 /// Error(model) naming both sides when the model's input shape or class names are not the shards'.

@@ -1,6 +1,9 @@
-// Quantizers over flat buffers: full-precision masters -> quantized shadows, in one fused pass.
+// Quantizers over flat buffers: full-precision masters -> quantized shadows, in one fused pass, and
+// the way back: gradients of shadows -> gradients of masters and of what is learned.
 //
-// Source: Polino, Pascanu, Alistarh, ICLR 2018, section 2; the decode formula everywhere is
+// Sources: Polino, Pascanu, Alistarh, ICLR 2018, sections 2 to 4 (uniform, points); joint: the same
+// points trained together with the weights; lsq: Esser et al., ICLR 2020; kmeans: Han et al., ICLR
+// 2016. The decode formula everywhere is
 //   w = fl32(fl32(p_j * alpha) + beta), without a fused multiply-add.
 #pragma once
 
@@ -9,36 +12,25 @@
 #include <string>
 #include <vector>
 
-#include "bitstill/base/json.hpp"
+#include "bitstill/quant/options.hpp"
 
 namespace bitstill {
-
-struct QuantOptions {
-  std::string method = "none";       // quant.method: none | uniform
-  int64_t bits = 4;                  // quant.bits: 1..8
-  int64_t bucket = 256;              // quant.bucket: values a scale; 0: one bucket a tensor
-  std::string rounding = "nearest";  // quant.rounding: nearest | stochastic
-  std::string tensors = "weights";   // quant.tensors: weights | all
-  bool first_layer = true;           // quant.first_layer, quant.last_layer: quantize it
-  bool last_layer = true;
-};
-/// Error(settings) naming the key, the value and what is allowed.
-void check(const QuantOptions& options);
 
 /// One parameter's place in the flat buffers.
 struct Segment {
   std::string name;
   std::vector<int64_t> shape;
-  int64_t offset = 0;      // elements; a multiple of 16 (64 bytes)
-  int64_t count = 0;       // elements
-  bool quantized = false;  // otherwise copied, and stored as fp32
+  int64_t offset = 0;  // elements; a multiple of 16 (64 bytes)
+  int64_t count = 0;   // elements
+  int64_t points = 0;  // 2..256; 0: not quantized, so copied, and stored as fp32
+  bool quantized() const { return points > 0; }
 };
 
 /// What a stored quantized tensor is made of.
 struct QuantizedTensor {
   std::vector<int64_t> shape;
   int64_t count = 0, bucket = 0;   // bucket: the real one (never 0)
-  std::vector<float> points;       // p_0 <= ... <= p_{s-1}
+  std::vector<float> points;       // p_0 .. p_{s-1}
   std::vector<float> alpha, beta;  // one each a bucket
   std::vector<uint8_t> codes;      // one byte a value, 0..s-1
 };
@@ -48,7 +40,15 @@ struct QuantizedTensor {
 /// come here.
 void decode(const QuantizedTensor& tensor, float* out);
 
-/// Maps masters to shadows. Thread-safe for const use.
+/// What one tensor learns: points (ascending, unless method kmeans) or steps (lsq).
+struct LearnedRun {
+  std::string name;     // of the tensor
+  int64_t offset = 0;   // in learned()
+  int64_t count = 0;    // points, or steps
+  int64_t weights = 0;  // of the tensor
+};
+
+/// Maps masters to shadows. Const calls are thread-safe.
 class Quantizer {
  public:
   virtual ~Quantizer() = default;
@@ -61,20 +61,35 @@ class Quantizer {
   /// quantize()'s shadows bit for bit for the same step.
   virtual QuantizedTensor encode(const Segment& segment, const float* masters,
                                  int64_t step) const = 0;
+  /// gradients: of the shadows in, of the masters out (quant.gradient; zeros where kmeans fixes the
+  /// codes). learned_gradients: learned().size() values, of what is learned; null: not wanted. Both
+  /// are linear in the gradients for equal masters, and equal for any number of threads.
+  virtual void backward(const float* masters, int64_t step, float* gradients,
+                        float* learned_gradients) const = 0;
   /// Settings that a model file carries.
   virtual Json describe() const = 0;
+
+  /// All tensors' learned values, one run each; none where nothing is learned.
+  virtual const std::vector<LearnedRun>& learned_runs() const = 0;
+  virtual std::vector<float>& learned() = 0;
+  /// Sets the learned values to their start (quant.start; lsq: 2 mean|w| / sqrt(Qp)), and kmeans's
+  /// codes, from these masters. Error(numbers) as quantize().
+  virtual void start(const float* masters) = 0;
+  /// After an update of learned(): points into ascending order, steps kept positive. Returns where
+  /// each value came from: learned()[i] was learned()[result[i]].
+  virtual std::vector<int64_t> settle() = 0;
+  /// While on, tensors of learned points use uniform ones instead (quant.alternate = reference).
+  virtual void use_uniform_points(bool on) = 0;
 };
 
 /// Null for method none. The segments are copied.
 std::unique_ptr<Quantizer> make_quantizer(const QuantOptions& options,
                                           const std::vector<Segment>& segments, uint64_t seed);
 
-/// method.md's true count in bits: sum over quantized tensors of b n + 64 ceil(n / k), plus 32 for
-/// every unquantized value and running statistic. A tensor that would exceed fp32 is not quantized.
+/// method.md's true count in bits: sum over quantized tensors of b n + 64 ceil(n / k) + 32 s where
+/// points are stored (one scale of 32 bits a bucket for absmax, absnorm and lsq), plus 32 for every
+/// unquantized value and running statistic.
 int64_t formula_bits(const QuantOptions& options, const std::vector<Segment>& segments,
                      int64_t running_statistics);
-
-/// Whether quantizing `count` values this way takes fewer bytes than fp32 (codes, scales, points).
-bool worth_quantizing(const QuantOptions& options, int64_t count);
 
 }  // namespace bitstill

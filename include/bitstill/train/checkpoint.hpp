@@ -5,6 +5,7 @@
 
 #include "bitstill/base/json.hpp"
 #include "bitstill/store/model_file.hpp"
+#include "bitstill/train/learned_optimizer.hpp"
 #include "bitstill/train/optimizer.hpp"
 #include "bitstill/train/schedule.hpp"
 #include "bitstill/train/student.hpp"
@@ -20,17 +21,17 @@ struct Progress {
   double last_accuracy = -1;  // on validation, after `epoch`
 };
 
-/// One file, replaced atomically: masters, running statistics, optimizer state, schedule, progress.
-/// `about` describes the model (infer's describe_model). Rank 0 only.
+/// One file, replaced atomically: masters, running statistics, learned values, optimizer states,
+/// schedule, progress. `about` describes the model (infer's describe_model). Rank 0 only.
 void save_checkpoint(const std::string& path, Json about, const Student& student,
-                     const MasterOptimizer& optimizer, const Schedule& schedule,
-                     const Progress& progress);
+                     const MasterOptimizer& optimizer, const LearnedOptimizer& learned_optimizer,
+                     const Schedule& schedule, const Progress& progress);
 
 /// Error(model) when the file is wrong or of another network or optimizer.
 Progress load_checkpoint(const std::string& path, Student& student, MasterOptimizer& optimizer,
-                         Schedule& schedule);
+                         LearnedOptimizer& learned_optimizer, Schedule& schedule);
 
-/// Masters and running statistics alone (select = best).
+/// Masters, running statistics and learned values alone (select = best).
 void save_masters(const std::string& path, Json about, const Student& student);
 void load_masters(const std::string& path, Student& student);
 

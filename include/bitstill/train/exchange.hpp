@@ -1,4 +1,5 @@
-// Gradients of all ranks become one sum, chunk by chunk, while backward still runs.
+// Gradients of all ranks become one sum, chunk by chunk, while backward still runs; or, where only
+// points learn, theirs alone (some hundred bytes).
 #pragma once
 
 #include <ATen/core/Tensor.h>
@@ -22,6 +23,9 @@ struct StepTotals {
   int64_t failed = 0, stops = 0;  // ranks whose batch failed; ranks asked to stop
 };
 
+/// What travels in a step.
+enum class Travels { weights, points };
+
 /// Sums over the samples that a rank adds to the step's totals besides the gradients: losses,
 /// correct predictions, batch statistics weighted by samples. They travel in the last chunk.
 /// Order `fast`: micro-batches add up in place, ranks by all-reduce. Order `fixed`: one binary tree
@@ -29,46 +33,56 @@ struct StepTotals {
 /// Collective: every rank calls begin, finish in the same order, micro-batches or not.
 class GradientExchange {
  public:
+  /// `points` carries the points' gradients; null where none ever travel.
   GradientExchange(Student& student, int rank, const ExchangeOptions& options,
-                   std::unique_ptr<Channel> channel);
+                   std::unique_ptr<Channel> channel, std::unique_ptr<Channel> points = nullptr);
   ~GradientExchange();
   GradientExchange(const GradientExchange&) = delete;
   GradientExchange& operator=(const GradientExchange&) = delete;
 
   /// Starts a step: gradients and sums are zero.
-  void begin(const StepPlan& plan);
+  void begin(const StepPlan& plan, Travels travels = Travels::weights);
   /// Before a backward pass. In the rank's last one of the step, hooks send the chunks whose
   /// gradients are complete.
   void before_backward(bool last);
   /// After the backward pass of micro-batch `number` of the plan: its losses (sums [3]) and its
   /// batch statistics join the step's. Not called for a pass without samples.
   void after_backward(int64_t number, const at::Tensor& loss_sums);
-  /// Sends what no hook has sent, waits for all, and leaves in student.gradients() the gradient of
-  /// the step's mean loss and in student.running() the statistics' moving average.
+  /// Sends what no hook has sent, waits for all, and leaves in student.gradients() (points: in
+  /// student.learned_gradients()) the gradient of the step's mean loss and in student.running() the
+  /// statistics' moving average.
   StepTotals finish(bool failed, bool stop, double batch_norm_momentum);
 
   /// Seconds spent inside collectives since the last call, hidden or not.
-  double take_busy_seconds() { return channel_->take_busy_seconds(); }
+  double take_busy_seconds();
 
  private:
   struct Hook;
   void send_ready();
   void send(const Range& chunk);
-  EventPtr sum_as_tree(const at::Tensor& stack, float* last, int64_t offset, int64_t count);
+  void send_points();
+  /// What travels besides the sums.
+  at::Tensor& payload() {
+    return travels_ == Travels::points ? student_.learned_gradients() : student_.gradients();
+  }
+  EventPtr sum_as_tree(Channel& channel, const at::Tensor& stack, float* last, int64_t offset,
+                       int64_t count);
 
   Student& student_;
   int rank_;
   bool fixed_;
-  std::unique_ptr<Channel> channel_;
+  std::unique_ptr<Channel> channel_, points_channel_;
+  Travels travels_ = Travels::weights;
   ChunkGate gate_;
   bool armed_ = false;  // in the rank's last backward pass of the step
   std::vector<EventPtr> sent_;
+  EventPtr sent_points_;
   StepPlan plan_;
   at::Tensor sums_;  // [flags, losses, statistics]: the last chunk
 
   // Fixed order only: partial sums of the rank's leaves before its last one, [rows, elements].
   std::unique_ptr<LeafTree> tree_;
-  at::Tensor gradient_stack_, sums_stack_;
+  at::Tensor payload_stack_, sums_stack_;
   int64_t stack_size_ = 0;
   int64_t rows_before_last_ = 0;  // the stack's size when the last leaf comes
 };

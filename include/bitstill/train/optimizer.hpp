@@ -1,4 +1,5 @@
-// torch::optim on slices of the flat masters: one slice a run of parameters of equal decay.
+// torch::optim on slices of the flat masters: one slice a run of parameters of equal decay, without
+// those that the method leaves alone.
 #pragma once
 
 #include <memory>
@@ -11,12 +12,15 @@ namespace bitstill {
 
 class MasterOptimizer {
  public:
-  MasterOptimizer(Student& student, const TrainOptions& options);
+  /// trained: which parameters the method trains (weights: the quantized ones).
+  MasterOptimizer(Student& student, const TrainOptions& options, const Trained& trained = {});
   ~MasterOptimizer();
 
-  /// masters <- update(masters, gradients) at this rate; clips first when asked. Returns the
-  /// gradient's 2-norm before clipping; when it is not finite nothing is updated.
-  double update(double rate);
+  /// 2-norm of the gradient.
+  double gradient_norm() const;
+  /// masters <- update(masters, gradients) at this rate; clips first when asked. norm: that of the
+  /// gradient, finite.
+  void update(double rate, double norm);
 
   /// Its state as flat tensors, for checkpoints: equal names and shapes for equal settings.
   NamedTensors state() const;

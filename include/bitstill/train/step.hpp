@@ -12,6 +12,7 @@
 #include "bitstill/teacher/teacher.hpp"
 #include "bitstill/train/epoch_plan.hpp"
 #include "bitstill/train/exchange.hpp"
+#include "bitstill/train/learned_optimizer.hpp"
 #include "bitstill/train/optimizer.hpp"
 #include "bitstill/train/options.hpp"
 #include "bitstill/train/student.hpp"
@@ -29,6 +30,7 @@ struct StepParts {
   Teacher* teacher;
   GradientExchange& exchange;
   MasterOptimizer& optimizer;
+  LearnedOptimizer& learned_optimizer;
   Watchdog& watchdog;
   Communicator& control;
   Communicator* statistics;  // synchronized batch norm; null: local statistics
@@ -48,8 +50,8 @@ struct StepSettings {
 
 struct StepResult {
   StepTotals totals;
-  double gradient_norm = 0;
-  bool updated = false;  // false: not finite, skipped alike on all ranks
+  double gradient_norm = 0;  // of masters and learned values
+  bool updated = false;      // false: not finite, skipped alike on all ranks
 };
 
 class TrainingStep {
@@ -57,15 +59,18 @@ class TrainingStep {
   TrainingStep(const StepParts& parts, const StepSettings& settings)
       : parts_(parts), settings_(settings) {}
 
+  /// trained: what this step updates; without weights and others only points travel.
   /// A rank whose batch fails sends zeros and its flag, and then all ranks throw the same error.
   /// Collective: every rank calls this, in the same order.
-  StepResult run(int64_t step, const StepPlan& plan, Prefetcher& batches, double rate);
+  StepResult run(int64_t step, const StepPlan& plan, Prefetcher& batches, double rate,
+                 const Trained& trained = {});
 
   PhaseSeconds& seconds() { return seconds_; }
 
  private:
   void micro_batch(int64_t step, const StepPlan& plan, int64_t number, const Batch& batch,
                    bool last);
+  void update(double rate, const Trained& trained, StepResult* result);
   ForwardMode mode(int64_t step, int64_t number) const;
 
   StepParts parts_;

@@ -23,10 +23,11 @@ struct TrainerOptions {
   DistillOptions distill;
   ExchangeOptions exchange;
   AugmentationOptions augmentation;
-  std::string folder;      // run.folder
-  uint64_t seed = 0;       // run.seed
-  int64_t log_steps = 50;  // run.log_steps: steps a line of the run log
-  int64_t prefetch = 4;    // data.prefetch: batches read ahead
+  std::string folder;         // run.folder
+  uint64_t seed = 0;          // run.seed
+  int64_t log_steps = 50;     // run.log_steps: steps a line of the run log
+  int64_t check_steps = 200;  // run.check_steps: steps between comparisons of all ranks' weights
+  int64_t prefetch = 4;       // data.prefetch: batches read ahead
   bool resume = false;
   at::Device device = at::kCPU;
   QuantOptions quant;
