@@ -23,7 +23,7 @@ std::string html_table(const std::vector<Cells>& rows, std::size_t text_columns,
   if (rows.size() < 2) return "";
   const auto css = [&](std::size_t column) { return column < text_columns ? "left" : ""; };
   std::string html =
-      "<div class=\"card scroll summary\" style=\"margin-top:14px\"><table><thead><tr>";
+      "<div class=\"card scroll summary study\" style=\"margin-top:14px\"><table><thead><tr>";
   for (std::size_t i = 0; i < rows[0].size(); ++i) {
     html += concat("<th scope=\"col\" class=\"", css(i), "\">", escape_html(rows[0][i]), "</th>");
   }
@@ -88,8 +88,8 @@ std::string grid_section(const Study& study) {
   for (const StudyRow& row : study.rows) colors.push_back(arm_color(row));
   const std::string table = html_table(grid_cells(study), kGridTextColumns, colors);
   if (table.empty()) return "";
-  return concat("<h2>Arms</h2>", table, "<p class=\"lead\"><small>",
-                escape_html(study_legend(study)), "</small></p>\n", size_figure(study));
+  return concat("<h2>Arms</h2>", size_figure(study), table, "<p class=\"lead\"><small>",
+                escape_html(study_legend(study)), "</small></p>\n");
 }
 
 std::string sweep_section(const Study& study) {

@@ -73,7 +73,7 @@ th{font-weight:600}thead th{color:var(--soft);font-size:13px}
 tbody tr:last-child>*{border-bottom:0}
 tbody th,thead th:first-child,.left{text-align:left}
 .summary tbody th{white-space:normal;overflow-wrap:break-word;min-width:120px}
-.summary td:nth-child(4){white-space:normal}
+.summary td:nth-child(4){white-space:normal}.study td:nth-child(4){white-space:nowrap}
 .summary th,.summary td{padding:9px 7px}
 .swatch{display:inline-block;width:10px;height:10px;border-radius:50%;margin-right:8px;background:currentColor}
 .settings td{text-align:left;white-space:normal;overflow-wrap:anywhere;min-width:90px}
