@@ -2,6 +2,7 @@
 #pragma once
 
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "bitstill/base/json.hpp"
@@ -22,6 +23,7 @@ int run_export(World& world, const Words& arguments);
 int run_shard(World& world, const Words& arguments);
 int run_inspect(World& world, const Words& arguments);
 int run_report(World& world, const Words& arguments);
+int run_study(World& world, const Words& arguments);
 int run_bench(World& world, const Words& arguments);
 
 /// Reads the arguments on every rank; all ranks throw the same error. With --help among them rank 0
@@ -29,6 +31,9 @@ int run_bench(World& world, const Words& arguments);
 /// Collective: every rank of world calls this.
 bool read_settings(World& world, SettingTable& table, const Words& arguments,
                    const std::string& summary);
+
+/// Settings as the lines of a recipe, without those of a single call (config, resume, dry-run).
+std::string recipe_text(const std::vector<std::pair<std::string, std::string>>& settings);
 
 /// Versions of everything that takes part, for --version and the run log.
 Json versions(const World& world);

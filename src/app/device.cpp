@@ -37,7 +37,7 @@ DeviceChoice choose_device(World& world, const std::string& device, int64_t thre
   const int cores = cores_of_rank(world);
   choice.threads = threads > 0 ? static_cast<int>(threads) : (fixed_order ? 1 : cores);
   at::set_num_threads(choice.threads);
-  at::set_num_interop_threads(1);
+  if (at::get_num_interop_threads() != 1) at::set_num_interop_threads(1);  // may be set once only
   const bool has_cuda = at::hasCUDA() && at::detail::getCUDAHooks().deviceCount() > 0;
   agree(world.control(), [&] {
     if (device == "cuda" && !has_cuda) {

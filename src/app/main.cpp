@@ -30,7 +30,8 @@ constexpr Command kCommands[] = {
     {"compress", "quantize trained weights after the fact (post-mortem)", run_compress},
     {"export", "write any model file as fp32 safetensors for PyTorch", run_export},
     {"inspect", "show what a shard folder or a model file holds", run_inspect},
-    {"report", "one HTML page and a table from run folders", run_report},
+    {"report", "one HTML page and a table from run folders, or from a study", run_report},
+    {"study", "a grid of methods, bits and seeds under equal rules; sweeps", run_study},
     {"bench", "measure this machine against the targets", run_bench},
 };
 

@@ -17,4 +17,14 @@ bool read_settings(World& world, SettingTable& table, const Words& arguments,
   return true;
 }
 
+std::string recipe_text(const std::vector<std::pair<std::string, std::string>>& settings) {
+  std::string text;
+  for (const auto& [name, value] : settings) {
+    if (name != "config" && name != "resume" && name != "dry-run" && !value.empty()) {
+      text += name + " = " + value + "\n";
+    }
+  }
+  return text;
+}
+
 }  // namespace bitstill

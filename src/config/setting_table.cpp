@@ -181,6 +181,10 @@ void SettingTable::read_recipe(const std::string& path,
   }
 }
 
+void SettingTable::set(const std::string& name, const std::string& value) {
+  std::visit(Assign{name, value}, find(name, "of this program").target);
+}
+
 std::vector<std::pair<std::string, std::string>> SettingTable::values() const {
   std::vector<std::pair<std::string, std::string>> values;
   for (const Setting& setting : settings_) {

@@ -93,4 +93,57 @@ std::string bytes_text(double bytes) {
   return std::isfinite(bytes) ? human_bytes(bytes) : "-";
 }
 
+std::string printable(std::string text) {
+  for (char& c : text) {
+    if (static_cast<unsigned char>(c) < 0x20 || c == 0x7f) c = '?';
+  }
+  return text;
+}
+
+std::string text_table(std::vector<std::vector<std::string>> rows, std::size_t text_columns) {
+  // Columns of a terminal: characters of UTF-8, not bytes.
+  const auto columns_of = [](const std::string& text) {
+    return static_cast<std::size_t>(std::count_if(text.begin(), text.end(), [](char c) {
+      return (static_cast<unsigned char>(c) & 0xc0) != 0x80;
+    }));
+  };
+  std::vector<std::size_t> widths;
+  for (auto& row : rows) {
+    widths.resize(row.size());
+    for (std::size_t i = 0; i < row.size(); ++i) {
+      row[i] = printable(row[i]);
+      widths[i] = std::max(widths[i], columns_of(row[i]));
+    }
+  }
+  std::string text;
+  for (const auto& row : rows) {
+    for (std::size_t i = 0; i < row.size(); ++i) {
+      const std::string room(widths[i] - columns_of(row[i]), ' ');
+      text += concat(i == 0 ? "" : "  ", i < text_columns ? row[i] + room : room + row[i]);
+    }
+    text += "\n";
+  }
+  return text;
+}
+
+std::string markdown_table(const std::vector<std::vector<std::string>>& rows,
+                           std::size_t text_columns) {
+  std::string text;
+  for (std::size_t row = 0; row < rows.size(); ++row) {
+    text += "|";
+    for (const std::string& cell : rows[row]) {
+      text += ' ';
+      for (const char c : printable(cell))
+        text += c == '|' ? std::string("\\|") : std::string(1, c);
+      text += " |";
+    }
+    text += "\n";
+    if (row > 0) continue;
+    text += "|";
+    for (std::size_t i = 0; i < rows[row].size(); ++i) text += i < text_columns ? "---|" : "---:|";
+    text += "\n";
+  }
+  return text;
+}
+
 }  // namespace bitstill

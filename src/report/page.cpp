@@ -157,18 +157,14 @@ std::string costs(const Runs& runs, const Summaries& summaries) {
 std::string report_page(const std::vector<Run>& runs) {
   const Summaries summaries = summarize(runs);
   const std::string title = runs.size() == 1 ? summaries.front().label : "report";
-  std::string html = concat(
-      "<!DOCTYPE html>\n<html lang=\"en\"><head><meta charset=\"utf-8\"/>"
-      "<meta name=\"viewport\" content=\"width=device-width, initial-scale=1\"/><title>",
-      escape_html(title), " – bitstill</title><style>", page_style(),
-      "</style></head><body><main>\n", header(runs, summaries), notes(runs, summaries));
+  std::string html = header(runs, summaries) + notes(runs, summaries);
   if (runs.size() == 1) html += tiles(runs.front(), summaries.front());
   if (!runs.empty()) {
     html += summary_table(summaries) + size_figure(runs, summaries) +
             curves_section(runs, summaries) + costs(runs, summaries) +
             settings_section(runs, summaries);
   }
-  return html + "</main></body></html>\n";
+  return whole_page(title, html);
 }
 
 }  // namespace bitstill

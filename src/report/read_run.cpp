@@ -103,6 +103,7 @@ void add_start(Run& run, const Entry& at) {
       run.hosts.push_back(host.is_string() ? host.get<std::string>() : host.dump());
   }
   run.network = object(at, "network");
+  run.study = find(at, "study") ? object(at, "study") : Json();
   run.world = number(at, "world");
   run.threads = number(at, "threads");
   run.parameters = number(at, "parameters");
@@ -147,6 +148,7 @@ void add_end(Run& run, const Entry& at) {
   run.best_epoch = number(at, "best_epoch");
   run.validation = evaluation(at, "validation");
   run.test = evaluation(at, "test");
+  run.trained_norm_test = evaluation({object(at, "without_reestimation"), at.where}, "test");
   run.fp32_bytes = number(at, "fp32_bytes", run.fp32_bytes);
   run.formula_bits = number(at, "formula_bits", run.formula_bits);
   run.files.clear();

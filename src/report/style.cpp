@@ -1,13 +1,14 @@
 #include "bitstill/report/style.hpp"
 
 #include "bitstill/base/text.hpp"
+#include "bitstill/report/markup.hpp"
 
 namespace bitstill {
+namespace {
 
 // Run colours --c0..7 are told apart with the common colour deficiencies; bar colours --p-* carry
 // white text at 4.5:1 or more in both modes.
-const char* page_style() {
-  return R"css(
+constexpr const char* kStyle = R"css(
 :root{color-scheme:light dark;--page:#f6f6f3;--card:#fff;--ink:#1b1c1d;--soft:#5d6064;
 --rule:#e4e3de;--axis:#a9a9a3;--hue:#2a68c8;--note:#fff5dc;
 --c0:#2a6fd6;--c1:#d9591c;--c2:#128a5e;--c3:#b5378f;--c4:#b58900;--c5:#5b46b8;--c6:#c9302c;--c7:#0d8aa5;
@@ -72,7 +73,7 @@ th{font-weight:600}thead th{color:var(--soft);font-size:13px}
 tbody tr:last-child>*{border-bottom:0}
 tbody th,thead th:first-child,.left{text-align:left}
 .summary tbody th{white-space:normal;overflow-wrap:break-word;min-width:120px}
-.summary td:nth-child(4){white-space:normal}
+.summary td:nth-child(4){white-space:normal}.study td:nth-child(4){white-space:nowrap}
 .summary th,.summary td{padding:9px 7px}
 .swatch{display:inline-block;width:10px;height:10px;border-radius:50%;margin-right:8px;background:currentColor}
 .settings td{text-align:left;white-space:normal;overflow-wrap:anywhere;min-width:90px}
@@ -94,6 +95,15 @@ details.card{margin-top:14px}details[open]>summary{margin-bottom:8px}
 .sticky .legend li{flex:none}}
 @media print{body{background:#fff}.sticky{position:static}.card,figure{break-inside:avoid}}
 )css";
+
+}  // namespace
+
+std::string whole_page(const std::string& title, const std::string& body) {
+  return concat(
+      "<!DOCTYPE html>\n<html lang=\"en\"><head><meta charset=\"utf-8\"/>"
+      "<meta name=\"viewport\" content=\"width=device-width, initial-scale=1\"/><title>",
+      escape_html(title), " – bitstill</title><style>", kStyle, "</style></head><body><main>\n",
+      body, "</main></body></html>\n");
 }
 
 std::string run_color(std::size_t i) {

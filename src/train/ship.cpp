@@ -41,19 +41,35 @@ void reestimate_batch_norm(Student& student, const Dataset& dataset,
   });
 }
 
+namespace {
+
+void describe(Json& about, const char* kind, const Student& student, int64_t steps) {
+  about["steps"] = steps;
+  about["quantizer"] = student.quantizer() ? student.quantizer()->describe() : Json();
+  about["kind"] = kind;
+}
+
+}  // namespace
+
+void write_student_file(const std::string& path, Json about, const Student& student, int64_t steps,
+                        Communicator& comm) {
+  agree(comm, [&] {
+    if (comm.rank() != 0) return;
+    describe(about, "student", student, steps);
+    ModelFile packed = student.packed(steps);
+    packed.about = about;
+    write_model_file(path, packed);
+  });
+}
+
 void write_run_files(const std::string& folder, Json about, Student& student, int64_t steps,
                      Communicator& comm) {
   agree(comm, [&] {
     if (comm.rank() != 0) return;
-    about["steps"] = steps;
-    about["quantizer"] = student.quantizer() ? student.quantizer()->describe() : Json();
-    about["kind"] = "weights";
+    describe(about, "weights", student, steps);
     write_model_file(folder + "/master.safetensors", {about, student.state(), {}});
-    ModelFile packed = student.packed(steps);
-    about["kind"] = "student";
-    packed.about = about;
-    write_model_file(folder + "/student.safetensors", packed);
   });
+  write_student_file(folder + "/student.safetensors", about, student, steps, comm);
 }
 
 }  // namespace bitstill

@@ -34,6 +34,7 @@ class Run {
   bool note_best();
   void save();
   void finish(RunResult* result);
+  Json measure_shipped(const std::string& name, RunResult* result);
   EvaluateOptions evaluate_options() const;
   std::string path(const std::string& name) const { return options_.folder + "/" + name; }
 
@@ -290,35 +291,44 @@ void Run::finish(RunResult* result) {
   }
   if (student_.quantizer() != nullptr) student_.quantizer()->use_uniform_points(false);
   student_.quantize(progress_.step);
+  Json end = {{"type", "end"}, {"best_epoch", progress_.best_epoch}};
   if (options_.train.reestimate_batches > 0) {
+    const std::string trained = "student_trained_norm.safetensors";
+    write_student_file(path(trained), about_, student_, progress_.step, control);
+    end["without_reestimation"] = measure_shipped(trained, nullptr);
     reestimate_batch_norm(student_, dataset_, dataset_.index().normalization,
                           options_.train.reestimate_batches, options_.train.global_batch,
                           evaluate_options(), control);
   }
   write_run_files(options_.folder, about_, student_, progress_.step, control);
+  end.update(measure_shipped("student.safetensors", result));
+  end["files"]["master.safetensors"] = {
+      {"bytes", std::filesystem::file_size(path("master.safetensors"))}};
+  end["time"] = utc_now();
+  result->best_epoch = progress_.best_epoch;
+  log_.write(end);
+}
 
-  // From here on only the file that ships counts.
+/// What a file that was written is worth: only its bytes count, never the weights in memory.
+Json Run::measure_shipped(const std::string& name, RunResult* result) {
+  Communicator& control = world_.control();
   LoadedModel shipped;
   agree(control, [&] {
-    shipped = load_model(path("student.safetensors"));
+    shipped = load_model(path(name));
     shipped.network->to(options_.device);
   });
   const auto measure = [&](Split split) {
     return evaluate(*shipped.network, dataset_, split, shipped.normalization, evaluate_options(),
                     control);
   };
-  result->validation = measure(Split::validation);
-  result->test = measure(Split::test);
-  result->best_epoch = progress_.best_epoch;
-  log_.write({{"type", "end"},
-              {"time", utc_now()},
-              {"best_epoch", progress_.best_epoch},
-              {"validation", counts_json(result->validation)},
-              {"test", counts_json(result->test)},
-              {"files",
-               {{"student.safetensors", {{"bytes", shipped.file_bytes}}},
-                {"master.safetensors",
-                 {{"bytes", std::filesystem::file_size(path("master.safetensors"))}}}}}});
+  const ClassificationCounts validation = measure(Split::validation), test = measure(Split::test);
+  if (result != nullptr) {
+    result->validation = validation;
+    result->test = test;
+  }
+  return {{"validation", counts_json(validation)},
+          {"test", counts_json(test)},
+          {"files", {{name, {{"bytes", shipped.file_bytes}}}}}};
 }
 
 }  // namespace

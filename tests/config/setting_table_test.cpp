@@ -181,6 +181,16 @@ TEST(SettingTable, RefusesABadRecipe) {
   EXPECT_TRUE(holds(refusal({"--config", folder.path()}), folder.path()));
 }
 
+TEST(SettingTable, SetsOneAsARecipeWould) {
+  Fixture f;
+  f.table.set("train.epochs", "7");
+  f.table.set("model.widths", "3,4");
+  EXPECT_EQ(f.epochs, 7);
+  EXPECT_EQ(f.widths, (std::vector<int64_t>{3, 4}));
+  EXPECT_THROW(f.table.set("train.epochs", "many"), Error);
+  EXPECT_THROW(f.table.set("train.epoch", "7"), Error);
+}
+
 TEST(SettingTable, HelpShowsTheDefaultsAndValuesTheState) {
   Fixture f;
   f.table.read({"--train.rate", "0.1", "--model.widths", "3,4"});

@@ -27,6 +27,9 @@ class SettingTable {
   /// twice in the recipe, and a value of the wrong type.
   void read(const std::vector<std::string>& arguments);
 
+  /// Sets one, as a line of a recipe would. Error(settings).
+  void set(const std::string& name, const std::string& value);
+
   /// All settings with their present values as text, in order of registration.
   std::vector<std::pair<std::string, std::string>> values() const;
   /// One line a setting, for --help.

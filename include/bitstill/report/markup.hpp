@@ -9,6 +9,17 @@ namespace bitstill {
 /// & < > " ' escaped and control characters blanked: safe as text and as a quoted attribute.
 std::string escape_html(const std::string& text);
 
+/// Control characters as "?": a folder's name may hold anything, and a terminal must not act on it.
+std::string printable(std::string text);
+
+/// Rows of as many cells each, in columns for a terminal: the first `text_columns` stand left, the
+/// others right.
+std::string text_table(std::vector<std::vector<std::string>> rows, std::size_t text_columns);
+
+/// The same rows for Markdown; the first are the columns' names.
+std::string markdown_table(const std::vector<std::vector<std::string>>& rows,
+                           std::size_t text_columns);
+
 /// At most `most` characters of UTF-8, the last an ellipsis where something was cut.
 std::string shorten(const std::string& text, std::size_t most);
 

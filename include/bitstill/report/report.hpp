@@ -46,12 +46,14 @@ struct Run {
   std::vector<std::pair<std::string, std::string>> settings, versions;
   std::vector<std::string> hosts;
   Json network;  // null when missing
+  Json study;    // which run of a study this is (report/study.hpp); null: of none
   double world = kMissing, threads = kMissing, parameters = kMissing;
   double fp32_bytes = kMissing, formula_bits = kMissing;
   std::vector<StepRecord> steps;
   std::vector<EpochRecord> epochs;
   double seconds = kMissing, best_epoch = kMissing;
   Evaluation validation, test;     // of the file that ships, at the end
+  Evaluation trained_norm_test;    // with the batch norm of training, where it was re-estimated
   NamedNumbers files;              // bytes
   std::vector<std::string> notes;  // what a reader of the figures should know
 };

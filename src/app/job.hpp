@@ -1,0 +1,54 @@
+// One training job on all ranks, from its settings to its result: what train, distill and study do.
+#pragma once
+
+#include <memory>
+#include <string>
+
+#include "bitstill/base/timer.hpp"
+#include "bitstill/comm/agree.hpp"
+#include "bitstill/config/run_config.hpp"
+#include "bitstill/data/dataset.hpp"
+#include "bitstill/teacher/teacher.hpp"
+#include "bitstill/train/trainer.hpp"
+#include "command.hpp"
+#include "device.hpp"
+
+namespace bitstill {
+
+/// Jobs may follow each other in one process; the device and its threads are those of the first.
+class Job {
+ public:
+  /// `table` holds the settings of `config` for the run log; both are copied. With `distill` the
+  /// teacher of config.teacher_file takes part. `study`, unless null, says in the run log which run
+  /// of a study this is.
+  Job(World& world, const SettingTable& table, const RunConfig& config, bool distill,
+      Json study = {});
+
+  /// False: stopped by a signal, before the end. Errors are AgreedError, or end the whole job.
+  /// Collective: every rank of world calls this, in the same order.
+  bool run();
+
+ private:
+  void prepare();
+  void load_data();
+  void load_teacher();
+  void build_student();
+  void print_plan() const;
+  RunLog open_log() const;
+  Json start_line() const;
+  TrainerOptions trainer_options() const;
+  void print_result(const RunResult& result) const;
+
+  World& world_;
+  NamedValues settings_;
+  RunConfig config_;
+  bool distill_;
+  Json study_;
+  Timer timer_;
+  DeviceChoice device_;
+  std::unique_ptr<Dataset> dataset_;
+  std::unique_ptr<Teacher> teacher_;
+  std::unique_ptr<Student> student_;
+};
+
+}  // namespace bitstill

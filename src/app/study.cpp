@@ -1,0 +1,241 @@
+// bitstill study: the runs of a grid, one after the other, each on all ranks; then its report.
+#include "bitstill/config/study.hpp"
+
+#include <algorithm>
+#include <cstdio>
+#include <filesystem>
+#include <map>
+
+#include "bitstill/base/file.hpp"
+#include "bitstill/base/log.hpp"
+#include "bitstill/base/text.hpp"
+#include "job.hpp"
+#include "report.hpp"
+
+namespace bitstill {
+namespace {
+
+/// How far the run in a folder is.
+enum class Stage : int64_t { none, unfinished, finished };
+
+/// Settings that say where and how fast a run goes, not what comes out.
+const char* const kPlaceSettings[] = {"config",        "resume",        "dry-run",
+                                      "run.timeout_s", "run.log_steps", "run.threads",
+                                      "data.prefetch", "run.folder"};
+
+bool shapes_result(const std::string& name) {
+  return std::find(std::begin(kPlaceSettings), std::end(kPlaceSettings), name) ==
+         std::end(kPlaceSettings);
+}
+
+/// A run's settings bound to their names.
+struct BoundConfig {
+  explicit BoundConfig(const RunConfig& base) : config(base) { add_settings(table, config); }
+  BoundConfig(const BoundConfig&) = delete;
+  BoundConfig& operator=(const BoundConfig&) = delete;
+  RunConfig config;
+  SettingTable table;
+};
+
+/// Error(settings) when the folder's run was made with other settings: its figures are not those
+/// of this study, and to replace hours of work is not for a program to decide.
+void require_same_settings(const Run& run, const SettingTable& table) {
+  std::map<std::string, std::string> logged(run.settings.begin(), run.settings.end());
+  // What the program that made the run did not know yet had its default there.
+  for (const auto& [name, value] : BoundConfig(RunConfig{}).table.values()) {
+    logged.emplace(name, value);
+  }
+  for (const auto& [name, value] : table.values()) {
+    if (!shapes_result(name) || logged[name] == value) continue;
+    throw Error(ExitCode::settings,
+                concat(run.folder, " was made with ", name, " = ", logged[name], ", now it is ",
+                       value, "; remove that folder, or give another study.folder"));
+  }
+}
+
+Stage stage_of(const std::string& folder, const SettingTable& table) {
+  if (!std::filesystem::exists(folder + "/run.jsonl")) return Stage::none;
+  const Run run = read_run(folder);
+  if (run.settings.empty()) return Stage::none;  // stopped before its first line
+  require_same_settings(run, table);
+  const bool whole = run.finished && std::filesystem::exists(folder + "/student.safetensors") &&
+                     std::filesystem::exists(folder + "/master.safetensors");
+  return whole ? Stage::finished : Stage::unfinished;
+}
+
+class StudyJob {
+ public:
+  StudyJob(World& world, const StudyOptions& options, const RunConfig& base, std::string recipe)
+      : world_(world), options_(options), base_(base), recipe_(std::move(recipe)) {}
+  int run();
+
+ private:
+  void prepare();
+  bool run_teacher();
+  bool run_one(const StudyRun& run, const std::string& progress);
+  bool run_unless_finished(BoundConfig& bound, bool distill, const Json& label,
+                           const std::string& progress);
+  bool stop_asked();
+  void print_plan() const;
+  int report();
+
+  World& world_;
+  StudyOptions options_;
+  RunConfig base_;
+  std::string recipe_;  // all of the study's settings
+  std::vector<StudyRun> plan_;
+};
+
+void StudyJob::prepare() {
+  agree(world_.control(), [&] {
+    plan_ = plan_study(options_);
+    if (!options_.teacher.empty() && !base_.teacher_file.empty()) {
+      throw Error(ExitCode::settings, "study.teacher and teacher.file are both given; give one");
+    }
+    if (!options_.teacher.empty()) {
+      base_.teacher_file = options_.folder + "/teacher/master.safetensors";
+    }
+    // Every run's settings are checked now, not after hours.
+    for (const StudyRun& run : plan_) {
+      BoundConfig bound(base_);
+      try {
+        for (const auto& [name, value] : run.settings) bound.table.set(name, value);
+        check(bound.config);
+      } catch (const Error& error) {
+        throw Error(error.code(), concat(run.name, ": ", error.what()));
+      }
+    }
+  });
+}
+
+bool StudyJob::stop_asked() {
+  int64_t asked = stop_requested() ? 1 : 0;  // the signal may have reached some ranks only
+  world_.control().all_reduce(&asked, 1, ElementType::i64, Reduction::max);
+  return asked != 0;
+}
+
+/// False: stopped by a signal.
+bool StudyJob::run_unless_finished(BoundConfig& bound, bool distill, const Json& label,
+                                   const std::string& progress) {
+  if (stop_asked()) return false;
+  const std::string& folder = bound.config.run.folder;
+  auto stage = static_cast<int64_t>(Stage::none);
+  agree(world_.control(), [&] {
+    if (world_.place().rank == 0) stage = static_cast<int64_t>(stage_of(folder, bound.table));
+  });
+  world_.control().broadcast(&stage, 1, ElementType::i64, 0);
+  if (stage == static_cast<int64_t>(Stage::finished)) {
+    say(concat(progress, folder, " is finished"));
+    return true;
+  }
+  say(concat(progress, folder));
+  bound.config.resume = stage == static_cast<int64_t>(Stage::unfinished);
+  try {
+    return Job(world_, bound.table, bound.config, distill, label).run();
+  } catch (const AgreedError& error) {
+    throw AgreedError(error.code(), concat(folder, ": ", error.what()));
+  }
+}
+
+/// The teacher's recipe, but with this study's data and device.
+bool StudyJob::run_teacher() {
+  if (options_.teacher.empty()) return true;
+  BoundConfig bound(RunConfig{});
+  agree(world_.control(), [&] { bound.table.read({"--config", options_.teacher}); });
+  bound.config.data_folder = base_.data_folder;
+  bound.config.run.folder = options_.folder + "/teacher";
+  bound.config.run.device = base_.run.device;
+  bound.config.run.threads = base_.run.threads;
+  bound.config.run.timeout_s = base_.run.timeout_s;
+  const Json label = {{"arm", "teacher"},
+                      {"title", "teacher"},
+                      {"order", -1},
+                      {"bits", 0},
+                      {"seed", bound.config.run.seed},
+                      {"point", ""}};
+  return run_unless_finished(bound, false, label, "[teacher] ");
+}
+
+bool StudyJob::run_one(const StudyRun& run, const std::string& progress) {
+  BoundConfig bound(base_);
+  for (const auto& [name, value] : run.settings) bound.table.set(name, value);
+  const Json label = {{"arm", run.arm->name}, {"title", run.arm->title}, {"order", run.order},
+                      {"bits", run.bits},     {"seed", run.seed},        {"point", run.point}};
+  return run_unless_finished(bound, run.arm->distills, label, progress);
+}
+
+void StudyJob::print_plan() const {
+  if (world_.place().rank != 0) return;
+  for (const StudyRun& run : plan_) {
+    std::printf("%s:", run.name.c_str());
+    for (const auto& [name, value] : run.settings)
+      std::printf(" %s=%s", name.c_str(), value.c_str());
+    std::printf("\n");
+  }
+  std::printf("# %zu runs\n", plan_.size());
+}
+
+/// The exit code: a grid that cannot tell QD from PM shows nothing about the methods.
+int StudyJob::report() {
+  int64_t code = 0;
+  agree(world_.control(), [&] {
+    if (world_.place().rank != 0) return;
+    Study study = read_study(options_.folder);
+    study.pm_gap = options_.pm_gap;
+    report_study(study, options_.folder + "/report.html");
+    for (const Target& target : study_targets(study)) {
+      if (!options_.check || !target.separation || target.pass) continue;
+      code = static_cast<int64_t>(ExitCode::model);
+      print_error(concat("the grid does not separate QD from PM: ", target.name, ": ",
+                         target.figure, " (study.check = false lets it be)"));
+      return;
+    }
+  });
+  world_.control().broadcast(&code, 1, ElementType::i64, 0);
+  return static_cast<int>(code);
+}
+
+int StudyJob::run() {
+  prepare();
+  if (base_.dry_run) {
+    print_plan();
+    return 0;
+  }
+  watch_signals();
+  agree(world_.control(), [&] {
+    if (world_.place().rank != 0) return;
+    make_folder(options_.folder);
+    replace_file(options_.folder + "/study.cfg", recipe_);
+  });
+  bool whole = run_teacher();
+  for (std::size_t i = 0; whole && i < plan_.size(); ++i) {
+    whole = run_one(plan_[i], concat("[", i + 1, "/", plan_.size(), "] "));
+  }
+  if (whole) return report();
+  say("stopped by a signal; the same command continues");
+  return static_cast<int>(ExitCode::stopped);
+}
+
+}  // namespace
+
+int run_study(World& world, const Words& arguments) {
+  RunConfig base;
+  StudyOptions options;
+  SettingTable table;
+  add_study_settings(table, options);
+  add_settings(table, base);
+  Words words = arguments;
+  if (!words.empty() && !words[0].starts_with("--")) words.insert(words.begin(), "--config");
+  if (!read_settings(world, table, words,
+                     concat("bitstill study STUDY.cfg [--section.key value ...]: trains the arms "
+                            "of a grid x study.bits x\nstudy.seeds from one recipe, in one job, "
+                            "and reports them. The same command continues where it\nwas stopped; "
+                            "finished runs are kept.\n\n",
+                            arms_help()))) {
+    return 0;
+  }
+  require_equal(world.control(), table.values(), ExitCode::settings);
+  return StudyJob(world, options, base, recipe_text(table.values())).run();
+}
+
+}  // namespace bitstill

@@ -1,0 +1,223 @@
+#include "bitstill/report/study.hpp"
+
+#include <algorithm>
+#include <cmath>
+#include <filesystem>
+#include <tuple>
+
+#include "bitstill/base/text.hpp"
+#include "bitstill/report/markup.hpp"
+#include "bitstill/report/summary.hpp"
+
+namespace bitstill {
+namespace {
+
+namespace fs = std::filesystem;
+
+constexpr double kJointBound = -0.3;  // points to max(QD, DQ), lower bound
+constexpr double kFp32Bound = -0.5;   // points of the best method at 4 bits to fp32
+
+/// Names of the folders in `folder` that hold a run log, sorted.
+std::vector<std::string> run_folders(const std::string& folder) {
+  std::vector<std::string> names;
+  std::error_code failure;
+  for (const auto& entry : fs::directory_iterator(folder, failure)) {
+    if (fs::exists(entry.path() / "run.jsonl")) names.push_back(entry.path().filename().string());
+  }
+  std::sort(names.begin(), names.end());
+  return names;
+}
+
+StudyRow row_of(const Json& label, const std::string& where) {
+  try {
+    StudyRow row;
+    row.arm = label.at("arm").get<std::string>();
+    row.title = label.at("title").get<std::string>();
+    row.order = label.at("order").get<int64_t>();
+    row.bits = label.at("bits").get<int64_t>();
+    row.point = label.at("point").get<std::string>();
+    row.members.push_back({});
+    row.members.back().seed = label.at("seed").get<int64_t>();
+    return row;
+  } catch (const Json::exception&) {
+    throw Error(ExitCode::data, concat(where, "/run.jsonl: \"study\" is not what a study writes"));
+  }
+}
+
+void add_member(std::vector<StudyRow>& rows, StudyRow row) {
+  const auto same = [&](const StudyRow& other) {
+    return std::tie(other.arm, other.bits, other.point) == std::tie(row.arm, row.bits, row.point);
+  };
+  const auto at = std::find_if(rows.begin(), rows.end(), same);
+  if (at == rows.end()) {
+    rows.push_back(std::move(row));
+  } else {
+    at->members.push_back(row.members.front());
+  }
+}
+
+void add_run(Study& study, const Run& run) {
+  StudyRow row = row_of(run.study, run.folder);
+  StudyMember& member = row.members.front();
+  const Summary summary = summarize({run}).front();
+  member.test = run.test;
+  member.validation = run.validation;
+  member.trained_norm_test = run.trained_norm_test;
+  member.bytes = summary.bytes;
+  member.ratio = summary.ratio;
+  std::vector<StudyRow>& rows = row.point.empty() ? study.rows : study.sweep;
+  add_member(rows, std::move(row));
+}
+
+int64_t correct_of(const Evaluation& evaluation) {
+  return std::llround(evaluation.accuracy * evaluation.samples / 100);
+}
+
+bool known(const Evaluation& evaluation) {
+  return std::isfinite(evaluation.accuracy);
+}
+
+}  // namespace
+
+bool is_study(const std::string& folder) {
+  std::error_code failure;
+  return fs::is_directory(folder, failure) && !fs::exists(folder + "/run.jsonl") &&
+         !run_folders(folder).empty();
+}
+
+Study read_study(const std::string& folder) {
+  Study study;
+  study.folder = folder;
+  const fs::path root = fs::absolute(folder).lexically_normal();
+  study.name = (root.has_filename() ? root : root.parent_path()).filename().string();
+  for (const std::string& name : run_folders(folder)) {
+    const Run run = read_run(concat(folder, "/", name));
+    if (run.study.is_null()) continue;  // not made by a study
+    if (run.finished) {
+      add_run(study, run);
+    } else {
+      study.notes.push_back(concat(name, " has not ended and is not counted"));
+    }
+  }
+  if (study.rows.empty() && study.sweep.empty() && study.notes.empty()) {
+    throw Error(ExitCode::data,
+                concat(folder,
+                       " holds no run of a study; give run folders, or what bitstill study "
+                       "wrote as study.folder"));
+  }
+  for (auto* rows : {&study.rows, &study.sweep}) {
+    std::stable_sort(rows->begin(), rows->end(), [](const StudyRow& a, const StudyRow& b) {
+      return std::tie(a.bits, a.order) < std::tie(b.bits, b.order);
+    });
+    for (StudyRow& row : *rows) {
+      std::sort(row.members.begin(), row.members.end(),
+                [](const StudyMember& a, const StudyMember& b) { return a.seed < b.seed; });
+    }
+  }
+  return study;
+}
+
+Interval accuracy(const StudyRow& row, Measure measure) {
+  std::vector<double> values;
+  const Evaluation* last = nullptr;
+  for (const StudyMember& member : row.members) {
+    if (!known(member.*measure)) continue;
+    last = &(member.*measure);
+    values.push_back(last->accuracy);
+  }
+  if (values.size() == 1) return {last->accuracy, last->low, last->high};
+  return mean_interval(values);
+}
+
+Interval difference(const StudyRow& a, const StudyRow& b, Measure measure) {
+  std::vector<double> ours, theirs;
+  Interval one{};
+  for (const StudyMember& mine : a.members) {
+    for (const StudyMember& other : b.members) {
+      const Evaluation &x = mine.*measure, &y = other.*measure;
+      if (mine.seed != other.seed || !known(x) || !known(y)) continue;
+      ours.push_back(x.accuracy);
+      theirs.push_back(y.accuracy);
+      one = proportion_difference(correct_of(x), std::llround(x.samples), correct_of(y),
+                                  std::llround(y.samples));
+    }
+  }
+  return ours.size() == 1 ? one : paired_interval(ours, theirs);
+}
+
+const StudyRow* find_row(const Study& study, const std::string& arm, int64_t bits) {
+  for (const StudyRow& row : study.rows) {
+    if (row.arm == arm && row.bits == bits) return &row;
+  }
+  return nullptr;
+}
+
+const StudyRow* better_of_qd_and_dq(const Study& study, int64_t bits) {
+  const StudyRow *qd = find_row(study, "qd", bits), *dq = find_row(study, "dq", bits);
+  if (qd == nullptr || dq == nullptr) return qd != nullptr ? qd : dq;
+  return accuracy(*dq).mean > accuracy(*qd).mean ? dq : qd;
+}
+
+namespace {
+
+std::string figure(const Interval& points, const std::string& wanted) {
+  return concat(signed_points(points), " points, wanted: ", wanted);
+}
+
+void add_pm_targets(const Study& study, std::vector<Target>& targets) {
+  const StudyRow* qd = find_row(study, "qd", 2);
+  if (qd == nullptr) return;
+  for (const char* arm : {"pm", "pm_bucket", "pm_range"}) {
+    const StudyRow* pm = find_row(study, arm, 2);
+    if (pm == nullptr) continue;
+    const Interval gap = difference(*qd, *pm);
+    if (std::isnan(gap.mean)) continue;  // no seed in common yet
+    std::string wanted = "lower bound above 0";
+    if (study.pm_gap > 0) wanted += concat(", mean at least ", study.pm_gap);
+    targets.push_back({concat("2 bits: QD above ", pm->title), figure(gap, wanted),
+                       gap.low > 0 && gap.mean >= study.pm_gap, true});
+  }
+}
+
+void add_method_targets(const Study& study, std::vector<Target>& targets) {
+  for (const int64_t bits : {2, 4}) {
+    const StudyRow* best = better_of_qd_and_dq(study, bits);
+    for (const char* arm : {"joint", "lsq"}) {
+      const StudyRow* row = find_row(study, arm, bits);
+      if (row == nullptr || best == nullptr) continue;
+      const Interval points = difference(*row, *best);
+      if (std::isnan(points.mean)) continue;
+      targets.push_back(
+          {concat(bits, " bits: ", row->title, " to ", best->title, ", the better of QD and DQ"),
+           figure(points, concat("lower bound at least ", kJointBound)), points.low >= kJointBound,
+           false});
+    }
+  }
+}
+
+void add_fp32_target(const Study& study, std::vector<Target>& targets) {
+  const StudyRow *fp32 = find_row(study, "fp32_longer", 0), *best = nullptr;
+  for (const StudyRow& row : study.rows) {
+    if (row.bits == 4 && (best == nullptr || accuracy(row).mean > accuracy(*best).mean)) {
+      best = &row;
+    }
+  }
+  if (fp32 == nullptr || best == nullptr) return;
+  const Interval points = difference(*best, *fp32);
+  if (std::isnan(points.mean)) return;
+  targets.push_back({concat("4 bits: ", best->title, ", the best, to fp32 trained as long"),
+                     figure(points, concat("mean at least ", kFp32Bound)),
+                     points.mean >= kFp32Bound, false});
+}
+
+}  // namespace
+
+std::vector<Target> study_targets(const Study& study) {
+  std::vector<Target> targets;
+  add_pm_targets(study, targets);
+  add_method_targets(study, targets);
+  add_fp32_target(study, targets);
+  return targets;
+}
+
+}  // namespace bitstill

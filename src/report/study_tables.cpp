@@ -1,0 +1,189 @@
+#include <algorithm>
+#include <cmath>
+
+#include "bitstill/base/text.hpp"
+#include "bitstill/report/markup.hpp"
+#include "bitstill/report/study.hpp"
+
+namespace bitstill {
+namespace {
+
+using Cells = std::vector<std::string>;
+
+/// Mean of a number over a row's members.
+double mean_of(const StudyRow& row, double StudyMember::*number) {
+  std::vector<double> values;
+  for (const StudyMember& member : row.members) values.push_back(member.*number);
+  return mean_interval(values).mean;
+}
+
+std::string percent_text(const Interval& interval) {
+  if (!std::isfinite(interval.mean)) return "-";
+  std::string text = fixed(interval.mean, 1) + " %";
+  if (std::isfinite(interval.low)) {
+    text += concat(" (", fixed(std::max(0.0, interval.low), 1), "–",
+                   fixed(std::min(100.0, interval.high), 1), ")");
+  }
+  return text;
+}
+
+std::string bits_text(const StudyRow& row) {
+  return row.bits == 0 ? "fp32" : concat(row.bits);
+}
+
+std::string seeds_text(const StudyRow& row) {
+  return concat(row.members.size());
+}
+
+/// What joint and LSQ are measured by.
+std::string difference_to_best(const Study& study, const StudyRow& row) {
+  const StudyRow* best = better_of_qd_and_dq(study, row.bits);
+  if ((row.arm != "joint" && row.arm != "lsq") || best == nullptr) return "-";
+  return concat(signed_points(difference(row, *best)), " to ", best->title);
+}
+
+std::string difference_to_qd(const Study& study, const StudyRow& row, Measure measure) {
+  const StudyRow* qd = find_row(study, "qd", row.bits);
+  return qd == nullptr || qd == &row ? "-" : signed_points(difference(row, *qd, measure));
+}
+
+bool reestimated(const Study& study) {
+  return std::any_of(study.rows.begin(), study.rows.end(), [](const StudyRow& row) {
+    return std::isfinite(accuracy(row, &StudyMember::trained_norm_test).mean);
+  });
+}
+
+constexpr const char* kLegend =
+    "Test accuracy is that of the file that ships: mean over seeds with the 95 % interval of the "
+    "mean by Student's t (one seed: over its images). Differences are in points, paired by seed "
+    "(one seed: as if over different images, so too wide). Ratio: the network in fp32 over the "
+    "file.";
+constexpr const char* kNormLegend =
+    " Batch norm was re-estimated with the final weights before shipping; the columns \"training's "
+    "norm\" are the same trainings without that.";
+
+std::string verdict(const Target& target) {
+  return target.pass ? "PASS" : "FAIL";
+}
+
+}  // namespace
+
+std::string signed_points(const Interval& interval) {
+  if (!std::isfinite(interval.mean)) return "-";
+  const auto with_sign = [](double value) {
+    const std::string text = fixed(value, 1);
+    return text == "-0.0" ? "0.0" : value > 0 && text != "0.0" ? "+" + text : text;
+  };
+  if (!std::isfinite(interval.low)) return with_sign(interval.mean);
+  return concat(with_sign(interval.mean), " (", with_sign(interval.low), " to ",
+                with_sign(interval.high), ")");
+}
+
+std::string study_legend(const Study& study) {
+  return concat(kLegend, reestimated(study) ? kNormLegend : "");
+}
+
+std::vector<Cells> grid_cells(const Study& study) {
+  if (study.rows.empty()) return {};
+  const bool norms = reestimated(study);
+  std::vector<Cells> table = {
+      {"Arm", "Bits", "Seeds", "Test", "File", "Ratio", "To QD", "To max(QD, DQ)"}};
+  if (norms) {
+    table[0].insert(table[0].begin() + 4, "Test, training's norm");
+    table[0].emplace_back("To QD, training's norm");
+  }
+  for (const StudyRow& row : study.rows) {
+    Cells cells = {row.title,
+                   bits_text(row),
+                   seeds_text(row),
+                   percent_text(accuracy(row)),
+                   grouped(mean_of(row, &StudyMember::bytes)) + " B",
+                   fixed(mean_of(row, &StudyMember::ratio), 2) + "x",
+                   difference_to_qd(study, row, &StudyMember::test),
+                   difference_to_best(study, row)};
+    if (norms) {
+      const Measure plain = &StudyMember::trained_norm_test;
+      cells.insert(cells.begin() + 4, percent_text(accuracy(row, plain)));
+      cells.push_back(difference_to_qd(study, row, plain));
+    }
+    table.push_back(cells);
+  }
+  return table;
+}
+
+namespace {
+
+/// Of the same arm and bits: those a sweep compares.
+bool rivals(const StudyRow& a, const StudyRow& b) {
+  return a.arm == b.arm && a.bits == b.bits;
+}
+
+bool wins(const Study& study, const StudyRow& row) {
+  const double mine = accuracy(row, &StudyMember::validation).mean;
+  for (const StudyRow& other : study.sweep) {
+    if (!rivals(row, other) || &other == &row) continue;
+    const double theirs = accuracy(other, &StudyMember::validation).mean;
+    if (theirs > mine || (theirs == mine && &other < &row)) return false;  // a tie: the first
+  }
+  return std::isfinite(mine);
+}
+
+std::string arm_text(const StudyRow& row) {
+  return row.bits == 0 ? row.title
+                       : concat(row.title, ", ", row.bits, row.bits == 1 ? " bit" : " bits");
+}
+
+}  // namespace
+
+std::vector<Cells> sweep_cells(const Study& study) {
+  if (study.sweep.empty()) return {};
+  std::vector<Cells> table = {{"Arm", "Point", "Seeds", "Validation", "Best"}};
+  for (const StudyRow& row : study.sweep) {
+    table.push_back({arm_text(row), row.point, seeds_text(row),
+                     percent_text(accuracy(row, &StudyMember::validation)),
+                     wins(study, row) ? "best" : ""});
+  }
+  return table;
+}
+
+std::vector<std::string> sweep_winners(const Study& study) {
+  std::vector<std::string> lines;
+  for (const StudyRow& row : study.sweep) {
+    if (!wins(study, row)) continue;
+    lines.push_back(concat("best of ", arm_text(row), ": ", row.point, ", ",
+                           percent_text(accuracy(row, &StudyMember::validation)),
+                           " on validation"));
+  }
+  return lines;
+}
+
+std::string study_text(const Study& study) {
+  std::string text = text_table(grid_cells(study), kGridTextColumns);
+  for (const Target& target : study_targets(study)) {
+    text += concat(verdict(target), "  ", printable(target.name), ": ", target.figure, "\n");
+  }
+  text += text_table(sweep_cells(study), kSweepTextColumns);
+  for (const std::string& line : sweep_winners(study)) text += printable(line) + "\n";
+  for (const std::string& note : study.notes) text += printable("note: " + note) + "\n";
+  return text;
+}
+
+std::string study_markdown(const Study& study) {
+  std::string text;
+  if (!study.rows.empty()) {
+    text += concat(markdown_table(grid_cells(study), kGridTextColumns), "\n", study_legend(study),
+                   "\n\n");
+  }
+  const std::vector<Target> targets = study_targets(study);
+  std::vector<Cells> table = {{"Target", "Figure", ""}};
+  for (const Target& target : targets) {
+    table.push_back({target.name, target.figure, verdict(target)});
+  }
+  if (!targets.empty()) text += markdown_table(table, 3) + "\n";
+  if (!study.sweep.empty()) text += markdown_table(sweep_cells(study), kSweepTextColumns) + "\n";
+  for (const std::string& line : sweep_winners(study)) text += printable("- " + line) + "\n";
+  for (const std::string& note : study.notes) text += printable("- note: " + note) + "\n";
+  return text;
+}
+
+}  // namespace bitstill
