@@ -5,31 +5,48 @@
 
 namespace bitstill {
 
+namespace {
+
+/// Two parts: beside memcpy and beside LibTorch's operations.
+void add_parts(Row& row, const std::string& name, const KernelTimes& times, double over_copy,
+               double over_operations) {
+  const auto add = [&](const char* other_name, const KernelTime& other, double target) {
+    row.parts.push_back(
+        {concat(name, ", over ", other_name),
+         other.seconds_median / times.fused.seconds_median,
+         target,
+         true,
+         {{"ms_median", {1e3 * times.fused.seconds_median, 1e3 * other.seconds_median}},
+          {"ms_min", {1e3 * times.fused.seconds_min, 1e3 * other.seconds_min}},
+          {"value_of_minima", other.seconds_min / times.fused.seconds_min}}});
+  };
+  add("memcpy", times.copy, over_copy);
+  add("operations", times.operations, over_operations);
+}
+
+}  // namespace
+
 Row bench_kernels(const BenchOptions& options) {
+  constexpr int kPoints = 16;
   Row row;
   row.against = "memcpy of the same bytes, and the same quantizer in LibTorch's operations";
-  row.missing = {"nearest of 16 points"};
   row.conditions = {{"threads", 1}, {"bucket", 256}, {"rounds", options.rounds}};
+  const auto rounds = static_cast<int>(options.rounds);
   const struct {
     const char* name;
     int64_t bytes;
   } sizes[] = {{"64 MB", 64'000'000}, {"student1's 4 MB", 4'000'940}};
   for (const auto& size : sizes) {
     for (const int64_t bits : {2, 4, 8}) {
-      const UniformTimes times =
-          measure_uniform(size.bytes, bits, static_cast<int>(options.rounds));
-      const auto beside = [&](const KernelTime& other) -> Json {
-        return {{"ms_median", {1e3 * times.fused.seconds_median, 1e3 * other.seconds_median}},
-                {"ms_min", {1e3 * times.fused.seconds_min, 1e3 * other.seconds_min}},
-                {"value_of_minima", other.seconds_min / times.fused.seconds_min}};
-      };
-      const std::string name = concat("uniform ", bits, " bits, ", size.name, ", over ");
-      row.parts.push_back({name + "memcpy", times.copy.seconds_median / times.fused.seconds_median,
-                           0.5, true, beside(times.copy)});
-      row.parts.push_back({name + "operations",
-                           times.operations.seconds_median / times.fused.seconds_median, 10, true,
-                           beside(times.operations)});
+      add_parts(row, concat("uniform ", bits, " bits, ", size.name),
+                measure_uniform(size.bytes, bits, rounds), 0.5, 10);
     }
+    add_parts(row, concat("nearest of ", kPoints, " points, ", size.name),
+              measure_points(size.bytes, kPoints, rounds), 0.7, 50);
+    const KernelTimes gradient = measure_points_gradient(size.bytes, kPoints, rounds);
+    row.conditions[concat("gradient of ", kPoints, " points, ", size.name,
+                          ", ms: ours, operations")] = {1e3 * gradient.fused.seconds_median,
+                                                        1e3 * gradient.operations.seconds_median};
   }
   return row;
 }

@@ -67,7 +67,8 @@ HWY_INLINE int64_t move_run(const LsqRun& run, T* out) {
 
 int64_t quantize(const LsqRun& run, bool stream, float* shadows) {
   return write_shadows(shadows, run.bucket, stream, [&](auto streamed) HWY_ATTR {
-    return move_run < streamed ? Sink::streamed_shadows : Sink::shadows > (run, shadows);
+    constexpr Sink kSink = streamed ? Sink::streamed_shadows : Sink::shadows;
+    return move_run<kSink>(run, shadows);
   });
 }
 

@@ -29,11 +29,15 @@ struct NearestTable {
     for (int j = count - 1; j < 256; ++j) thresholds[j] = std::numeric_limits<float>::infinity();
     while (16 * width < count) width *= 2;
     for (int i = 0; i < 16; ++i) rows[i] = thresholds[width * i + width - 1];
+    for (int i = 0; i < 13; ++i) rows_from_3[i] = rows[i + 3];
+    for (int i = 0; i < 15; ++i) rows_from_1[i] = rows[i + 1];
   }
 
-  int width = 1;                        // a power of two
-  bool distinct = true;                 // codes[i] == i
-  alignas(64) float rows[16];           // the thresholds between rows; the last one is not used
+  int width = 1;               // a power of two
+  bool distinct = true;        // codes[i] == i
+  alignas(64) float rows[16];  // the thresholds between rows; the last one is not used
+  alignas(64) float rows_from_3[16] = {};
+  alignas(64) float rows_from_1[16] = {};
   alignas(64) float thresholds[256];    // infinite from the last point on
   alignas(64) float values[256] = {};   // the points; equal ones as the lowest of them
   alignas(64) int32_t codes[256] = {};  // the lowest index of an equal point

@@ -53,33 +53,33 @@ template <class D, class V, class VI>
 HWY_INLINE VI step_up(D, V x, V threshold, VI index, int32_t step) {
   const hn::RebindToSigned<D> di;
   const auto above = hn::RebindMask(di, hn::Gt(x, threshold));
-  return hn::Add(index, hn::IfThenElseZero(above, hn::Set(di, step)));
+  return hn::IfThenElse(above, hn::Add(index, hn::Set(di, step)), index);
 }
 
 /// The row of x: how many of the fifteen thresholds between rows are below it.
 template <class D, class V, class VI = hn::Vec<hn::RebindToSigned<D>>>
-HWY_INLINE VI row_of(D d, V x, const float* rows) {
+HWY_INLINE VI row_of(D d, V x, const NearestTable& table) {
   const hn::RebindToSigned<D> di;
+  VI row = hn::Zero(di);
   if constexpr (holds_sixteen<D>()) {
-    const auto entry = [&](VI index) HWY_ATTR {
-      return hn::TableLookupLanes(hn::Load(d, rows), hn::IndicesFromVec(d, index));
+    const auto entry = [&](const float* rows) HWY_ATTR {
+      return hn::TableLookupLanes(hn::Load(d, rows), hn::IndicesFromVec(d, row));
     };
-    VI row = step_up(d, x, hn::Set(d, rows[7]), hn::Zero(di), 8);
-    row = step_up(d, x, entry(hn::Add(row, hn::Set(di, 3))), row, 4);
-    row = step_up(d, x, entry(hn::Add(row, hn::Set(di, 1))), row, 2);
-    return step_up(d, x, entry(row), row, 1);
+    row = step_up(d, x, hn::Set(d, table.rows[7]), row, 8);
+    row = step_up(d, x, entry(table.rows_from_3), row, 4);
+    row = step_up(d, x, entry(table.rows_from_1), row, 2);
+    row = step_up(d, x, entry(table.rows), row, 1);
   } else {
-    VI row = hn::Zero(di);
-    for (int i = 0; i < 15; ++i) row = step_up(d, x, hn::Set(d, rows[i]), row, 1);
-    return row;
+    for (int i = 0; i < 15; ++i) row = step_up(d, x, hn::Set(d, table.rows[i]), row, 1);
   }
+  return row;
 }
 
 /// The index of the point of x; of equal points, any.
 template <class D, class V, class VI = hn::Vec<hn::RebindToSigned<D>>>
 HWY_INLINE VI index_of(D d, V x, const NearestTable& table) {
   const hn::RebindToSigned<D> di;
-  VI index = row_of(d, x, table.rows);
+  VI index = row_of(d, x, table);
   if (table.width == 1) return index;
   index = hn::Mul(index, hn::Set(di, table.width));
   for (int half = table.width / 2; half > 0; half /= 2) {
@@ -155,8 +155,8 @@ int64_t quantize(const PointsRun& run, bool stream, float* shadows) {
   const NearestTable table(run.points, run.point_count);
   const auto ignore = [](int64_t, Scale) {};
   return write_shadows(shadows, run.bucket, stream, [&](auto streamed) HWY_ATTR {
-    return move_run < streamed ? Sink::streamed_shadows
-                               : Sink::shadows > (run, table, shadows, ignore);
+    constexpr Sink kSink = streamed ? Sink::streamed_shadows : Sink::shadows;
+    return move_run<kSink>(run, table, shadows, ignore);
   });
 }
 

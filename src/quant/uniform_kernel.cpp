@@ -196,7 +196,8 @@ HWY_INLINE int64_t move_run(const UniformRun& run, T* out, const Keep& keep) {
 int64_t quantize(const UniformRun& run, bool stream, float* shadows) {
   const auto ignore = [](int64_t, Scale) {};
   return write_shadows(shadows, run.bucket, stream, [&](auto streamed) HWY_ATTR {
-    return move_run < streamed ? Sink::streamed_shadows : Sink::shadows > (run, shadows, ignore);
+    constexpr Sink kSink = streamed ? Sink::streamed_shadows : Sink::shadows;
+    return move_run<kSink>(run, shadows, ignore);
   });
 }
 

@@ -336,11 +336,13 @@ TEST(Sizes, SmallTensorsAreNotWorthIt) {
 }
 
 TEST(Measure, GivesTimesOfAllThree) {
-  const UniformTimes times = measure_uniform(1 << 20, 4, 3);
-  for (const KernelTime& time : {times.fused, times.copy, times.operations}) {
-    EXPECT_EQ(time.bytes, 1 << 20);
-    EXPECT_GT(time.seconds_min, 0);
-    EXPECT_LE(time.seconds_min, time.seconds_median);
+  for (const KernelTimes& times : {measure_uniform(1 << 20, 4, 3), measure_points(1 << 18, 16, 3),
+                                   measure_points_gradient(1 << 18, 16, 3)}) {
+    for (const KernelTime& time : {times.fused, times.copy, times.operations}) {
+      EXPECT_GE(time.bytes, 1 << 18);
+      EXPECT_GT(time.seconds_min, 0);
+      EXPECT_LE(time.seconds_min, time.seconds_median);
+    }
   }
 }
 

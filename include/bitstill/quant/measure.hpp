@@ -11,13 +11,16 @@ struct KernelTime {
   int64_t bytes = 0;
 };
 
-struct UniformTimes {
+struct KernelTimes {
   KernelTime fused, copy, operations;  // our kernel; memcpy; the same in LibTorch operations
 };
 
-/// The uniform quantizer (nearest, buckets of 256) over one tensor of `bytes`, one thread; the
-/// three are measured in turn, `rounds` times. Not thread-safe: sets LibTorch's thread count
-/// meanwhile.
-UniformTimes measure_uniform(int64_t bytes, int64_t bits, int rounds = 9);
+/// One tensor of `bytes` in buckets of 256, one thread; the three are measured in turn, `rounds`
+/// times. Not thread-safe: sets LibTorch's thread count meanwhile.
+/// The uniform quantizer, nearest.
+KernelTimes measure_uniform(int64_t bytes, int64_t bits, int rounds = 9);
+/// The nearest of `points` random points; and their gradient, assigned anew.
+KernelTimes measure_points(int64_t bytes, int points, int rounds = 9);
+KernelTimes measure_points_gradient(int64_t bytes, int points, int rounds = 9);
 
 }  // namespace bitstill
