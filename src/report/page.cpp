@@ -3,6 +3,7 @@
 
 #include "bitstill/base/text.hpp"
 #include "bitstill/report/figures.hpp"
+#include "bitstill/report/frame.hpp"
 #include "bitstill/report/markup.hpp"
 #include "bitstill/report/report.hpp"
 #include "bitstill/report/sections.hpp"
@@ -39,8 +40,7 @@ std::string header(const Runs& runs, const Summaries& summaries) {
     if (!run.hosts.empty()) about += " on " + list_names(run.hosts, 4);
     if (!run.started.empty()) about += ", started " + run.started;
   }
-  return concat("<header><div class=\"kicker\">bitstill report</div><h1>", escape_html(title),
-                "</h1><p>", escape_html(about), "</p></header>\n");
+  return page_header("report", title, about);
 }
 
 std::string notes(const Runs& runs, const Summaries& summaries) {
@@ -52,12 +52,6 @@ std::string notes(const Runs& runs, const Summaries& summaries) {
     }
   }
   return items.empty() ? "" : concat("<ul class=\"notes\">", items, "</ul>\n");
-}
-
-std::string tile(const std::string& name, const std::string& value, const std::string& below) {
-  if (value == "-") return "";
-  return concat("<div class=\"card\"><dt>", name, "</dt><dd>", escape_html(value), "<small>",
-                escape_html(below), "</small></dd></div>");
 }
 
 /// The few numbers that a single run is about.
@@ -157,18 +151,14 @@ std::string costs(const Runs& runs, const Summaries& summaries) {
 std::string report_page(const std::vector<Run>& runs) {
   const Summaries summaries = summarize(runs);
   const std::string title = runs.size() == 1 ? summaries.front().label : "report";
-  std::string html = concat(
-      "<!DOCTYPE html>\n<html lang=\"en\"><head><meta charset=\"utf-8\"/>"
-      "<meta name=\"viewport\" content=\"width=device-width, initial-scale=1\"/><title>",
-      escape_html(title), " – bitstill</title><style>", page_style(),
-      "</style></head><body><main>\n", header(runs, summaries), notes(runs, summaries));
+  std::string html = header(runs, summaries) + notes(runs, summaries);
   if (runs.size() == 1) html += tiles(runs.front(), summaries.front());
   if (!runs.empty()) {
     html += summary_table(summaries) + size_figure(runs, summaries) +
             curves_section(runs, summaries) + costs(runs, summaries) +
             settings_section(runs, summaries);
   }
-  return html + "</main></body></html>\n";
+  return page_frame(title, html);
 }
 
 }  // namespace bitstill

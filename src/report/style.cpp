@@ -56,6 +56,11 @@ line.base{stroke:var(--axis);stroke-width:1}
 .hit:hover{fill-opacity:.35}
 .bar{fill:currentColor}.bar:hover{filter:brightness(1.12)}
 .dot{fill:currentColor;stroke:var(--card);stroke-width:1.5}.dot:hover{stroke:var(--ink)}
+.heat{fill:currentColor}.heat:hover{stroke:var(--ink)}
+.h1{fill-opacity:.1}.h2{fill-opacity:.2}.h3{fill-opacity:.3}.h4{fill-opacity:.4}.h5{fill-opacity:.5}
+.h6{fill-opacity:.6}.h7{fill-opacity:.7}.h8{fill-opacity:.85}.h9{fill-opacity:1}
+text.cell{font-size:12px;pointer-events:none;font-variant-numeric:tabular-nums}
+.matrix{min-width:480px}
 .interval{stroke:currentColor;stroke-width:1.5;opacity:.75}
 .frontier{fill:none;stroke:var(--axis);stroke-width:1.5;stroke-dasharray:2 4;stroke-linecap:round}
 .legend{display:flex;flex-wrap:wrap;gap:3px 18px;list-style:none;margin:0 0 10px;padding:0;font-size:13.5px}
