@@ -18,6 +18,7 @@ using Words = std::vector<std::string>;
 int run_train(World& world, const Words& arguments);
 int run_distill(World& world, const Words& arguments);
 int run_evaluate(World& world, const Words& arguments);
+int run_predict(World& world, const Words& arguments);
 int run_compress(World& world, const Words& arguments);
 int run_export(World& world, const Words& arguments);
 int run_shard(World& world, const Words& arguments);

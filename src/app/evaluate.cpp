@@ -3,60 +3,55 @@
 
 #include <cstdio>
 
+#include "bitstill/base/file.hpp"
 #include "bitstill/base/text.hpp"
 #include "bitstill/comm/agree.hpp"
 #include "bitstill/config/run_config.hpp"
-#include "bitstill/infer/loaded_model.hpp"
+#include "bitstill/report/evaluation.hpp"
 #include "command.hpp"
 #include "device.hpp"
+#include "model_on_data.hpp"
 
 namespace bitstill {
 namespace {
 
 struct Settings {
-  std::string model_file, data_folder, split = "test", device = "cpu";
+  std::string model_file, against_file, data_folder, split = "test", html, device = "cpu";
   int64_t threads = 0;
-  NetworkSpec model;
+  NetworkSpec model, against;
   bool json = false;
 };
 
 void add_settings(SettingTable& table, Settings& s) {
   table.add("model.file", &s.model_file, "compressed student, checkpoint or plain safetensors");
+  table.add("against", &s.against_file, "a model file to compare with: the teacher, fp32 student");
   table.add("data.folder", &s.data_folder, "shards, made by bitstill shard");
   table.add("data.split", &s.split, "train | validation | test");
+  table.add("json", &s.json, "print JSON");
+  table.add("html", &s.html, "a page with figures to write");
   table.add("run.device", &s.device, "cpu | cuda | auto");
   table.add("run.threads", &s.threads, "threads a rank; 0: the cores over the host's ranks");
   add_network_settings(table, "model", s.model);
-  table.add("json", &s.json, "print JSON");
+  add_network_settings(table, "against", s.against);
 }
 
-Split split_of(const std::string& name) {
-  for (const Split split : {Split::train, Split::validation, Split::test}) {
-    if (name == split_name(split)) return split;
+/// A file and what the pass found of it. A model whose answers are no numbers has no measure.
+MeasuredModel measured(const std::string& path, const LoadedModel& model,
+                       const ClassificationTally& tally) {
+  if (tally.not_finite() > 0) {
+    throw AgreedError(ExitCode::numbers, concat(path, ": its answers to ", tally.not_finite(),
+                                                " of ", tally.counts().samples,
+                                                " images are not finite; its weights are damaged"));
   }
-  throw Error(ExitCode::settings,
-              concat("data.split = ", name, ": give train, validation or test"));
+  return {path, model.file_bytes, tally};
 }
 
-void print(const Settings& s, const LoadedModel& model, const ClassificationCounts& counts) {
-  const auto [low, high] = wilson_interval(counts.correct, counts.samples);
-  if (s.json) {
-    const Json result = {{"file", s.model_file},
-                         {"bytes", model.file_bytes},
-                         {"split", s.split},
-                         {"samples", counts.samples},
-                         {"correct", counts.correct},
-                         {"accuracy", counts.accuracy()},
-                         {"low", low},
-                         {"high", high},
-                         {"cross_entropy", counts.mean_loss()}};
-    std::printf("%s\n", result.dump().c_str());
-    return;
-  }
-  std::printf(
-      "%s on %s (%lld images): top-1 %.2f %% (95 %% interval %.2f to %.2f), cross-entropy %.4f\n",
-      s.model_file.c_str(), s.split.c_str(), static_cast<long long>(counts.samples),
-      counts.accuracy(), low, high, counts.mean_loss());
+void publish(const Settings& s, const EvaluationFacts& facts) {
+  if (!s.html.empty()) replace_file(s.html, evaluation_page(facts));
+  const std::string text =
+      s.json ? evaluation_json(facts).dump(-1, ' ', false, Json::error_handler_t::replace) + "\n"
+             : evaluation_text(facts);
+  std::fputs(text.c_str(), stdout);
 }
 
 }  // namespace
@@ -70,30 +65,34 @@ int run_evaluate(World& world, const Words& arguments) {
     return 0;
   }
   const DeviceChoice device = choose_device(world, s.device, s.threads, false);
-  std::unique_ptr<Dataset> dataset;
-  LoadedModel model;
+  std::unique_ptr<Dataset> shards;
+  LoadedModel model, reference;
   Split split = Split::test;
+  const bool against = !s.against_file.empty();
   agree(world.control(), [&] {
     split = split_of(s.split);
     if (s.model_file.empty()) throw Error(ExitCode::settings, "model.file is not given");
     if (s.data_folder.empty()) throw Error(ExitCode::settings, "data.folder is not given");
-    dataset = std::make_unique<Dataset>(s.data_folder);
-    const DataIndex& index = dataset->index();
-    PlainFileFacts facts{s.model, index.normalization, index.classes};
-    facts.network.input = index.shape;
-    facts.network.classes = static_cast<int64_t>(index.classes.size());
-    model = load_model(s.model_file, facts);
-    require_fits(model, s.model_file, index.shape, index.classes);
-    if (dataset->size(split) == 0) {
-      throw Error(ExitCode::data, concat(s.data_folder, " has no ", s.split, " images"));
+    shards = open_split(s.data_folder, split);
+    model = load_model_for(s.model_file, s.model, shards.get(), device.device);
+    if (against) {
+      reference = load_model_for(s.against_file, s.against, shards.get(), device.device);
     }
-    model.network->to(device.device);
   });
+  require_equal(world.control(), {{"data.folder", shards->index().fingerprint}}, ExitCode::data);
   EvaluateOptions options;
   options.device = device.device;
-  const auto counts =
-      evaluate(*model.network, *dataset, split, model.normalization, options, world.control());
-  if (world.place().rank == 0) print(s, model, counts);
+  const FullEvaluation found = evaluate_fully(model, against ? &reference : nullptr, *shards, split,
+                                              options, world.control());
+  EvaluationFacts facts{
+      shards->index().name, s.split, model.classes, measured(s.model_file, model, found.model), {}};
+  if (against) {
+    facts.against = {measured(s.against_file, reference, found.against->reference),
+                     found.against->pairs};
+  }
+  agree(world.control(), [&] {
+    if (world.place().rank == 0) publish(s, facts);
+  });
   return 0;
 }
 

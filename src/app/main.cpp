@@ -27,6 +27,7 @@ constexpr Command kCommands[] = {
     {"train", "train a network with cross-entropy, quantized if asked", run_train},
     {"distill", "train a quantized student from a teacher", run_distill},
     {"evaluate", "measure a model file on a split of the shards", run_evaluate},
+    {"predict", "name what images show, by a model file", run_predict},
     {"compress", "quantize trained weights after the fact (post-mortem)", run_compress},
     {"export", "write any model file as fp32 safetensors for PyTorch", run_export},
     {"inspect", "show what a shard folder or a model file holds", run_inspect},

@@ -8,18 +8,13 @@
 #include "bitstill/base/error.hpp"
 #include "bitstill/base/file.hpp"
 #include "bitstill/base/text.hpp"
+#include "bitstill/data/image_files.hpp"
 #include "bitstill/data/image_source.hpp"
 
 namespace bitstill {
 namespace {
 
 namespace fs = std::filesystem;
-
-bool is_image_name(const fs::path& path) {
-  std::string ending = path.extension().string();
-  for (char& c : ending) c = static_cast<char>(std::tolower(static_cast<unsigned char>(c)));
-  return ending == ".jpg" || ending == ".jpeg" || ending == ".png";
-}
 
 bool is_hidden(const fs::path& path) {
   return path.filename().string().starts_with('.');
@@ -63,18 +58,9 @@ std::vector<Part> find_parts(const std::string& folder) {
 }
 
 void add_class(const Part& part, const std::string& name, int64_t label, ImageSource* source) {
-  std::vector<std::string> files;
-  const fs::path folder = fs::path(part.folder) / name;
-  for (const auto& entry : fs::recursive_directory_iterator(folder)) {
-    if (!entry.is_regular_file() || is_hidden(entry)) continue;
-    if (is_image_name(entry)) {
-      files.push_back(entry.path().string());
-    } else {
-      source->ignored += 1;
-    }
+  for (std::string& file : image_files_in(part.folder + "/" + name, &source->ignored)) {
+    source->items.push_back({label, part.split, std::move(file)});
   }
-  std::sort(files.begin(), files.end());
-  for (std::string& file : files) source->items.push_back({label, part.split, std::move(file)});
 }
 
 }  // namespace

@@ -3,6 +3,7 @@
 
 #include "bitstill/base/text.hpp"
 #include "bitstill/report/figures.hpp"
+#include "bitstill/report/frame.hpp"
 #include "bitstill/report/markup.hpp"
 #include "bitstill/report/report.hpp"
 #include "bitstill/report/sections.hpp"
@@ -39,8 +40,7 @@ std::string header(const Runs& runs, const Summaries& summaries) {
     if (!run.hosts.empty()) about += " on " + list_names(run.hosts, 4);
     if (!run.started.empty()) about += ", started " + run.started;
   }
-  return concat("<header><div class=\"kicker\">bitstill report</div><h1>", escape_html(title),
-                "</h1><p>", escape_html(about), "</p></header>\n");
+  return page_header("report", title, about);
 }
 
 std::string notes(const Runs& runs, const Summaries& summaries) {
@@ -52,12 +52,6 @@ std::string notes(const Runs& runs, const Summaries& summaries) {
     }
   }
   return items.empty() ? "" : concat("<ul class=\"notes\">", items, "</ul>\n");
-}
-
-std::string tile(const std::string& name, const std::string& value, const std::string& below) {
-  if (value == "-") return "";
-  return concat("<div class=\"card\"><dt>", name, "</dt><dd>", escape_html(value), "<small>",
-                escape_html(below), "</small></dd></div>");
 }
 
 /// The few numbers that a single run is about.
@@ -164,7 +158,7 @@ std::string report_page(const std::vector<Run>& runs) {
             curves_section(runs, summaries) + costs(runs, summaries) +
             settings_section(runs, summaries);
   }
-  return whole_page(title, html);
+  return page_frame(title, html);
 }
 
 }  // namespace bitstill

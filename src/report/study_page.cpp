@@ -3,6 +3,7 @@
 
 #include "bitstill/base/text.hpp"
 #include "bitstill/report/figures.hpp"
+#include "bitstill/report/frame.hpp"
 #include "bitstill/report/markup.hpp"
 #include "bitstill/report/study.hpp"
 #include "bitstill/report/style.hpp"
@@ -105,7 +106,7 @@ std::string sweep_section(const Study& study) {
 }  // namespace
 
 std::string study_page(const Study& study) {
-  return whole_page(study.name, header(study) + targets_section(study) + grid_section(study) +
+  return page_frame(study.name, header(study) + targets_section(study) + grid_section(study) +
                                     sweep_section(study));
 }
 

@@ -57,6 +57,11 @@ line.base{stroke:var(--axis);stroke-width:1}
 .hit:hover{fill-opacity:.35}
 .bar{fill:currentColor}.bar:hover{filter:brightness(1.12)}
 .dot{fill:currentColor;stroke:var(--card);stroke-width:1.5}.dot:hover{stroke:var(--ink)}
+.heat{fill:currentColor}.heat:hover{stroke:var(--ink)}
+.h1{fill-opacity:.1}.h2{fill-opacity:.2}.h3{fill-opacity:.3}.h4{fill-opacity:.4}.h5{fill-opacity:.5}
+.h6{fill-opacity:.6}.h7{fill-opacity:.7}.h8{fill-opacity:.85}.h9{fill-opacity:1}
+text.cell{font-size:12px;pointer-events:none;font-variant-numeric:tabular-nums}
+.matrix{min-width:480px}
 .interval{stroke:currentColor;stroke-width:1.5;opacity:.75}
 .frontier{fill:none;stroke:var(--axis);stroke-width:1.5;stroke-dasharray:2 4;stroke-linecap:round}
 .legend{display:flex;flex-wrap:wrap;gap:3px 18px;list-style:none;margin:0 0 10px;padding:0;font-size:13.5px}
@@ -98,12 +103,8 @@ details.card{margin-top:14px}details[open]>summary{margin-bottom:8px}
 
 }  // namespace
 
-std::string whole_page(const std::string& title, const std::string& body) {
-  return concat(
-      "<!DOCTYPE html>\n<html lang=\"en\"><head><meta charset=\"utf-8\"/>"
-      "<meta name=\"viewport\" content=\"width=device-width, initial-scale=1\"/><title>",
-      escape_html(title), " – bitstill</title><style>", kStyle, "</style></head><body><main>\n",
-      body, "</main></body></html>\n");
+const char* page_style() {
+  return kStyle;
 }
 
 std::string run_color(std::size_t i) {

@@ -1,0 +1,18 @@
+#include "bitstill/infer/logits.hpp"
+
+#include <ATen/core/grad_mode.h>
+
+#include "bitstill/model/input.hpp"
+
+namespace bitstill {
+
+Logits forward_batch(const Network& network, const Batch& batch, const Normalization& normalization,
+                     const at::Device& device, bool channels_last) {
+  const at::NoGradGuard no_grad;
+  const auto x = to_input(batch, network.spec().input, normalization, device, channels_last);
+  const at::Tensor answer = network.forward(x, ForwardMode{}).to(at::kCPU, at::kFloat).contiguous();
+  const float* values = answer.const_data_ptr<float>();
+  return {answer.size(1), {values, values + answer.numel()}};
+}
+
+}  // namespace bitstill
