@@ -32,6 +32,7 @@ set(layer_homes
     JSON "^nlohmann/" "^src/base/|^include/bitstill/base/"
     OpenSSL "^openssl/" "^src/base/"
     Highway "^hwy/" "^src/(quant|codec)/"
+    "zstd (to compare with)" "^zstd\\.h$" "^src/codec/measure\\.cpp$"
     "all of LibTorch (22 s a source: include single ATen headers)" "^torch/(torch|all|types)\\.h$"
     "^nowhere$"
     LibTorch "^(torch|ATen|c10|caffe2)/" "/(model|quant|store|teacher|infer|train|config|app)/")

@@ -16,7 +16,8 @@ END
 
 packages=(build-essential cmake ninja-build ccache pkg-config git python3 python3-pip
   libopenmpi-dev openmpi-bin libhdf5-dev libboost-program-options-dev libgtest-dev
-  nlohmann-json3-dev libhwy-dev libturbojpeg0-dev libpng-dev zlib1g-dev libssl-dev)
+  nlohmann-json3-dev libhwy-dev libturbojpeg0-dev libpng-dev zlib1g-dev libssl-dev
+  libzstd-dev)
 dev_packages=(clang-14 clang-format-14 clang-tidy-14 libclang-rt-14-dev)
 
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
@@ -73,6 +74,7 @@ OpenSSL 3 (openssl/sha.h)|compiles openssl/evp.h|openssl|openssl
 libjpeg-turbo (turbojpeg.h)|compiles turbojpeg.h|libjpeg-turbo|libjpeg-turbo
 libpng (png.h)|compiles png.h|libpng|libpng
 zlib (zlib.h)|compiles zlib.h|zlib|zlib
+zstd (zstd.h)|compiles zstd.h|zstd|zstd
 Highway (hwy/highway.h)|compiles hwy/highway.h|highway|highway
 Python 3 with pip|find_pip|python|py-pip
 END

@@ -28,6 +28,8 @@ constexpr RowKind kRows[] = {
      bench_distillation_step},
     {"P2", "a quantized step over the same step in fp32", bench_quantized_step},
     {"P3", "the fused quantize kernel against memcpy and LibTorch's operations", bench_kernels},
+    {"P12", "sizes of compressed codes and files against entropy and zstd", bench_file_size},
+    {"P13", "decoding against zstd's huff0, unpacking against memcpy", bench_decode},
     {"P16", "from mpirun to the end of a first step", bench_start},
     {"P17", "clean build, slowest source, tests (minutes; in a checkout)", bench_build},
 };

@@ -38,6 +38,8 @@ struct Row {
 Row bench_distillation_step(const BenchOptions& options);  // P1
 Row bench_quantized_step(const BenchOptions& options);     // P2
 Row bench_kernels(const BenchOptions& options);            // P3
+Row bench_file_size(const BenchOptions& options);          // P12
+Row bench_decode(const BenchOptions& options);             // P13
 Row bench_start(const BenchOptions& options);              // P16
 Row bench_build(const BenchOptions& options);              // P17
 

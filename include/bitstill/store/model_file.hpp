@@ -1,5 +1,5 @@
 // Model files: safetensors that describe themselves, plain (fp32) or packed (codes, scales,
-// points).
+// points); codec/packed_model.hpp has the bytes.
 #pragma once
 
 #include <ATen/core/Tensor.h>
@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "bitstill/base/json.hpp"
+#include "bitstill/codec/packed_model.hpp"
 #include "bitstill/quant/quantizer.hpp"
 
 namespace bitstill {
@@ -16,14 +17,24 @@ namespace bitstill {
 using NamedTensors = std::vector<std::pair<std::string, at::Tensor>>;
 using NamedQuantized = std::vector<std::pair<std::string, QuantizedTensor>>;
 
+/// What a file that was read takes on disk, in bytes; `tensors` as `quantized`, in its order.
+struct ModelFileSizes {
+  uint64_t file = 0, header = 0, codes = 0, scales = 0, points = 0;
+  struct Share {
+    double codes = 0, scales = 0;  // scales: alpha, beta and stored points
+  };
+  std::vector<Share> tensors;
+};
+
 /// What __metadata__ holds under the key "bitstill", as JSON text. A file without it is a plain
-/// PyTorch file. Members: format (1), kind ("weights" | "student" | "checkpoint"), network (spec),
-/// normalization, classes (names), quantizer (describe(), or null), data (fingerprint), and
-/// whatever else the writer adds.
+/// PyTorch file. Members: format (kModelFormat), kind ("weights" | "student" | "checkpoint"),
+/// network (spec), normalization, classes (names), quantizer (describe(), or null), data
+/// (fingerprint), and whatever else the writer adds.
 struct ModelFile {
-  Json about;                // null when the file does not say
-  NamedTensors tensors;      // CPU, contiguous, in file order; packed ones are not here
-  NamedQuantized quantized;  // packed tensors (kind "student")
+  Json about;                 // null when the file does not say
+  NamedTensors tensors;       // CPU, contiguous, in file order; packed ones are not here
+  NamedQuantized quantized;   // packed tensors (kind "student"), kinds together
+  ModelFileSizes sizes = {};  // only of files that were read
 };
 
 /// Writes (rank 0 only, through replace_file). Error(storage).
