@@ -82,14 +82,14 @@ void Job::build_student() {
   });
   std::vector<int64_t> points;
   if (config_.quant.redistribute != "off") {
-    points = redistributed_points(*network, config_.quant, *dataset_,
-                                  dataset_->index().normalization, config_.train.global_batch,
-                                  EvaluateOptions{}, world_.control());
+    points =
+        redistributed_points(*network, config_.quant, *dataset_, dataset_->index().normalization,
+                             config_.train.global_batch, EvaluateOptions{}, world_.control());
   }
   agree(world_.control(), [&] {
-    student_ = std::make_unique<Student>(std::move(network), config_.quant,
-                                         static_cast<uint64_t>(config_.run.seed), device_.device,
-                                         points);
+    student_ =
+        std::make_unique<Student>(std::move(network), config_.quant,
+                                  static_cast<uint64_t>(config_.run.seed), device_.device, points);
   });
   require_equal(world_.control(), student_->fingerprints(), ExitCode::environment);
 }

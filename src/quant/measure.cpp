@@ -122,7 +122,8 @@ KernelTimes measure_uniform(int64_t bytes, int64_t bits, int rounds) {
   options.bits = bits;
   options.bucket = kBucket;
   const int64_t count = buffers.count;
-  const auto quantizer = make_quantizer(options, {{"weights", {count}, 0, count, int64_t{1} << bits}}, 1);
+  const auto quantizer =
+      make_quantizer(options, {{"weights", {count}, 0, count, int64_t{1} << bits}}, 1);
   const auto times =
       measure({[&] { quantizer->quantize(buffers.in, buffers.out, 0); }, [&] { buffers.copy(); },
                [&] { uniform_by_operations(buffers.masters, std::exp2(bits) - 1); }},

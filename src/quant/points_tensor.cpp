@@ -133,6 +133,7 @@ class KmeansTensor final : public PointsTensor {
   using PointsTensor::PointsTensor;
 
   void start(const Piece& masters) override {
+    fixed_ = {};  // of other masters
     PointsTensor::start(masters);
     fixed_ = ScaledTensor::encode(masters);
   }

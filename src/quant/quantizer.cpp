@@ -147,7 +147,7 @@ void FlatQuantizer::quantize(const float* masters, float* shadows, int64_t step)
 QuantizedTensor FlatQuantizer::encode(const Segment& segment, const float* masters,
                                       int64_t step) const {
   const auto found = std::find_if(tensors_.begin(), tensors_.end(), [&](const auto& tensor) {
-    return tensor->segment().offset == segment.offset;
+    return tensor->segment().name == segment.name;
   });
   if (found == tensors_.end()) {
     throw Error(ExitCode::environment, concat(segment.name, " is no tensor of this quantizer"));

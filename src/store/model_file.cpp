@@ -78,8 +78,8 @@ ModelFile read_model_file(const std::string& path) {
         return file.tensors.back().second.data_ptr();
       });
   file.about = std::move(packed.about);
-  file.sizes = {input.size(), packed.header_bytes, packed.code_bytes, packed.scale_bytes,
-                packed.point_bytes, {}};
+  file.sizes = {input.size(),       packed.header_bytes, packed.code_bytes,
+                packed.scale_bytes, packed.point_bytes,  {}};
   for (CodedTensor& one : packed.coded) {
     file.sizes.tensors.push_back({one.code_bytes, one.scale_bytes});
     file.quantized.emplace_back(

@@ -148,7 +148,7 @@ TEST(LoadModel, PackedFilesGiveTheDecodedWeights) {
   ModelFile file{about_of(*network), named_tensors(*network), {}};
   // The first weight [4, 3, 3, 3] packed: 108 values, three buckets.
   const at::Tensor weight = file.tensors[0].second;
-  const Segment segment{file.tensors[0].first, weight.sizes().vec(), 0, weight.numel(), true};
+  const Segment segment{file.tensors[0].first, weight.sizes().vec(), 0, weight.numel(), 4};
   const auto quantizer = make_quantizer(options, {segment}, 1);
   file.quantized.emplace_back(segment.name,
                               quantizer->encode(segment, weight.const_data_ptr<float>(), 0));

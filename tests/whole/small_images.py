@@ -59,9 +59,11 @@ def nine_classes(idx):
 
 def exported(student):
     """Header and data of the student's fp32 weights."""
-    with tempfile.NamedTemporaryFile(suffix=".safetensors") as file:
-        subprocess.run([os.environ["BITSTILL"], "export", "--model.file", student, "--out", file.name], check=True)
-        content = file.read()
+    with tempfile.TemporaryDirectory() as folder:
+        path = os.path.join(folder, "plain.safetensors")
+        subprocess.run([os.environ["BITSTILL"], "export", "--model.file", student, "--out", path], check=True)
+        with open(path, "rb") as file:
+            content = file.read()
     (length,) = struct.unpack("<Q", content[:8])
     return json.loads(content[8 : 8 + length]), bytearray(content[8 + length :])
 
