@@ -156,14 +156,15 @@ Layout layout_from_json(const Json& json, const std::string& where) {
 
 std::vector<float> points_of(PointForm form, std::size_t points) {
   std::vector<float> result;
-  const auto half = static_cast<float>((points - 1) / 2);
+  const std::size_t middle = (points - 1) / 2, zero = points / 2;  // of centred, of integers
+  const auto half = static_cast<float>(middle);
   if (form == PointForm::stored || points < 2) return result;
   if (form == PointForm::centred && (points < 3 || points % 2 == 0)) return result;
   for (std::size_t j = 0; j < points; ++j) {
     const auto number = static_cast<float>(j);
     result.push_back(form == PointForm::uniform   ? number / static_cast<float>(points - 1)
                      : form == PointForm::centred ? (number - half) / half
-                                                  : number - static_cast<float>(points / 2));
+                                                  : number - static_cast<float>(zero));
   }
   return result;
 }

@@ -67,6 +67,7 @@ struct ByteSource {
 using PlaceTensor =
     std::function<void*(const std::string& name, Dtype dtype, const std::vector<int64_t>& shape)>;
 
+// NOLINTNEXTLINE(bugprone-exception-escape): moving JSON asserts, it never throws
 struct PackedModel {
   Json about;  // without "packed"; null when the file has no description
   std::vector<CodedTensor> coded;

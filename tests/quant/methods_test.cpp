@@ -1,0 +1,298 @@
+// All methods and options of the quantizer behind its one interface.
+#include <ATen/Parallel.h>
+#include <gtest/gtest.h>
+
+#include <bit>
+#include <cmath>
+#include <numeric>
+
+#include "bitstill/base/error.hpp"
+#include "bitstill/base/random.hpp"
+#include "bitstill/quant/quantizer.hpp"
+#include "bitstill/quant/redistribution.hpp"
+
+namespace bitstill {
+namespace {
+
+std::vector<float> normal_values(std::size_t count, uint64_t seed) {
+  RandomStream stream(seed, StreamPurpose::initialization);
+  std::vector<float> values(count);
+  for (float& value : values) {
+    float sum = -6;
+    for (int i = 0; i < 12; ++i) sum += stream.uniform();
+    value = 0.05f * sum;
+  }
+  return values;
+}
+
+QuantOptions options_of(const std::string& method, int64_t bits = 2, int64_t bucket = 256) {
+  QuantOptions options;
+  options.method = method;
+  options.bits = bits;
+  options.bucket = bucket;
+  return options;
+}
+
+/// Every method, and what each option changes of it.
+std::vector<QuantOptions> all_options() {
+  std::vector<QuantOptions> all;
+  for (const char* method : {"uniform", "points", "joint", "lsq", "kmeans"}) {
+    for (const int64_t bits : {2, 4, 8}) all.push_back(options_of(method, bits, 100));
+    all.push_back(options_of(method, 3, 0));
+  }
+  const auto with = [&](const char* method, const auto& change) {
+    all.push_back(options_of(method, 3, 64));
+    change(all.back());
+    EXPECT_NO_THROW(check(all.back()));
+  };
+  for (const char* method : {"uniform", "joint", "kmeans"}) {
+    with(method, [](QuantOptions& o) { o.points = 5; });
+    with(method, [](QuantOptions& o) { o.clip = 0.04; });
+    with(method, [](QuantOptions& o) { o.subtract_mean = true; });
+    with(method, [](QuantOptions& o) { o.range = "error"; });
+    with(method, [](QuantOptions& o) { o.scales = "fp16"; });
+    with(method, [](QuantOptions& o) { o.scales = "bf16"; });
+  }
+  with("uniform", [](QuantOptions& o) { o.scaling = "absmax"; });
+  with("uniform", [](QuantOptions& o) {
+    o.scaling = "absnorm";
+    o.rounding = "stochastic";
+  });
+  with("uniform", [](QuantOptions& o) { o.gradient = "truncated"; });
+  with("uniform", [](QuantOptions& o) { o.gradient = "range"; });
+  with("lsq", [](QuantOptions& o) { o.step_size = "channel"; });
+  with("lsq", [](QuantOptions& o) { o.step_size = "bucket"; });
+  return all;
+}
+
+struct Case {
+  explicit Case(const QuantOptions& options)
+      : segments(layout(options)),
+        masters(normal_values(static_cast<std::size_t>(segments.back().offset + 1504), 3)),
+        quantizer(make_quantizer(options, segments, 4)) {
+    masters[700] += 0.5f;  // an outlier
+    quantizer->start(masters.data());
+  }
+
+  static std::vector<Segment> layout(const QuantOptions& options) {
+    std::vector<Segment> segments;
+    int64_t offset = 0;
+    for (const std::vector<int64_t>& shape :
+         std::vector<std::vector<int64_t>>{{6, 3, 5, 5}, {33}, {7, 31}, {16, 94}}) {
+      const std::string name = "t" + std::to_string(segments.size());
+      const int64_t count =
+          std::accumulate(shape.begin(), shape.end(), int64_t{1}, std::multiplies<>());
+      segments.push_back({name, shape, offset, count, points_of(options, name, shape)});
+      offset = (offset + count + 15) / 16 * 16;
+    }
+    return segments;
+  }
+
+  std::vector<float> shadows(int64_t step = 9) const {
+    std::vector<float> result(masters.size(), -7);
+    quantizer->quantize(masters.data(), result.data(), step);
+    return result;
+  }
+
+  std::vector<Segment> segments;
+  std::vector<float> masters;
+  std::unique_ptr<Quantizer> quantizer;
+};
+
+TEST(Methods, WhatIsStoredIsWhatWasTrainedWith) {
+  for (const QuantOptions& options : all_options()) {
+    SCOPED_TRACE(to_json(options).dump());
+    Case c(options);
+    const std::vector<float> shadows = c.shadows();
+    int quantized = 0;
+    for (const Segment& segment : c.segments) {
+      if (!segment.quantized()) continue;
+      ++quantized;
+      const QuantizedTensor tensor = c.quantizer->encode(segment, c.masters.data(), 9);
+      EXPECT_EQ(static_cast<int64_t>(tensor.points.size()), segment.points);
+      EXPECT_EQ(tensor.bucket, bucket_of(options, segment.shape));
+      std::vector<float> decoded(static_cast<std::size_t>(segment.count));
+      decode(tensor, decoded.data());
+      for (int64_t i = 0; i < segment.count; ++i) {
+        ASSERT_EQ(std::bit_cast<uint32_t>(decoded[static_cast<std::size_t>(i)]),
+                  std::bit_cast<uint32_t>(shadows[static_cast<std::size_t>(segment.offset + i)]))
+            << segment.name << " " << i;
+      }
+    }
+    EXPECT_GE(quantized, 1);
+  }
+}
+
+/// dL/dlearned of L = sum g_i w_i with assignments held equals the change of the shadows.
+TEST(Methods, LearnedGradientsEqualDifferencesWithAssignmentsHeld) {
+  for (const char* method : {"points", "joint", "kmeans"}) {
+    for (const int64_t bits : {1, 2, 4}) {
+      SCOPED_TRACE(testing::Message() << method << " " << bits);
+      Case c(options_of(method, bits, 50));
+      std::vector<float> gradients = normal_values(c.masters.size(), 8);
+      std::vector<float> learned(c.quantizer->learned().size());
+      std::vector<double> want(learned.size(), 0);
+      std::size_t run = 0;
+      for (const Segment& segment : c.segments) {
+        const QuantizedTensor tensor = c.quantizer->encode(segment, c.masters.data(), 0);
+        const auto first = static_cast<std::size_t>(c.quantizer->learned_runs()[run++].offset);
+        for (std::size_t i = 0; i < tensor.codes.size(); ++i) {
+          want[first + tensor.codes[i]] +=
+              static_cast<double>(tensor.alpha[i / static_cast<std::size_t>(tensor.bucket)]) *
+              gradients[static_cast<std::size_t>(segment.offset) + i];
+        }
+      }
+      c.quantizer->backward(c.masters.data(), 0, gradients.data(), learned.data());
+      for (std::size_t j = 0; j < learned.size(); ++j) EXPECT_NEAR(learned[j], want[j], 1e-4) << j;
+    }
+  }
+}
+
+TEST(Methods, LsqGradientsAreTheFormulas) {
+  for (const char* step_size : {"tensor", "channel", "bucket"}) {
+    QuantOptions options = options_of("lsq", 3, 50);
+    options.step_size = step_size;
+    Case c(options);
+    const std::vector<float> before = normal_values(c.masters.size(), 8);
+    std::vector<float> gradients = before, learned(c.quantizer->learned().size());
+    c.quantizer->backward(c.masters.data(), 0, gradients.data(), learned.data());
+    for (std::size_t t = 0; t < c.segments.size(); ++t) {
+      const Segment& segment = c.segments[t];
+      if (!segment.quantized()) continue;
+      const auto run =
+          std::find_if(c.quantizer->learned_runs().begin(), c.quantizer->learned_runs().end(),
+                       [&](const LearnedRun& r) { return r.name == segment.name; });
+      const int64_t bucket = bucket_of(options, segment.shape);
+      for (int64_t b = 0; b < run->count; ++b) {
+        const double d = c.quantizer->learned()[static_cast<std::size_t>(run->offset + b)];
+        const int64_t end = std::min(segment.count, (b + 1) * bucket);
+        double sum = 0;
+        for (int64_t i = b * bucket; i < end; ++i) {
+          const auto at = static_cast<std::size_t>(segment.offset + i);
+          const double x = c.masters[at] / d;
+          const bool inside = x > -4 && x < 3;
+          sum += before[at] * (inside ? std::nearbyint(x) - x : (x < 0 ? -4.0 : 3.0));
+          EXPECT_EQ(gradients[at], inside ? before[at] : 0.0f);
+        }
+        sum /= std::sqrt(static_cast<double>(end - b * bucket) * 3);
+        EXPECT_NEAR(learned[static_cast<std::size_t>(run->offset + b)], sum, 1e-5);
+      }
+    }
+  }
+}
+
+TEST(Methods, NeitherShadowsNorGradientsDependOnThreads) {
+  QuantOptions options = options_of("joint", 4, 256);
+  const int64_t count = 3'000'017;
+  const auto quantizer = make_quantizer(options, {{"w", {count}, 0, count, 16}}, 1);
+  const std::vector<float> masters = normal_values(static_cast<std::size_t>(count), 1);
+  quantizer->start(masters.data());
+  const int before = at::get_num_threads();
+  std::vector<std::vector<float>> shadows, learned;
+  for (const int threads : {1, 3}) {
+    at::set_num_threads(threads);
+    shadows.emplace_back(masters.size());
+    quantizer->quantize(masters.data(), shadows.back().data(), 0);
+    std::vector<float> gradients = masters;
+    learned.emplace_back(16);
+    quantizer->backward(masters.data(), 0, gradients.data(), learned.back().data());
+  }
+  at::set_num_threads(before);
+  EXPECT_EQ(shadows[0], shadows[1]);
+  EXPECT_EQ(learned[0], learned[1]);
+}
+
+TEST(Methods, SettlingSortsThePointsAndSaysWhereFrom) {
+  Case c(options_of("points", 2));
+  std::vector<float>& learned = c.quantizer->learned();
+  const std::vector<float> swapped = {0.5f, 0.1f, 0.9f, 0.1f};
+  std::copy(swapped.begin(), swapped.end(), learned.begin());
+  const auto from = c.quantizer->settle();
+  EXPECT_EQ(std::vector<float>(learned.begin(), learned.begin() + 4),
+            (std::vector<float>{0.1f, 0.1f, 0.5f, 0.9f}));
+  EXPECT_EQ(std::vector<int64_t>(from.begin(), from.begin() + 4),
+            (std::vector<int64_t>{1, 3, 0, 2}));
+  learned[1] = NAN;
+  EXPECT_THROW(c.quantizer->settle(), Error);
+}
+
+TEST(Methods, TheErrorMinimizingRangeIsNeverWorse) {
+  double plain = 0, least = 0;
+  for (const char* range : {"minmax", "error"}) {
+    QuantOptions options = options_of("uniform", 2, 256);
+    options.range = range;
+    Case c(options);
+    const auto shadows = c.shadows();
+    double sum = 0;
+    for (const Segment& segment : c.segments) {
+      for (auto i = static_cast<std::size_t>(segment.offset);
+           i < static_cast<std::size_t>(segment.offset + segment.count); ++i) {
+        sum += std::pow(static_cast<double>(c.masters[i]) - shadows[i], 2);
+      }
+    }
+    (options.range == "error" ? least : plain) = sum;
+  }
+  EXPECT_LT(least, 0.8 * plain);
+}
+
+TEST(Methods, HalfScalesCoverTheRange) {
+  for (const char* type : {"fp16", "bf16"}) {
+    QuantOptions options = options_of("uniform", 8, 64);
+    options.scales = type;
+    Case c(options);
+    for (const Segment& segment : c.segments) {
+      const QuantizedTensor tensor = c.quantizer->encode(segment, c.masters.data(), 0);
+      for (int64_t i = 0; i < segment.count; ++i) {
+        const auto b = static_cast<std::size_t>(i / tensor.bucket);
+        const float value = c.masters[static_cast<std::size_t>(segment.offset + i)];
+        EXPECT_LE(tensor.beta[b], value);
+        EXPECT_GE(static_cast<double>(tensor.beta[b]) + tensor.alpha[b], value - 1e-7);
+      }
+    }
+  }
+}
+
+TEST(Rules, TheFirstMatchCounts) {
+  QuantOptions options = options_of("uniform", 4);
+  options.rules = "0.weight:8,*.bias:none,1*:5p";
+  EXPECT_EQ(points_of(options, "0.weight", {1000}), 256);
+  EXPECT_EQ(points_of(options, "0.bias", {1000}), 0);
+  EXPECT_EQ(points_of(options, "12.weight", {1000}), 5);
+  EXPECT_EQ(points_of(options, "4.weight", {1000}), 16);
+  for (const char* bad : {"x", ":4", "a:9", "a:1p", "a:p", "a:300p", "a:-1"}) {
+    options.rules = bad;
+    EXPECT_THROW(check(options), Error) << bad;
+  }
+  EXPECT_EQ(points_of(options_of("points", 8), "w", {20}), 10);  // at most half of the values
+  EXPECT_EQ(points_of(options_of("points", 4), "w", {1000}), 16);
+}
+
+TEST(Redistribution, KeepsTheTotalAndItsLimits) {
+  const std::vector<PointShare> tensors = {
+      {1000, 16, 3.0}, {8, 4, 50.0}, {100000, 16, 1.0}, {5000, 16, 0.0}};
+  const auto points = redistribute_points(tensors);
+  EXPECT_EQ(std::accumulate(points.begin(), points.end(), int64_t{0}), 52);
+  EXPECT_EQ(points[1], 4);  // at most half of its 8 values
+  EXPECT_EQ(points[3], 8);  // half of its own, nothing for no gradient
+  EXPECT_GT(points[0], points[2]);
+  const auto by_bytes = redistribute_bytes(tensors);
+  double before = 0, after = 0;
+  for (std::size_t t = 0; t < tensors.size(); ++t) {
+    EXPECT_GE(by_bytes[t], 2);
+    before += static_cast<double>(tensors[t].weights) * std::log2(tensors[t].points);
+    after += static_cast<double>(tensors[t].weights) * std::log2(by_bytes[t]);
+  }
+  EXPECT_LE(after, before * (1 + 1e-9));
+  EXPECT_GT(after, 0.9 * before);
+}
+
+TEST(QuantOptions, GoThroughJsonUnchanged) {
+  for (const QuantOptions& options : all_options()) {
+    EXPECT_EQ(to_json(quant_options_from_json(to_json(options), "file")), to_json(options));
+  }
+  EXPECT_THROW(quant_options_from_json({{"method", "magic"}}, "file"), Error);
+  EXPECT_THROW(quant_options_from_json({{"bits", "two"}}, "file"), Error);
+}
+
+}  // namespace
+}  // namespace bitstill
