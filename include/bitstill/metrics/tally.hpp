@@ -47,7 +47,8 @@ class ClassificationTally {
   static constexpr int64_t kMostMatrixClasses = 2048;  // 32 MB
 
  private:
-  enum : std::size_t { kSamples, kCorrect, kLoss, kInTop, kNotFinite, kBins };
+  static constexpr std::size_t kSamples = 0, kCorrect = 1, kLoss = 2, kInTop = 3, kNotFinite = 4;
+  static constexpr std::size_t kBins = 5;
   static constexpr std::size_t kClasses = kBins + 3 * kConfidenceBins;
   int64_t classes_;
   std::vector<int64_t> sums_;  // heads, bins [15, 3], classes [classes, 2], matrix [classes^2]
