@@ -10,6 +10,15 @@
 #include "bitstill/model/input.hpp"
 
 namespace bitstill {
+namespace {
+
+void describe(Json& about, const char* kind, const Student& student, int64_t steps) {
+  about["steps"] = steps;
+  about["quantizer"] = student.quantizer() ? student.quantizer()->describe() : Json();
+  about["kind"] = kind;
+}
+
+}  // namespace
 
 void reestimate_batch_norm(Student& student, const Dataset& dataset,
                            const Normalization& normalization, int64_t batches, int64_t batch,
@@ -40,16 +49,6 @@ void reestimate_batch_norm(Student& student, const Dataset& dataset,
     student.running().copy_(sum.div_(static_cast<double>(batches)));
   });
 }
-
-namespace {
-
-void describe(Json& about, const char* kind, const Student& student, int64_t steps) {
-  about["steps"] = steps;
-  about["quantizer"] = student.quantizer() ? student.quantizer()->describe() : Json();
-  about["kind"] = kind;
-}
-
-}  // namespace
 
 void write_student_file(const std::string& path, Json about, const Student& student, int64_t steps,
                         Communicator& comm) {

@@ -29,6 +29,10 @@ compare_worlds all_options "1 2 4" --train.global_batch 72 --train.optimizer ada
   --train.schedule plateau --train.plateau_epochs 1 --train.plateau_points 90 --train.clip_norm 0.5 \
   --model.dropout 0.1,0.2 --quant.rounding stochastic --quant.tensors all --quant.bits 5 \
   --train.select best --data.shift 1 --exchange.chunk_bytes 1024
+for method in points joint lsq kmeans; do
+  compare_worlds "$method" "1 2 4" --train.global_batch 72 --quant.method "$method" --quant.bits 2
+done
+compare_worlds alternate "1 4" --train.global_batch 72 --quant.method points --quant.alternate keep
 cmp -s "$WORK/plain.1/master.safetensors" "$WORK/uneven.1/master.safetensors" &&
   fail "runs of different global batches are equal: nothing was compared"
 grep -q '"type":"epoch".*"rate":0.005}' "$WORK/all_options.1/run.jsonl" || {
@@ -36,4 +40,5 @@ grep -q '"type":"epoch".*"rate":0.005}' "$WORK/all_options.1/run.jsonl" || {
   grep '"type":"epoch"' "$WORK/all_options.1/run.jsonl"
 }
 finish "fixed order, 1 to 4 ranks and repetitions: masters, students and losses byte-identical," \
-  "also with a short last batch, Adam, plateau, clipping, dropout, stochastic rounding, best epoch"
+  "also with a short last batch, Adam, plateau, clipping, dropout, stochastic rounding, best epoch," \
+  "and every method that learns points or steps"
