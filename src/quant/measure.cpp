@@ -15,6 +15,7 @@
 #include <cmath>
 #include <cstring>
 #include <functional>
+#include <memory>
 #include <vector>
 
 #include "bitstill/base/random.hpp"
@@ -25,8 +26,7 @@ namespace bitstill {
 namespace {
 
 constexpr int64_t kBucket = 256;
-constexpr int64_t kStreamValues = int64_t{1} << 23;  // as quantizer.cpp
-constexpr double kRoundSeconds = 4e-3;               // a kernel runs at least this long each round
+constexpr double kRoundSeconds = 4e-3;  // a kernel runs at least this long each round
 
 double now_s() {
   return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count();
@@ -112,22 +112,24 @@ std::vector<KernelTime> measure(const std::vector<std::function<void()>>& kernel
   return times;
 }
 
+/// Of one tensor of `count` weights.
+std::unique_ptr<Quantizer> quantizer_of(const char* method, int64_t points, int64_t count) {
+  QuantOptions options;
+  options.method = method;
+  options.bucket = kBucket;
+  return make_quantizer(options, {{"weights", {count}, 0, count, points}}, 1);
+}
+
 }  // namespace
 
 KernelTimes measure_uniform(int64_t bytes, int64_t bits, int rounds) {
   const ThreadCount one(1);
   Buffers buffers(bytes);
-  QuantOptions options;
-  options.method = "uniform";
-  options.bits = bits;
-  options.bucket = kBucket;
-  const int64_t count = buffers.count;
-  const auto quantizer =
-      make_quantizer(options, {{"weights", {count}, 0, count, int64_t{1} << bits}}, 1);
+  const auto quantizer = quantizer_of("uniform", int64_t{1} << bits, buffers.count);
   const auto times =
       measure({[&] { quantizer->quantize(buffers.in, buffers.out, 0); }, [&] { buffers.copy(); },
                [&] { uniform_by_operations(buffers.masters, std::exp2(bits) - 1); }},
-              count, rounds);
+              buffers.count, rounds);
   return {times[0], times[1], times[2]};
 }
 
@@ -135,10 +137,10 @@ KernelTimes measure_points(int64_t bytes, int points, int rounds) {
   const ThreadCount one(1);
   Buffers buffers(bytes);
   const at::Tensor values = std::get<0>(at::rand({points}).sort());
-  const PointsRun run{buffers.in, buffers.count, kBucket, values.const_data_ptr<float>(), points};
-  const bool stream = buffers.count >= kStreamValues;
+  const auto quantizer = quantizer_of("points", points, buffers.count);
+  std::copy_n(values.const_data_ptr<float>(), points, quantizer->learned().begin());
   const auto times =
-      measure({[&] { quantize_points(run, stream, buffers.out); }, [&] { buffers.copy(); },
+      measure({[&] { quantizer->quantize(buffers.in, buffers.out, 0); }, [&] { buffers.copy(); },
                [&] { points_by_operations(buffers.masters, values); }},
               buffers.count, rounds);
   return {times[0], times[1], times[2]};
