@@ -3,9 +3,12 @@
 #ifndef BITSTILL_BUCKETS_ONCE
 #define BITSTILL_BUCKETS_ONCE
 
+#include <hwy/base.h>
+
 #include <algorithm>
 #include <cmath>
 #include <cstdint>
+#include <limits>
 
 namespace bitstill {
 
@@ -16,21 +19,32 @@ struct Scale {
 /// Where the moved values of a bucket go.
 enum class Sink { shadows, streamed_shadows, codes };
 
+/// A bucket's smallest and largest value.
+struct Extent {
+  float low, high;
+};
+
 /// alpha = high - low (below 1e-10: 1), beta = low; or the run's given scale of bucket b.
 template <class Run>
-Scale linear_scale(const Run& run, int64_t b, float low, float high) {
+Scale linear_scale(const Run& run, int64_t b, Extent extent) {
   if (run.alpha != nullptr) return {run.alpha[b], run.beta[b]};
-  Scale scale{0, low + 0.0f};  // -0 becomes +0: which zero min() finds depends on the order
-  scale.alpha = high - scale.beta;
+  Scale scale{0, extent.low + 0.0f};  // -0 becomes +0: which zero min() finds depends on the order
+  scale.alpha = extent.high - scale.beta;
   if (scale.alpha < 1e-10f) scale.alpha = 1.0f;
   return scale;
 }
 
-/// Positive, finite, and so are the shadows of the outermost points.
-inline bool is_good(Scale scale, float first, float last) {
-  return scale.alpha > 0 && std::isfinite(scale.alpha) &&
-         std::isfinite(first * scale.alpha + scale.beta) &&
-         std::isfinite(last * scale.alpha + scale.beta);
+/// Seldom called, so kept out of the kernels' loops.
+HWY_NOINLINE inline bool all_finite(const float* values, int64_t count) {
+  return std::all_of(values, values + count, [](float v) { return std::isfinite(v); });
+}
+
+/// The extent, the scale and the shadows of the outermost points are finite, the scale is positive.
+inline bool is_good(Extent extent, Scale scale, float first, float last) {
+  const auto none = [](float v) { return v - v; };  // 0 if finite, else NaN; quicker than isfinite
+  const float sum = none(extent.low) + none(extent.high) + none(scale.alpha) +
+                    none(first * scale.alpha + scale.beta) + none(last * scale.alpha + scale.beta);
+  return (sum == 0) & (scale.alpha > 0);
 }
 
 }  // namespace bitstill
@@ -51,13 +65,23 @@ namespace bitstill {
 namespace HWY_NAMESPACE {
 namespace hn = hwy::HWY_NAMESPACE;
 
-/// The smallest and the largest value of a bucket; false when one is not finite.
-HWY_INLINE bool range_of(const float* values, int64_t count, float& low, float& high) {
+/// Whether sixteen floats are one vector, which then is a table with sixteen entries.
+template <class D>
+constexpr bool holds_sixteen() {
+#if HWY_HAVE_SCALABLE
+  return false;
+#else
+  return hn::MaxLanes(D()) == 16;
+#endif
+}
+
+/// The extent of a bucket; not finite when a value is not.
+HWY_INLINE Extent extent_of(const float* values, int64_t count) {
   const hn::ScalableTag<float> d;
   const auto lanes = static_cast<int64_t>(hn::Lanes(d));
   int64_t i = 0;
-  float sum = 0;  // only finds NaN, which min and max drop
-  low = high = values[0];
+  bool sure = true;  // that no value is NaN, which min and max drop but a sum keeps
+  Extent extent{values[0], values[0]};
   if (count >= 2 * lanes) {
     auto low_0 = hn::LoadU(d, values), low_1 = hn::LoadU(d, values + lanes);
     auto high_0 = low_0, high_1 = low_1, sum_0 = low_0, sum_1 = low_1;
@@ -70,41 +94,84 @@ HWY_INLINE bool range_of(const float* values, int64_t count, float& low, float& 
       sum_0 = hn::Add(sum_0, v_0);
       sum_1 = hn::Add(sum_1, v_1);
     }
-    low = hn::GetLane(hn::MinOfLanes(d, hn::Min(low_0, low_1)));
-    high = hn::GetLane(hn::MaxOfLanes(d, hn::Max(high_0, high_1)));
-    sum = hn::GetLane(hn::SumOfLanes(d, hn::Add(sum_0, sum_1)));
+    extent.low = hn::GetLane(hn::MinOfLanes(d, hn::Min(low_0, low_1)));
+    extent.high = hn::GetLane(hn::MaxOfLanes(d, hn::Max(high_0, high_1)));
+    const auto sum = hn::Add(sum_0, sum_1);
+    sure = hn::AllTrue(d, hn::Eq(sum, sum));
   }
   for (; i < count; ++i) {
-    low = std::min(low, values[i]);
-    high = std::max(high, values[i]);
-    sum += values[i];
+    extent.low = std::min(extent.low, values[i]);
+    extent.high = std::max(extent.high, values[i]);
+    sure = sure && values[i] == values[i];
   }
-  if (std::isfinite(sum)) return true;  // finite values' sum may overflow as well
-  return std::all_of(values, values + count, [](float v) { return std::isfinite(v); });
+  // Sums of finite values may overflow to infinities of both signs, whose sum is no number either.
+  if (!sure && !all_finite(values, count)) extent.low = std::numeric_limits<float>::quiet_NaN();
+  return extent;
 }
 
-/// Calls move(b, begin, count, scale) for every bucket b, with scale = scale_of(b, low, high); the
+/// Calls move(b, begin, count, scale) for every bucket b, with scale = scale_of(b, extent); the
 /// index of the first bad bucket, or -1. `first`, `last`: the outermost points.
 template <class Run, class ScaleOf, class Move>
 HWY_INLINE int64_t for_each_bucket(const Run& run, float first, float last, const ScaleOf& scale_of,
                                    const Move& move) {
   const auto size = [&](int64_t begin) { return std::min(run.bucket, run.count - begin); };
-  Scale next{};
-  const auto find = [&](int64_t b, int64_t begin) HWY_ATTR {
-    float low = 0, high = 0;
-    if (!range_of(run.masters + begin, size(begin), low, high)) return false;
-    next = scale_of(b, low, high);
-    return is_good(next, first, last);
-  };
-  bool good = run.count == 0 || find(0, 0);
-  for (int64_t b = 0, begin = 0; begin < run.count; ++b, begin += run.bucket) {
-    if (!good) return b;
-    const Scale scale = next;
-    // Found one bucket ahead, so its latency hides behind the moving of this one's values.
-    if (begin + run.bucket < run.count) good = find(b + 1, begin + run.bucket);
-    move(b, begin, size(begin), scale);
+  Scale before{};
+  // A scale is found one bucket ahead, so its latency hides behind the moving of values.
+  for (int64_t b = 0, begin = 0;; ++b, begin += run.bucket) {
+    const bool more = begin < run.count;
+    Scale scale{};
+    bool good = false;
+    if (more) {
+      const Extent extent = extent_of(run.masters + begin, size(begin));
+      scale = scale_of(b, extent);
+      good = is_good(extent, scale, first, last);
+    }
+    if (b > 0) move(b - 1, begin - run.bucket, size(begin - run.bucket), before);
+    if (!good) return more ? b : -1;
+    before = scale;
   }
-  return -1;
+}
+
+/// Calls store(v, i) for the whole vectors of values [begin, count), v changed by v = step(v, i),
+/// one step after the other; where it stopped. Four vectors take each step together, since the
+/// latencies of one alone leave the processor idle.
+template <class D, class Store, class... Steps>
+HWY_INLINE int64_t move_vectors(D d, const float* values, int64_t begin, int64_t count,
+                                const Store& store, const Steps&... steps) {
+  const auto lanes = static_cast<int64_t>(hn::Lanes(d));
+  int64_t i = begin;
+  for (; i + 4 * lanes <= count; i += 4 * lanes) {
+    const int64_t i_1 = i + lanes, i_2 = i + 2 * lanes, i_3 = i + 3 * lanes;
+    auto v_0 = hn::LoadU(d, values + i), v_1 = hn::LoadU(d, values + i_1);
+    auto v_2 = hn::LoadU(d, values + i_2), v_3 = hn::LoadU(d, values + i_3);
+    const auto take = [&](const auto& step) HWY_ATTR {
+      v_0 = step(v_0, i);
+      v_1 = step(v_1, i_1);
+      v_2 = step(v_2, i_2);
+      v_3 = step(v_3, i_3);
+    };
+    (take(steps), ...);
+    store(v_0, i);
+    store(v_1, i_1);
+    store(v_2, i_2);
+    store(v_3, i_3);
+  }
+  for (; i + lanes <= count; i += lanes) {
+    auto v = hn::LoadU(d, values + i);
+    ((v = steps(v, i)), ...);
+    store(v, i);
+  }
+  return i;
+}
+
+/// Writes a vector of shadows.
+template <Sink kSink, class D>
+HWY_INLINE void store_shadows(D d, hn::Vec<D> shadows, float* out) {
+  if constexpr (kSink == Sink::streamed_shadows) {
+    hn::Stream(shadows, d, out);
+  } else {
+    hn::StoreU(shadows, d, out);
+  }
 }
 
 /// The last values of a bucket, fewer than a vector: move(values, out) on a whole, padded one.

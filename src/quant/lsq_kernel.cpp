@@ -57,7 +57,7 @@ HWY_INLINE int64_t move_run(const LsqRun& run, T* out) {
   const auto qn = static_cast<float>(1 << (run.bits - 1));
   return for_each_bucket(
       run, -qn, qn - 1,
-      [&](int64_t b, float, float) {
+      [&](int64_t b, Extent) {
         return Scale{run.steps[b], 0};
       },
       [&](int64_t, int64_t begin, int64_t count, Scale scale) HWY_ATTR {

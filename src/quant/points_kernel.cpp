@@ -38,16 +38,6 @@ namespace bitstill {
 namespace HWY_NAMESPACE {
 namespace hn = hwy::HWY_NAMESPACE;
 
-/// Whether sixteen floats are one vector, which then is a table with sixteen entries.
-template <class D>
-constexpr bool holds_sixteen() {
-#if HWY_HAVE_SCALABLE
-  return false;
-#else
-  return hn::MaxLanes(D()) == 16;
-#endif
-}
-
 /// index + step where x > threshold.
 template <class D, class V, class VI>
 HWY_INLINE VI step_up(D, V x, V threshold, VI index, int32_t step) {
@@ -56,23 +46,36 @@ HWY_INLINE VI step_up(D, V x, V threshold, VI index, int32_t step) {
   return hn::IfThenElse(above, hn::Add(index, hn::Set(di, step)), index);
 }
 
+template <class D, class VI>
+HWY_INLINE hn::Vec<D> entry_of(D d, const float* rows, VI row) {
+  return hn::TableLookupLanes(hn::Load(d, rows), hn::IndicesFromVec(d, row));
+}
+
 /// The row of x: how many of the fifteen thresholds between rows are below it.
 template <class D, class V, class VI = hn::Vec<hn::RebindToSigned<D>>>
 HWY_INLINE VI row_of(D d, V x, const NearestTable& table) {
   const hn::RebindToSigned<D> di;
   VI row = hn::Zero(di);
   if constexpr (holds_sixteen<D>()) {
-    const auto entry = [&](const float* rows) HWY_ATTR {
-      return hn::TableLookupLanes(hn::Load(d, rows), hn::IndicesFromVec(d, row));
-    };
     row = step_up(d, x, hn::Set(d, table.rows[7]), row, 8);
-    row = step_up(d, x, entry(table.rows_from_3), row, 4);
-    row = step_up(d, x, entry(table.rows_from_1), row, 2);
-    row = step_up(d, x, entry(table.rows), row, 1);
+    row = step_up(d, x, entry_of(d, table.rows_from_3, row), row, 4);
+    row = step_up(d, x, entry_of(d, table.rows_from_1, row), row, 2);
+    row = step_up(d, x, entry_of(d, table.rows, row), row, 1);
   } else {
     for (int i = 0; i < 15; ++i) row = step_up(d, x, hn::Set(d, table.rows[i]), row, 1);
   }
   return row;
+}
+
+/// The same where 0 <= x <= 1 and the table is narrow.
+template <class D, class V, class VI = hn::Vec<hn::RebindToSigned<D>>>
+HWY_INLINE VI row_by_cell(D d, V x, const NearestTable& table) {
+  const hn::RebindToSigned<D> di;
+  const auto sum = hn::MulAdd(x, hn::Set(d, kCells - 1.0f), hn::Set(d, kCellMagic));
+  const auto cell = hn::And(hn::BitCast(di, sum), hn::Set(di, kCells - 1));
+  VI row = hn::TableLookupLanes(hn::Load(di, table.below), hn::IndicesFromVec(di, cell));
+  row = step_up(d, x, entry_of(d, table.rows_from_1, row), row, 2);
+  return step_up(d, x, entry_of(d, table.rows, row), row, 1);
 }
 
 /// The index of the point of x; of equal points, any.
@@ -92,47 +95,64 @@ HWY_INLINE VI index_of(D d, V x, const NearestTable& table) {
 template <class D, class VI>
 HWY_INLINE hn::Vec<D> value_of(D d, VI index, const NearestTable& table) {
   if constexpr (holds_sixteen<D>()) {
-    if (table.width == 1) {
-      return hn::TableLookupLanes(hn::Load(d, table.values), hn::IndicesFromVec(d, index));
-    }
+    if (table.width == 1) return entry_of(d, table.values, index);
   }
   return hn::GatherIndex(d, table.values, index);
 }
 
-/// Moves one vector of a bucket to its points.
-template <Sink kSink, class D, class T>
-HWY_INLINE void move_vector(D d, const float* values, hn::Vec<D> alpha, hn::Vec<D> beta,
-                            const NearestTable& table, T* out) {
-  const auto x = hn::Div(hn::Sub(hn::LoadU(d, values), beta), alpha);
-  auto index = index_of(d, x, table);
+/// Moves whole vectors of a bucket to their points; where it stopped. kByCell: as row_by_cell
+/// wants it.
+template <bool kByCell, Sink kSink, class D, class T>
+HWY_INLINE int64_t move_whole(D d, const float* values, int64_t count, Scale scale,
+                              const NearestTable& table, T* out) {
+  using V = hn::Vec<D>;
+  const hn::RebindToSigned<D> di;
+  const auto alpha = hn::Set(d, scale.alpha), beta = hn::Set(d, scale.beta);
+  const auto scaled = [&](V v, int64_t) HWY_ATTR { return hn::Div(hn::Sub(v, beta), alpha); };
+  const auto index = [&](V x, int64_t) HWY_ATTR {
+    if constexpr (kByCell) return hn::BitCast(d, row_by_cell(d, x, table));
+    return hn::BitCast(d, index_of(d, x, table));
+  };
   if constexpr (kSink == Sink::codes) {
-    const hn::RebindToSigned<D> di;
     const hn::Rebind<uint8_t, D> d8;
-    if (!table.distinct) index = hn::GatherIndex(di, table.codes, index);
-    hn::StoreU(hn::DemoteTo(d8, index), d8, out);
+    const auto store = [&](V v, int64_t i) HWY_ATTR {
+      auto code = hn::BitCast(di, v);
+      if (!table.distinct) code = hn::GatherIndex(di, table.codes, code);
+      hn::StoreU(hn::DemoteTo(d8, code), d8, out + i);
+    };
+    return move_vectors(d, values, 0, count, store, scaled, index);
   } else {
-    const auto shadow = hn::Add(hn::Mul(value_of(d, index, table), alpha), beta);
-    if constexpr (kSink == Sink::streamed_shadows) {
-      hn::Stream(shadow, d, out);
+    const auto store = [&](V v, int64_t i) HWY_ATTR { store_shadows<kSink>(d, v, out + i); };
+    if constexpr (kByCell) {
+      const auto shadows = hn::Add(hn::Mul(hn::Load(d, table.values), alpha), beta);
+      const auto shadow = [&](V v, int64_t) HWY_ATTR {
+        return hn::TableLookupLanes(shadows, hn::IndicesFromVec(d, hn::BitCast(di, v)));
+      };
+      return move_vectors(d, values, 0, count, store, scaled, index, shadow);
     } else {
-      hn::StoreU(shadow, d, out);
+      const auto shadow = [&](V v, int64_t) HWY_ATTR {
+        return hn::Add(hn::Mul(value_of(d, hn::BitCast(di, v), table), alpha), beta);
+      };
+      return move_vectors(d, values, 0, count, store, scaled, index, shadow);
     }
   }
 }
 
+/// `inside`: the scale is the bucket's own, so that every x lies in [0, 1].
 template <Sink kSink, class T>
-HWY_INLINE void move_values(const float* values, int64_t count, Scale scale,
+HWY_INLINE void move_values(const float* values, int64_t count, Scale scale, bool inside,
                             const NearestTable& table, T* out) {
   const hn::ScalableTag<float> d;
-  const auto lanes = static_cast<int64_t>(hn::Lanes(d));
-  const auto alpha = hn::Set(d, scale.alpha), beta = hn::Set(d, scale.beta);
-  int64_t i = 0;
-  for (; i + lanes <= count; i += lanes) {
-    move_vector<kSink>(d, values + i, alpha, beta, table, out + i);
+  int64_t done = 0;
+  if (holds_sixteen<decltype(d)>() && inside && table.narrow) {
+    constexpr bool kByCell = holds_sixteen<decltype(d)>();
+    done = move_whole<kByCell, kSink>(d, values, count, scale, table, out);
+  } else {
+    done = move_whole<false, kSink>(d, values, count, scale, table, out);
   }
   constexpr Sink kRest = kSink == Sink::codes ? kSink : Sink::shadows;
-  move_rest(values + i, count - i, out + i, [&](const float* rest, T* moved) HWY_ATTR {
-    move_vector<kRest>(d, rest, alpha, beta, table, moved);
+  move_rest(values + done, count - done, out + done, [&](const float* rest, T* moved) HWY_ATTR {
+    move_whole<false, kRest>(d, rest, static_cast<int64_t>(hn::Lanes(d)), scale, table, moved);
   });
 }
 
@@ -140,18 +160,16 @@ HWY_INLINE void move_values(const float* values, int64_t count, Scale scale,
 template <Sink kSink, class T, class Keep>
 HWY_INLINE int64_t move_run(const PointsRun& run, const NearestTable& table, T* out,
                             const Keep& keep) {
-  const auto scale_of = [&](int64_t b, float low, float high) {
-    return linear_scale(run, b, low, high);
+  const auto scale_of = [&](int64_t b, Extent extent) { return linear_scale(run, b, extent); };
+  const auto move = [&](int64_t b, int64_t begin, int64_t count, Scale scale) HWY_ATTR {
+    keep(b, scale);
+    move_values<kSink>(run.masters + begin, count, scale, run.alpha == nullptr, table, out + begin);
   };
-  return for_each_bucket(run, run.points[0], run.points[run.point_count - 1], scale_of,
-                         [&](int64_t b, int64_t begin, int64_t count, Scale scale) HWY_ATTR {
-                           keep(b, scale);
-                           move_values<kSink>(run.masters + begin, count, scale, table,
-                                              out + begin);
-                         });
+  return for_each_bucket(run, run.points[0], run.points[run.point_count - 1], scale_of, move);
 }
 
-int64_t quantize(const PointsRun& run, bool stream, float* shadows) {
+// Flattened, since steps that are called (move_vectors) cost a quarter more.
+HWY_FLATTEN int64_t quantize(const PointsRun& run, bool stream, float* shadows) {
   const NearestTable table(run.points, run.point_count);
   const auto ignore = [](int64_t, Scale) {};
   return write_shadows(shadows, run.bucket, stream, [&](auto streamed) HWY_ATTR {
@@ -160,7 +178,7 @@ int64_t quantize(const PointsRun& run, bool stream, float* shadows) {
   });
 }
 
-int64_t encode(const PointsRun& run, uint8_t* codes, float* alpha, float* beta) {
+HWY_FLATTEN int64_t encode(const PointsRun& run, uint8_t* codes, float* alpha, float* beta) {
   const NearestTable table(run.points, run.point_count);
   return move_run<Sink::codes>(run, table, codes, [&](int64_t b, Scale scale) {
     alpha[b] = scale.alpha;
@@ -250,14 +268,13 @@ void gradient_of_codes(const CodedRun& run, int point_count, const float* gradie
 
 /// Blocks take their codes as the buckets are assigned, so these stay in the first cache. A piece's
 /// buckets are shorter than 4096 values and make one block, or the piece is one bucket.
-int64_t gradient(const PointsRun& run, const float* gradients, float* sums) {
+HWY_FLATTEN int64_t gradient(const PointsRun& run, const float* gradients, float* sums) {
   const NearestTable table(run.points, run.point_count);
   BlockWork work;
   float alphas[kGradientBlock];  // of a piece's buckets
+  const bool inside = run.alpha == nullptr;
   const int64_t piece = gradient_piece(run.bucket);
-  const auto scale_of = [&](int64_t b, float low, float high) {
-    return linear_scale(run, b, low, high);
-  };
+  const auto scale_of = [&](int64_t b, Extent extent) { return linear_scale(run, b, extent); };
   const auto sum = [&](int64_t begin, int64_t end) HWY_ATTR {
     const int64_t first = begin / piece * piece / run.bucket;  // the piece's first bucket
     sum_block(
@@ -271,11 +288,11 @@ int64_t gradient(const PointsRun& run, const float* gradients, float* sums) {
     if (run.bucket >= kGradientBlock) {
       for (int64_t from = begin, stop = 0; from < end; from = stop) {
         stop = block_end(from, end);
-        move_values<Sink::codes>(run.masters + from, stop - from, scale, table, work.codes);
+        move_values<Sink::codes>(run.masters + from, stop - from, scale, inside, table, work.codes);
         sum(from, stop);
       }
     } else {
-      move_values<Sink::codes>(run.masters + begin, count, scale, table,
+      move_values<Sink::codes>(run.masters + begin, count, scale, inside, table,
                                work.codes + (begin - start));
       if (end == std::min(start + piece, run.count)) sum(start, end);
     }

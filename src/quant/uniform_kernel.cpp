@@ -29,8 +29,10 @@ struct UniformPoints {
     const double unit = std::exp2(bits + 15);  // step >= 2^-bits keeps 16 significant bits
     high = static_cast<float>(std::floor(step * unit) / unit);
     low = static_cast<float>(step - high);
+    for (int j = 0; j < 16; ++j) first[j] = static_cast<float>(j) / last;
   }
   float last, high = 0, low = 0;  // s - 1; step = high + low
+  alignas(64) float first[16];    // p_0 .. p_15
 };
 
 /// t + kMagic has the integer nearest to t, ties to even, in its lowest bits (|t| < 2^22).
@@ -97,65 +99,82 @@ HWY_INLINE void fill_random(const UniformRun& run, uint64_t block, int64_t block
 }
 #endif
 
+/// How x (s-1) becomes a code. With its own scale a bucket's x lies in [0, 1], since rounding keeps
+/// beta <= v <= max in order; so does x (s-1) in [0, s-1]. With given scales it is clamped.
+enum class Rounding { nearest, nearest_clamped, stochastic };
+
 /// The scaled values' codes as floats plus kMagic.
-template <bool kStochastic, class D, class V>
-HWY_INLINE V round_scaled(D d, V scaled, const uint32_t* words) {
+template <Rounding kRounding, class D, class V>
+HWY_INLINE V round_scaled(D d, V scaled, V last, const uint32_t* words) {
   const auto magic = hn::Set(d, kMagic);
-  if constexpr (kStochastic) {
-    const hn::RebindToSigned<D> di;
-    const hn::RebindToUnsigned<D> du;
-    const auto low = hn::ConvertTo(d, hn::ConvertTo(di, scaled));  // scaled >= 0: the floor
-    const auto bits = hn::ShiftRight<8>(hn::LoadU(du, words));
-    const auto number = hn::Mul(hn::ConvertTo(d, hn::BitCast(di, bits)), hn::Set(d, 0x1p-24f));
-    const auto up = hn::IfThenElseZero(hn::Lt(number, hn::Sub(scaled, low)), hn::Set(d, 1.0f));
-    return hn::Add(hn::Add(low, up), magic);
-  } else {
-    return hn::Add(scaled, magic);
-  }
+  if constexpr (kRounding == Rounding::nearest) return hn::Add(scaled, magic);
+  scaled = hn::Min(hn::Max(scaled, hn::Zero(d)), last);
+  if constexpr (kRounding == Rounding::nearest_clamped) return hn::Add(scaled, magic);
+  const hn::RebindToSigned<D> di;
+  const hn::RebindToUnsigned<D> du;
+  const auto low = hn::ConvertTo(d, hn::ConvertTo(di, scaled));  // scaled >= 0: the floor
+  const auto bits = hn::ShiftRight<8>(hn::LoadU(du, words));
+  const auto number = hn::Mul(hn::ConvertTo(d, hn::BitCast(di, bits)), hn::Set(d, 0x1p-24f));
+  const auto up = hn::IfThenElseZero(hn::Lt(number, hn::Sub(scaled, low)), hn::Set(d, 1.0f));
+  return hn::Add(hn::Add(low, up), magic);
 }
 
-/// Moves whole vectors of a bucket to their points, from value `begin`; where it stopped.
-template <bool kStochastic, Sink kSink, class D, class T>
-HWY_INLINE int64_t move_vectors(D d, const float* values, int64_t begin, int64_t count,
-                                const uint32_t* words, Scale scale, const UniformPoints& points,
-                                T* out) {
+/// Moves whole vectors of a bucket to their points, from value `begin`; where it stopped. kTable:
+/// at most sixteen points, whose shadows are one vector.
+template <Rounding kRounding, Sink kSink, bool kTable, class D, class T>
+HWY_INLINE int64_t move_whole(D d, const float* values, int64_t begin, int64_t count,
+                              const uint32_t* words, Scale scale, const UniformPoints& points,
+                              T* out) {
+  using V = hn::Vec<D>;
+  const hn::RebindToSigned<D> di;
   const auto alpha = hn::Set(d, scale.alpha), beta = hn::Set(d, scale.beta);
   const auto last = hn::Set(d, points.last), magic = hn::Set(d, kMagic);
-  const auto high = hn::Set(d, points.high), low = hn::Set(d, points.low);
-  const auto lanes = static_cast<int64_t>(hn::Lanes(d));
-  int64_t i = begin;
-  for (; i + lanes <= count; i += lanes) {
-    const auto x = hn::Div(hn::Sub(hn::LoadU(d, values + i), beta), alpha);
-    const auto scaled = hn::Min(hn::Max(hn::Mul(x, last), hn::Zero(d)), last);
-    const auto biased = round_scaled<kStochastic>(d, scaled, words + i);
-    if constexpr (kSink == Sink::codes) {
-      const hn::RebindToSigned<D> di;
-      const hn::Rebind<uint8_t, D> d8;
-      const auto code = hn::And(hn::BitCast(di, biased), hn::Set(di, 0xFF));
+  const auto scaled = [&](V v, int64_t)
+                          HWY_ATTR { return hn::Mul(hn::Div(hn::Sub(v, beta), alpha), last); };
+  const auto rounded = [&](V v, int64_t i)
+                           HWY_ATTR { return round_scaled<kRounding>(d, v, last, words + i); };
+  if constexpr (kSink == Sink::codes) {
+    const hn::Rebind<uint8_t, D> d8;
+    const auto store = [&](V v, int64_t i) HWY_ATTR {
+      const auto code = hn::And(hn::BitCast(di, v), hn::Set(di, 0xFF));
       hn::StoreU(hn::DemoteTo(d8, code), d8, out + i);
+    };
+    return move_vectors(d, values, begin, count, store, scaled, rounded);
+  } else {
+    const auto store = [&](V v, int64_t i) HWY_ATTR { store_shadows<kSink>(d, v, out + i); };
+    if constexpr (kTable) {
+      const auto table = hn::Add(hn::Mul(hn::Load(d, points.first), alpha), beta);
+      const auto shadow = [&](V v, int64_t) HWY_ATTR {
+        const auto code = hn::And(hn::BitCast(di, v), hn::Set(di, 0xF));
+        return hn::TableLookupLanes(table, hn::IndicesFromVec(d, code));
+      };
+      return move_vectors(d, values, begin, count, store, scaled, rounded, shadow);
     } else {
-      const auto code = hn::Sub(biased, magic);
-      const auto point = hn::Add(hn::Mul(code, high), hn::Mul(code, low));
-      const auto shadow = hn::Add(hn::Mul(point, alpha), beta);
-      if constexpr (kSink == Sink::streamed_shadows) {
-        hn::Stream(shadow, d, out + i);
-      } else {
-        hn::StoreU(shadow, d, out + i);
-      }
+      const auto high = hn::Set(d, points.high), low = hn::Set(d, points.low);
+      const auto point = [&](V v, int64_t) HWY_ATTR {
+        const auto code = hn::Sub(v, magic);
+        return hn::MulAdd(code, high, hn::Mul(code, low));  // code high is exact: one rounding
+      };
+      const auto shadow = [&](V v, int64_t) HWY_ATTR { return hn::Add(hn::Mul(v, alpha), beta); };
+      return move_vectors(d, values, begin, count, store, scaled, rounded, point, shadow);
     }
   }
-  return i;
 }
 
-template <bool kStochastic, Sink kSink, class T>
+template <Rounding kRounding, Sink kSink, class T>
 HWY_INLINE void move_values(const float* values, int64_t count, const uint32_t* words, Scale scale,
                             const UniformPoints& points, T* out) {
   const hn::ScalableTag<float> d;
   const hn::CappedTag<float, 1> one;
-  const int64_t done =
-      move_vectors<kStochastic, kSink>(d, values, 0, count, words, scale, points, out);
+  int64_t done = 0;
+  if (holds_sixteen<decltype(d)>() && points.last < 16) {
+    constexpr bool kTable = holds_sixteen<decltype(d)>();
+    done = move_whole<kRounding, kSink, kTable>(d, values, 0, count, words, scale, points, out);
+  } else {
+    done = move_whole<kRounding, kSink, false>(d, values, 0, count, words, scale, points, out);
+  }
   constexpr Sink kTail = kSink == Sink::codes ? kSink : Sink::shadows;
-  move_vectors<kStochastic, kTail>(one, values, done, count, words, scale, points, out);
+  move_whole<kRounding, kTail, false>(one, values, done, count, words, scale, points, out);
 }
 
 /// One bucket by stochastic rounding: chunks that end where the flat index is a multiple of
@@ -169,7 +188,8 @@ HWY_INLINE void move_randomly(const UniformRun& run, int64_t begin, int64_t coun
     size = std::min(kRandomChunk - static_cast<int64_t>(first % kRandomChunk), begin + count - i);
     const uint64_t block = first / 4, end = (first + static_cast<uint64_t>(size) + 3) / 4;
     fill_random(run, block, static_cast<int64_t>(end - block), words);
-    move_values<true, kSink>(run.masters + i, size, words + first % 4, scale, points, out + i);
+    move_values<Rounding::stochastic, kSink>(run.masters + i, size, words + first % 4, scale,
+                                             points, out + i);
   }
 }
 
@@ -177,20 +197,21 @@ HWY_INLINE void move_randomly(const UniformRun& run, int64_t begin, int64_t coun
 template <Sink kSink, class T, class Keep>
 HWY_INLINE int64_t move_run(const UniformRun& run, T* out, const Keep& keep) {
   const UniformPoints points(run.points);
-  const auto scale_of = [&](int64_t b, float low, float high) {
-    return linear_scale(run, b, low, high);
+  const auto scale_of = [&](int64_t b, Extent extent) { return linear_scale(run, b, extent); };
+  const auto move = [&](int64_t b, int64_t begin, int64_t count, Scale scale) HWY_ATTR {
+    keep(b, scale);
+    const float* const values = run.masters + begin;
+    if (run.stochastic) {
+      constexpr Sink kCached = kSink == Sink::codes ? kSink : Sink::shadows;
+      move_randomly<kCached>(run, begin, count, scale, points, out);
+    } else if (run.alpha != nullptr) {
+      move_values<Rounding::nearest_clamped, kSink>(values, count, nullptr, scale, points,
+                                                    out + begin);
+    } else {
+      move_values<Rounding::nearest, kSink>(values, count, nullptr, scale, points, out + begin);
+    }
   };
-  return for_each_bucket(run, 0, 1, scale_of,
-                         [&](int64_t b, int64_t begin, int64_t count, Scale scale) HWY_ATTR {
-                           keep(b, scale);
-                           if (run.stochastic) {
-                             constexpr Sink kCached = kSink == Sink::codes ? kSink : Sink::shadows;
-                             move_randomly<kCached>(run, begin, count, scale, points, out);
-                           } else {
-                             move_values<false, kSink>(run.masters + begin, count, nullptr, scale,
-                                                       points, out + begin);
-                           }
-                         });
+  return for_each_bucket(run, 0, 1, scale_of, move);
 }
 
 int64_t quantize(const UniformRun& run, bool stream, float* shadows) {

@@ -2,6 +2,7 @@
 #include <ATen/Parallel.h>
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <bit>
 #include <cmath>
 #include <numeric>
@@ -120,6 +121,56 @@ TEST(Methods, WhatIsStoredIsWhatWasTrainedWith) {
       }
     }
     EXPECT_GE(quantized, 1);
+  }
+}
+
+/// The bucket's scale, from the definitions of method.md.
+double scale_by_definition(const std::string& scaling, const std::vector<float>& values) {
+  const auto [low, high] = std::minmax_element(values.begin(), values.end());
+  if (scaling == "linear") return *high - *low;
+  if (scaling == "absmax") return std::max(std::abs(*low), std::abs(*high));
+  return std::sqrt(std::inner_product(values.begin(), values.end(), values.begin(), 0.0));
+}
+
+/// Over many steps every weight has the mean v and the variance f (1 - f) u^2, u the distance of
+/// two points and f where v lies between them: each within five standard deviations.
+TEST(Methods, StochasticRoundingHasTheRightMeanAndVariance) {
+  constexpr int64_t kSteps = 10000, kCount = 40;
+  const std::vector<float> masters = normal_values(kCount, 12);
+  const double lowest = *std::min_element(masters.begin(), masters.end());
+  for (const char* scaling : {"linear", "absmax", "absnorm"}) {
+    for (const int64_t bits : {2, 4, 8}) {
+      SCOPED_TRACE(testing::Message() << scaling << " " << bits);
+      QuantOptions options = options_of("uniform", bits, kCount);
+      options.scaling = scaling;
+      options.rounding = "stochastic";
+      const std::vector<int64_t> shape = {kCount};
+      const auto quantizer = make_quantizer(
+          options, {{"weights", shape, 0, kCount, points_of(options, "weights", shape)}}, 6);
+      std::vector<double> sum(kCount), squares(kCount);  // of w - v
+      std::vector<float> shadows(kCount);
+      for (int64_t step = 0; step < kSteps; ++step) {
+        quantizer->quantize(masters.data(), shadows.data(), step);
+        for (std::size_t i = 0; i < kCount; ++i) {
+          const double error = static_cast<double>(shadows[i]) - masters[i];
+          sum[i] += error;
+          squares[i] += error * error;
+        }
+      }
+      const bool linear = options.scaling == "linear";
+      const double intervals = std::exp2(linear ? bits : bits - 1) - 1;
+      const double unit = scale_by_definition(scaling, masters) / intervals;
+      for (std::size_t i = 0; i < kCount; ++i) {
+        const double t = (linear ? masters[i] - lowest : std::abs(masters[i])) / unit;
+        const double f = t - std::floor(t), variance = f * (1 - f);
+        // Of the squared error, which is f^2 or (1 - f)^2.
+        const double spread = variance * (1 - 2 * f) * (1 - 2 * f);
+        EXPECT_NEAR(sum[i] / kSteps / unit, 0, 5 * std::sqrt(variance / kSteps) + 1e-4) << i;
+        EXPECT_NEAR(squares[i] / kSteps / unit / unit, variance,
+                    5 * std::sqrt(spread / kSteps) + 1e-4)
+            << i;
+      }
+    }
   }
 }
 

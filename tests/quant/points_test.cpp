@@ -137,6 +137,31 @@ TEST(Points, EveryKindAtEveryAlignment) {
   });
 }
 
+/// The search by cells depends on where in [0, 1] the thresholds lie: values at and beside each.
+TEST(Points, ValuesBesideEveryThreshold) {
+  on_every_target([&] {
+    for (int count = 1; count <= 16; ++count) {
+      for (int n = 0; n < 40 * kPointKinds; ++n) {
+        std::vector<float> points = make_points(n % kPointKinds, count);
+        // Moved and stretched, so that thresholds pass the ends of cells.
+        for (float& point : points) point = point * (1 + 0.01f * float(n)) - 0.003f * float(n);
+        std::vector<float> values = {0, 1};  // alpha 1, beta 0: x = v
+        for (std::size_t j = 1; j < points.size(); ++j) {
+          const float middle = (points[j - 1] + points[j]) / 2;
+          if (!(middle > 0 && middle < 1)) continue;
+          for (const float to : {0.0f, middle, 1.0f}) values.push_back(std::nextafter(middle, to));
+        }
+        for (int k = 0; k <= 30; ++k) values.push_back(static_cast<float>(k) / 30);
+        values.resize((values.size() + 63) / 64 * 64, 0.5f);
+        const auto size = static_cast<int64_t>(values.size());
+        const PointsRun run{values.data(), size, size, points.data(), count};
+        expect_equal(by_reference(run), by_kernels(run, false));
+        if (::testing::Test::HasFailure()) return;
+      }
+    }
+  });
+}
+
 TEST(Points, GivenScales) {
   on_every_target([&] {
     for (const int count : kCounts) {
