@@ -1,5 +1,5 @@
-// What the SIMD kernels share: the scales of a run's buckets. Included once for every instruction
-// set, inside a file that Google Highway compiles for each.
+// What the SIMD kernels share: the scales of a run's buckets, and moving whole vectors by steps.
+// Included once for every instruction set, inside a file that Google Highway compiles for each.
 #ifndef BITSTILL_BUCKETS_ONCE
 #define BITSTILL_BUCKETS_ONCE
 
