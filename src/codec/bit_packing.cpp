@@ -1,15 +1,11 @@
 // Eight codes of b bits are b bytes, so a group of eight is a 64-bit word: spread() and gather()
-// move its codes between 8 and b bits apart by halving: 8b bits to 2 x 4b, to 4 x 2b, to 8 x b. On
-// AVX2 the same halving works on 32 codes at once, four in each 32-bit lane.
+// move its codes between 8 and b bits apart by halving: 8b bits to 2 x 4b, to 4 x 2b, to 8 x b.
+// bit_packing_kernel.cpp unpacks more of them at once.
 #include "bitstill/codec/bit_packing.hpp"
 
 #include <algorithm>
 #include <bit>
 #include <cstring>
-
-#if defined(__x86_64__)
-#include <immintrin.h>
-#endif
 
 namespace bitstill {
 namespace {
@@ -57,60 +53,8 @@ void pack(const uint8_t* codes, std::size_t count, uint8_t* packed) {
   std::copy_n(reinterpret_cast<const uint8_t*>(&word), packed_bytes(count, kBits), packed);
 }
 
-#if defined(__x86_64__)
-
-/// Unpacks groups of 32 codes from 4 * kBits bytes while two 16-byte loads stay inside the input;
-/// returns how many codes it took.
 template <int kBits>
-__attribute__((target("avx2"))) std::size_t unpack_avx2(const uint8_t* packed, std::size_t count,
-                                                        uint8_t* codes) {
-  // Lane i of a half needs bits [4 kBits i, 4 kBits (i + 1)) of its 2 * kBits bytes; they begin at
-  // bit 0 or 4 of a byte, so four bytes hold them.
-  alignas(16) uint8_t bytes[16];
-  alignas(16) int32_t shifts[4];
-  for (int lane = 0; lane < 4; ++lane) {
-    for (int byte = 0; byte < 4; ++byte) {
-      bytes[4 * lane + byte] = static_cast<uint8_t>(4 * kBits * lane / 8 + byte);
-    }
-    shifts[lane] = 4 * kBits * lane % 8;
-  }
-  const __m256i places =
-      _mm256_broadcastsi128_si256(_mm_load_si128(reinterpret_cast<const __m128i*>(bytes)));
-  const __m256i shift =
-      _mm256_broadcastsi128_si256(_mm_load_si128(reinterpret_cast<const __m128i*>(shifts)));
-  const __m256i pairs = _mm256_set1_epi32(static_cast<int>(comb(2 * kBits, 32)));
-  const __m256i each = _mm256_set1_epi32(static_cast<int>(comb(kBits, 16)));
-  const std::size_t size = packed_bytes(count, kBits);
-  std::size_t done = 0;
-  for (std::size_t at = 0; at + 2 * kBits + 16 <= size; at += 4 * kBits, done += 32) {
-    const auto* low = reinterpret_cast<const __m128i*>(packed + at);
-    const auto* high = reinterpret_cast<const __m128i*>(packed + at + 2 * kBits);
-    __m256i word = _mm256_inserti128_si256(_mm256_castsi128_si256(_mm_loadu_si128(low)),
-                                           _mm_loadu_si128(high), 1);
-    word = _mm256_srlv_epi32(_mm256_shuffle_epi8(word, places), shift);
-    word = _mm256_or_si256(
-        _mm256_and_si256(word, pairs),
-        _mm256_slli_epi32(_mm256_and_si256(_mm256_srli_epi32(word, 2 * kBits), pairs), 16));
-    word = _mm256_or_si256(
-        _mm256_and_si256(word, each),
-        _mm256_slli_epi32(_mm256_and_si256(_mm256_srli_epi32(word, kBits), each), 8));
-    _mm256_storeu_si256(reinterpret_cast<__m256i*>(codes + done), word);
-  }
-  return done;
-}
-
-#endif
-
-template <int kBits>
-void unpack(const uint8_t* packed, std::size_t count, uint8_t* codes) {
-  std::size_t done = 0;
-#if defined(__x86_64__)
-  static const bool fast = __builtin_cpu_supports("avx2");
-  if (fast) done = unpack_avx2<kBits>(packed, count, codes);
-#endif
-  packed += done / 8 * kBits;
-  codes += done;
-  count -= done;
+void unpack_words(const uint8_t* packed, std::size_t count, uint8_t* codes) {
   uint64_t word = 0;
   for (; count >= 8; count -= 8, codes += 8, packed += kBits) {
     std::memcpy(&word, packed, kBits);
@@ -121,6 +65,17 @@ void unpack(const uint8_t* packed, std::size_t count, uint8_t* codes) {
   std::copy_n(packed, packed_bytes(count, kBits), reinterpret_cast<uint8_t*>(&word));
   word = spread<kBits>(word);
   std::copy_n(reinterpret_cast<const uint8_t*>(&word), count, codes);
+}
+
+/// Whole words until `codes` is at the start of a cache line, then vectors, then the rest.
+template <int kBits>
+void unpack(const uint8_t* packed, std::size_t count, uint8_t* codes) {
+  const std::size_t to_line = -reinterpret_cast<uintptr_t>(codes) % 64 / 8 * 8;
+  const std::size_t head = std::min(to_line, count / 8 * 8);
+  unpack_words<kBits>(packed, head, codes);
+  packed += head / 8 * kBits;
+  const std::size_t done = unpack_code_groups(packed, count - head, kBits, codes + head);
+  unpack_words<kBits>(packed + done / 8 * kBits, count - head - done, codes + head + done);
 }
 
 }  // namespace

@@ -8,6 +8,8 @@
 
 namespace bitstill {
 
+constexpr std::size_t kMostAboutBytes = 1 << 20;  // of JSON; as a tree it takes some 20 times that
+
 enum class PointForm { uniform, centred, integers, stored };
 enum class BucketForm { values, tensor, channel };
 

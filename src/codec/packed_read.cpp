@@ -14,8 +14,6 @@
 namespace bitstill {
 namespace {
 
-constexpr std::size_t kMostAboutBytes = 4 << 20;  // as a tree it takes some 15 times as much
-
 [[noreturn]] void refuse(const std::string& where, const std::string& what) {
   throw Error(ExitCode::model, concat(where, ": ", what));
 }
@@ -28,7 +26,7 @@ constexpr std::size_t kMostAboutBytes = 4 << 20;  // as a tree it takes some 15 
 Json parse_about(const SafetensorsHeader& header, const std::string& where) {
   const auto found = header.metadata.find("bitstill");
   if (found == header.metadata.end()) return nullptr;
-  if (found->second.size() > kMostAboutBytes) refuse(where, "its description is above 4 MiB");
+  if (found->second.size() > kMostAboutBytes) refuse(where, "its description is above 1 MiB");
   Json about = parse_json(found->second, where + ": its description", ExitCode::model);
   const auto format = about.is_object() ? about.find("format") : about.end();
   if (!about.is_object() || format == about.end() || !format->is_number_unsigned()) {
@@ -189,33 +187,32 @@ class CodeReader {
     }
   }
 
-  /// Of group `g`; to be called in order. Sets `bits` to what each code takes.
-  std::vector<uint8_t> next(std::size_t g, std::vector<double>& bits) {
+  /// Of the tensors of group `g`, in pieces: no second copy of a large group. To be called in
+  /// order.
+  void read(std::size_t g, CodedTensor* tensors) {
     const Group& group = layout_.groups[g];
-    const uint8_t* const from = bytes_.data() + starts_[g];
-    const std::size_t points = group.kind.points;
-    std::vector<uint8_t> codes(count_of(group.members));
-    bits.assign(points, fixed_bits(points));
-    if (!group.coded) {
-      unpack_codes(from, codes.size(), fixed_bits(points), codes.data());
-      const auto most = std::max_element(codes.begin(), codes.end());
-      if (most != codes.end() && *most >= points) {
-        refuse_damaged(where_, concat("code ", int{*most}, " has no point"));
+    std::vector<double> bits(group.kind.points, fixed_bits(group.kind.points));
+    const auto pieces = group.coded ? coded_pieces(g, bits) : fixed_pieces(g);
+    std::vector<uint8_t> piece;
+    std::size_t at = 0;
+    uint64_t left = count_of(group.members);
+    for (std::size_t m = 0; m < group.members.size(); ++m) {
+      auto& codes = tensors[m].codes;
+      codes.resize(group.members[m].count);
+      for (std::size_t done = 0; done < codes.size();) {
+        if (at == piece.size()) {
+          piece.resize(std::min<uint64_t>(kPiece, left));
+          left -= piece.size();
+          pieces(piece);
+          at = 0;
+        }
+        const std::size_t count = std::min(codes.size() - done, piece.size() - at);
+        std::copy_n(piece.data() + at, count, codes.data() + done);
+        done += count;
+        at += count;
       }
-      return codes;
+      tensors[m].code_bytes = bytes_of(codes, bits);
     }
-    const std::vector<uint8_t> weights(from, from + points);
-    double sum = 0;
-    for (const uint8_t weight : weights) sum += weight_of(weight);
-    if (sum == 0) refuse_damaged(where_, "a table of its codes is empty");
-    for (std::size_t code = 0; code < points; ++code) {
-      bits[code] = weights[code] == 0 ? 0 : std::log2(sum / weight_of(weights[code]));
-    }
-    const auto group_size = static_cast<std::size_t>(codes_per_symbol(points));
-    std::vector<uint8_t> symbols(codes.size() / group_size + (codes.size() % group_size != 0));
-    rans_->decode(SymbolTable(weights), symbols.size(), symbols.data());
-    split_symbols(symbols.data(), codes.size(), points, codes.data());
-    return codes;
   }
 
   void finish() const {
@@ -223,27 +220,56 @@ class CodeReader {
   }
 
  private:
+  static constexpr std::size_t kPiece = 64 * 8 * 5 * 3 * 16;  // codes: whole rounds of any symbols
+  using Pieces = std::function<void(std::vector<uint8_t>& piece)>;  // fills it with what follows
+
+  Pieces fixed_pieces(std::size_t g) const {
+    const std::size_t points = layout_.groups[g].kind.points;
+    const int width = fixed_bits(points);
+    return [this, points, width, from = bytes_.data() + starts_[g]](auto& piece) mutable {
+      unpack_codes(from, piece.size(), width, piece.data());
+      from += packed_bytes(piece.size(), width);
+      const auto most = std::max_element(piece.begin(), piece.end());
+      if (*most >= points) refuse_damaged(where_, concat("code ", int{*most}, " has no point"));
+    };
+  }
+
+  /// Sets `bits` to what each code takes.
+  Pieces coded_pieces(std::size_t g, std::vector<double>& bits) {
+    const std::size_t points = layout_.groups[g].kind.points;
+    const uint8_t* const from = bytes_.data() + starts_[g];
+    const std::vector<uint8_t> weights(from, from + points);
+    double sum = 0;
+    for (const uint8_t weight : weights) sum += weight_of(weight);
+    if (sum == 0) refuse_damaged(where_, "a table of its codes is empty");
+    for (std::size_t code = 0; code < points; ++code) {
+      bits[code] = weights[code] == 0 ? 0 : std::log2(sum / weight_of(weights[code]));
+    }
+    return [this, points, table = SymbolTable(weights),
+            symbols = std::vector<uint8_t>()](auto& piece) mutable {
+      const auto group = static_cast<std::size_t>(table.codes);
+      symbols.resize((piece.size() + group - 1) / group);
+      rans_->decode(table, symbols.size(), symbols.data());
+      split_symbols(symbols.data(), piece.size(), points, piece.data());
+    };
+  }
+
+  static double bytes_of(const std::vector<uint8_t>& codes, const std::vector<double>& bits) {
+    std::vector<uint64_t> counts(bits.size());
+    for (const uint8_t code : codes) ++counts[code];
+    double sum = 0;
+    for (std::size_t code = 0; code < bits.size(); ++code) {
+      sum += static_cast<double>(counts[code]) * bits[code] / 8;
+    }
+    return sum;
+  }
+
   const Layout& layout_;
   std::vector<uint8_t> bytes_;
   const std::string& where_;
   std::vector<std::size_t> starts_;
   std::optional<RansDecoder> rans_;
 };
-
-/// Codes of one group, cut into its tensors.
-void add_codes(const Group& group, const std::vector<uint8_t>& codes,
-               const std::vector<double>& bits, CodedTensor* tensors) {
-  auto at = codes.begin();
-  for (std::size_t m = 0; m < group.members.size(); ++m) {
-    const auto end = at + static_cast<std::ptrdiff_t>(group.members[m].count);
-    tensors[m].codes.assign(at, end);
-    std::vector<uint64_t> counts(bits.size());
-    for (; at != end; ++at) ++counts[*at];
-    for (std::size_t code = 0; code < bits.size(); ++code) {
-      tensors[m].code_bytes += static_cast<double>(counts[code]) * bits[code] / 8;
-    }
-  }
-}
 
 void add_scales(const Group& group, Numbers& scales, Numbers& points, const std::string& where,
                 CodedTensor* tensors) {
@@ -303,9 +329,7 @@ std::vector<CodedTensor> read_coded(const Layout& layout, Entries& entries, Pack
                        0});
     }
     add_scales(group, scales.at(group.kind.scale_type), points, where, coded.data() + first);
-    std::vector<double> bits;
-    const auto codes = reader.next(g, bits);
-    add_codes(group, codes, bits, coded.data() + first);
+    reader.read(g, coded.data() + first);
   }
   reader.finish();
   return coded;

@@ -308,8 +308,11 @@ void write_packed_model(const std::string& where, const Json& about,
     if (coded.empty() || tensor.dtype != Dtype::f32) parts.add(tensor);
   }
   if (!about.is_null() || !coded.empty()) {
-    parts.header.metadata["bitstill"] =
-        description.dump(-1, ' ', false, Json::error_handler_t::replace);
+    auto& text = parts.header.metadata["bitstill"];
+    text = description.dump(-1, ' ', false, Json::error_handler_t::replace);
+    if (text.size() > kMostAboutBytes) {  // a reader would refuse it
+      throw Error(ExitCode::model, where + ": its description is above 1 MiB; name fewer tensors");
+    }
   }
   parts.write(sink);
 }

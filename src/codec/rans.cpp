@@ -87,11 +87,13 @@ void RansDecoder::decode(const SymbolTable& table, std::size_t count, uint8_t* s
     symbols += head;
     count -= head;
     if (count >= kFastLanes) {
-      RansRun run{table.slots.data(), states_.data(), next_, end_};
-      const std::size_t done = kFastLanes * decode_rans_rounds(run, count / kFastLanes, symbols);
+      RansRun run{&table, states_.data(), next_, end_};
+      for (const auto& rounds : {search_rans_rounds, decode_rans_rounds}) {
+        const std::size_t done = kFastLanes * rounds(run, count / kFastLanes, symbols);
+        symbols += done;
+        count -= done;
+      }
       next_ = run.next;
-      symbols += done;
-      count -= done;
     }
   }
   decode_reference(table, count, symbols);

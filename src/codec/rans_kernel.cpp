@@ -94,7 +94,7 @@ std::size_t decode_rounds(RansRun& run, std::size_t rounds, uint8_t* symbols) {
   constexpr std::size_t kVectors = RansDecoder::kFastLanes / kLanes;
   // A round reads at most 2 bytes a lane, and a load looks up to a vector's words ahead.
   constexpr std::ptrdiff_t kReach = 2 * RansDecoder::kFastLanes + 2 * kLanes;
-  const uint32_t* const slots = run.slots;
+  const uint32_t* const slots = run.table->slots.data();
   const uint8_t* next = run.next;
   State x[kVectors];
   for (std::size_t v = 0; v < kVectors; ++v) x[v] = hn::LoadU(d, run.states + v * kLanes);

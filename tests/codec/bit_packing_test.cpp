@@ -1,6 +1,7 @@
 #include "bitstill/codec/bit_packing.hpp"
 
 #include <gtest/gtest.h>
+#include <hwy/targets.h>
 
 #include <limits>
 #include <memory>
@@ -37,37 +38,49 @@ TEST(BitPacking, IsLowestBitFirst) {
 }
 
 // The buffers are exactly as large as they must be, so the sanitizers see a byte too many.
-TEST(BitPacking, EqualsTheReferenceAtAnyCount) {
-  for (int bits = 1; bits <= 8; ++bits) {
-    for (std::size_t count = 0; count <= 200; ++count) {
-      const auto codes = random_codes(count, bits, 5);
-      const std::size_t size = packed_bytes(count, bits);
-      const auto packed = std::make_unique<uint8_t[]>(size);
-      const auto expected = std::make_unique<uint8_t[]>(size);
-      pack_codes(codes.data(), count, bits, packed.get());
-      pack_codes_reference(codes.data(), count, bits, expected.get());
-      ASSERT_TRUE(std::equal(packed.get(), packed.get() + size, expected.get()))
-          << count << " codes of " << bits << " bits";
-      const auto back = std::make_unique<uint8_t[]>(count);
-      unpack_codes(packed.get(), count, bits, back.get());
-      ASSERT_TRUE(std::equal(codes.begin(), codes.end(), back.get()))
-          << count << " codes of " << bits << " bits";
-      unpack_codes_reference(packed.get(), count, bits, back.get());
-      ASSERT_TRUE(std::equal(codes.begin(), codes.end(), back.get()));
+void expect_equal_to_reference(std::size_t count, int bits) {
+  const auto codes = random_codes(count, bits, 5);
+  const std::size_t size = packed_bytes(count, bits);
+  const auto packed = std::make_unique<uint8_t[]>(size);
+  const auto expected = std::make_unique<uint8_t[]>(size);
+  pack_codes(codes.data(), count, bits, packed.get());
+  pack_codes_reference(codes.data(), count, bits, expected.get());
+  ASSERT_TRUE(std::equal(packed.get(), packed.get() + size, expected.get()));
+  const auto back = std::make_unique<uint8_t[]>(count);
+  unpack_codes(packed.get(), count, bits, back.get());
+  ASSERT_TRUE(std::equal(codes.begin(), codes.end(), back.get()));
+  unpack_codes_reference(packed.get(), count, bits, back.get());
+  ASSERT_TRUE(std::equal(codes.begin(), codes.end(), back.get()));
+}
+
+TEST(BitPacking, EqualsTheReferenceAtAnyCountWithEveryInstructionSet) {
+  const int64_t targets = hwy::SupportedTargets();
+  for (int64_t rest = targets; rest != 0; rest &= rest - 1) {
+    hwy::SetSupportedTargetsForTest(rest & -rest);
+    for (int bits = 1; bits <= 8; ++bits) {
+      for (std::size_t count = 0; count <= 400; ++count) {
+        expect_equal_to_reference(count, bits);
+        ASSERT_FALSE(HasFatalFailure())
+            << count << " codes of " << bits << " bits, " << hwy::TargetName(rest & -rest);
+      }
     }
   }
+  hwy::SetSupportedTargetsForTest(0);
 }
 
 TEST(BitPacking, RoundTripsALargeTensorFromAnyAlignment) {
   const std::size_t count = 100003;
   for (int bits = 1; bits <= 8; ++bits) {
     const auto codes = random_codes(count, bits, 6);
-    std::vector<uint8_t> packed(packed_bytes(count, bits) + 5), back(count + 3, 0xAA);
+    std::vector<uint8_t> packed(packed_bytes(count, bits) + 5);
     pack_codes(codes.data(), count, bits, packed.data() + 5);
-    unpack_codes(packed.data() + 5, count, bits, back.data() + 1);
-    ASSERT_TRUE(std::equal(codes.begin(), codes.end(), back.begin() + 1)) << bits;
-    EXPECT_EQ(back.front(), 0xAA);
-    EXPECT_EQ(back[count + 1], 0xAA);
+    for (std::size_t at = 1; at <= 64; at += 9) {
+      std::vector<uint8_t> back(count + 65, 0xAA);
+      unpack_codes(packed.data() + 5, count, bits, back.data() + at);
+      ASSERT_TRUE(std::equal(codes.begin(), codes.end(), back.data() + at)) << bits;
+      EXPECT_EQ(back[at - 1], 0xAA);
+      EXPECT_EQ(back[at + count], 0xAA);
+    }
   }
 }
 

@@ -1,12 +1,13 @@
 #include "bitstill/codec/packed_model.hpp"
 
-#include <sys/resource.h>
-
 #include <cstdlib>
+#include <ctime>
 #include <fstream>
 
+#include "../../src/codec/packed_layout.hpp"
 #include "../base/scratch_folder.hpp"
 #include "coded_models.hpp"
+#include "counted_memory.hpp"
 
 namespace bitstill {
 namespace {
@@ -186,14 +187,70 @@ std::string mutant(std::string bytes, RandomStream& random) {
   return bytes;
 }
 
-/// 5,000 mutants: each is read whole or refused with one line, in memory that the file declares.
+/// Bytes of memory that a file's header declares: its entries, and what its packed tensors are when
+/// read (a byte a code, alpha and beta as fp32, points). As much of it as a reader may believe.
+uint64_t declared_bytes(const std::string& bytes) {
+  uint64_t declared = 0, codes = 0, scales = 0;
+  try {
+    const auto header = parse_safetensors_header(bytes, bytes.size(), "m");
+    for (const auto& entry : header.entries) {
+      declared += entry.bytes;
+      if (entry.name == "codes") codes = entry.bytes;
+      if (entry.name.starts_with("scales.")) scales += entry.bytes;
+    }
+    const Json about = parse_json(header.metadata.at("bitstill"), "m", ExitCode::model);
+    const Layout layout = layout_from_json(about.at("packed"), "m");
+    uint64_t count = 0, buckets = 0;
+    for (const Group& group : layout.groups) {
+      declared += 4 * group.members.size() * group.kind.points;
+      count += count_of(group.members);
+      for (const Member& one : group.members) buckets += buckets_of(group.kind, one);
+    }
+    declared += std::min(count, kMostCodesPerByte * codes) + 8 * std::min(buckets, scales / 2);
+  } catch (const std::exception&) {  // refused here: nothing further is declared
+  }
+  return declared;
+}
+
+double processor_seconds() {
+  struct timespec time {};
+  ::clock_gettime(CLOCK_THREAD_CPUTIME_ID, &time);
+  return static_cast<double>(time.tv_sec) + 1e-9 * static_cast<double>(time.tv_nsec);
+}
+
+constexpr uint64_t kMostMemory = 64 << 20;  // above what is declared
+
+/// error_of() within R9's bounds: memory that the file declares and 64 MiB, one second.
+std::string error_within_bounds(const std::string& bytes, uint64_t most_memory = kMostMemory) {
+  const uint64_t declared = declared_bytes(bytes);
+  const double start = processor_seconds();
+  const PeakMemory memory;
+  const std::string error = error_of(bytes);
+  EXPECT_LE(memory.bytes(), declared + most_memory) << declared << " bytes declared; " << error;
+  EXPECT_LE(processor_seconds() - start, 1) << error;
+  return error;
+}
+
+/// A file that declares far more than it holds: 3,000,000 equal codes take 12 kB.
+TestModel wide_model() {
+  RandomStream random(6, StreamPurpose::order);
+  TestModel model = small_model();
+  model.coded.push_back(random_coded(random, "wide", {3000, 1000}, 4, 0));
+  model.coded.back().codes.assign(3000000, 1);
+  return model;
+}
+
+/// 5,000 mutants: each is read whole or refused with one line.
 TEST(PackedModel, SurvivesFiveThousandMutants) {
   RandomStream random(3, StreamPurpose::order);
+  const std::string small = to_bytes(small_model()), wide = to_bytes(wide_model());
   int refused = 0;
   for (int round = 0; round < 5000; ++round) {
-    const std::string bytes =
-        mutant(to_bytes(round % 3 == 0 ? small_model() : random_model(round % 50U, 300)), random);
-    if (error_of(bytes).empty()) {
+    const std::string bytes = mutant(round % 100 == 1 ? wide
+                                     : round % 3 == 0 ? small
+                                                      : to_bytes(random_model(round % 50U, 300)),
+                                     random);
+    if (error_within_bounds(bytes).empty()) {
       const TestModel back = from_bytes(bytes);  // then it can be written again, unchanged
       expect_equal(from_bytes(to_bytes(back)), back);
     } else {
@@ -202,9 +259,43 @@ TEST(PackedModel, SurvivesFiveThousandMutants) {
     ASSERT_FALSE(testing::Test::HasFailure()) << "round " << round;
   }
   EXPECT_GT(refused, 2000);
-  struct rusage usage {};
-  ::getrusage(RUSAGE_SELF, &usage);
-  EXPECT_LT(usage.ru_maxrss, 1500000) << "kB; sanitizers included";
+}
+
+/// Codes go into their tensors piece by piece: no second copy of 32 MB, whatever their coding.
+TEST(PackedModel, ReadsLargeTensorsInTheMemoryTheyDeclare) {
+  RandomStream random(9, StreamPurpose::order);
+  for (const std::size_t points : {4, 17}) {
+    for (const bool even : {false, true}) {
+      TestModel model;
+      model.coded = {random_coded(random, "a", {3200, 5000}, points, 0),
+                     random_coded(random, "b", {3201, 5000}, points, 0)};
+      for (auto& tensor : model.coded) {
+        tensor.bucket = tensor.count;
+        tensor.alpha.resize(1);
+        tensor.beta.resize(1);
+        for (auto& code : tensor.codes) {
+          code = static_cast<uint8_t>(even ? random.below(points) : random.below(16) / 15);
+        }
+      }
+      EXPECT_EQ(error_within_bounds(to_bytes(model), 8 << 20), "");
+    }
+  }
+}
+
+/// As many tensors as a description may name, and a description that is longer.
+TEST(PackedModel, ReadsLongDescriptionsInLittleMemory) {
+  TestModel model;
+  for (int i = 0; i < 90000; ++i) {
+    model.coded.push_back({concat(i), {1}, 1, 1, {0, 1}, {1}, {0}, {1}, 0, 0});
+    if (i == 60000) {
+      EXPECT_EQ(error_within_bounds(to_bytes(model)), "");
+    }
+  }
+  EXPECT_THROW(to_bytes(model), Error);
+  const std::string longer = concat("{\\\"x\\\":[0", std::string(2 << 20, ' '), "],\\\"format");
+  EXPECT_NE(error_within_bounds(edited(to_bytes(small_model()), "{\\\"format", longer))
+                .find("its description is above 1 MiB"),
+            std::string::npos);
 }
 
 /// fp32 by the decode formula, from the definition.

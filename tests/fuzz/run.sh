@@ -11,8 +11,12 @@ for target in "${targets[@]}"; do
   stored=tests/fuzz/corpus/${target#fuzz_} grown=build/fuzz/corpus/${target#fuzz_}
   mkdir -p "$grown" build/fuzz/found
   echo "---- $target, $seconds s"
+  log=build/fuzz/$target.log passed=true
   "build/fuzz/$target" -max_total_time="$seconds" -timeout=2 -rss_limit_mb=512 -max_len=20000 \
-    -artifact_prefix=build/fuzz/found/ -print_final_stats=1 "$grown" "$stored" 2>&1 |
-    grep -E "ERROR|SUMMARY|runtime error|INITED|DONE|stat::number|found/" || true
-  [ "${PIPESTATUS[0]}" -eq 0 ] || { echo "error: $target failed; see build/fuzz/found" >&2; exit 1; }
+    -artifact_prefix=build/fuzz/found/ -print_final_stats=1 "$grown" "$stored" >"$log" 2>&1 || passed=false
+  grep -E "ERROR|SUMMARY|runtime error|INITED|DONE|stat::number|found/" "$log" || true
+  $passed && continue
+  tail -n 40 "$log" >&2
+  echo "error: $target failed; its input is in build/fuzz/found, its words in $log" >&2
+  exit 1
 done

@@ -16,6 +16,10 @@ void pack_codes(const uint8_t* codes, std::size_t count, int bits, uint8_t* pack
 /// The inverse: reads packed_bytes(count, bits) bytes and not one more, writes `count`.
 void unpack_codes(const uint8_t* packed, std::size_t count, int bits, uint8_t* codes);
 
+/// What SIMD unpacks of `count` codes of 1..7 bits, from the first one on: returns how many, a
+/// multiple of 8 (0 where the processor has no fast way).
+std::size_t unpack_code_groups(const uint8_t* packed, std::size_t count, int bits, uint8_t* codes);
+
 /// The same, one code at a time: the references for tests.
 void pack_codes_reference(const uint8_t* codes, std::size_t count, int bits, uint8_t* packed);
 void unpack_codes_reference(const uint8_t* packed, std::size_t count, int bits, uint8_t* codes);

@@ -52,7 +52,8 @@ struct PlainTensor {
 };
 
 /// Writes a model file. `about` becomes its description (null and no coded tensor: none).
-/// Error(model) naming `where` when a tensor's parts do not fit each other.
+/// Error(model) naming `where` when a tensor's parts do not fit each other, or when the description
+/// takes more than the 1 MiB that readers accept.
 void write_packed_model(const std::string& where, const Json& about,
                         const std::vector<PlainTensor>& plain,
                         const std::vector<CodedTensor>& coded, const ByteSink& sink);
@@ -74,7 +75,8 @@ struct PackedModel {
   uint64_t header_bytes = 0, code_bytes = 0, scale_bytes = 0, point_bytes = 0;  // of the file
 };
 
-/// Reads and checks everything, sizes before memory is taken: at most kMostCodesPerByte values a
+/// Reads and checks everything, sizes before memory is taken: what the file declares, and little
+/// more (64 MiB while the header is below some MB); at most kMostCodesPerByte values a
 /// byte of codes. Error(model) names the file `where`, what is wrong and how to mend it: truncated,
 /// foreign, of an older or a future version, damaged.
 PackedModel read_packed_model(const ByteSource& source, const std::string& where,

@@ -55,14 +55,16 @@ class RansDecoder {
 
 /// What a SIMD decoder moves: states and the place in the stream.
 struct RansRun {
-  const uint32_t* slots = nullptr;  // SymbolTable::slots
-  uint32_t* states = nullptr;       // RansDecoder::kFastLanes
-  const uint8_t* next = nullptr;    // the stream
+  const SymbolTable* table = nullptr;
+  uint32_t* states = nullptr;     // RansDecoder::kFastLanes
+  const uint8_t* next = nullptr;  // the stream
   const uint8_t* end = nullptr;
 };
 
 /// Decodes rounds of kFastLanes symbols while the stream certainly holds what a round may read; at
 /// most `rounds`. Moves run.states and run.next; returns the number of rounds done.
 std::size_t decode_rans_rounds(RansRun& run, std::size_t rounds, uint8_t* symbols);
+/// The same without look-ups in memory, of at most 64 symbols (AVX-512); else it does 0 rounds.
+std::size_t search_rans_rounds(RansRun& run, std::size_t rounds, uint8_t* symbols);
 
 }  // namespace bitstill
