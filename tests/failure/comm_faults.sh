@@ -27,9 +27,9 @@ expect() {
   cat "$WORK/err"
 }
 
-# all_faults RANKS
-all_faults() {
-  local ranks=$1 last=$(($1 - 1)) all_done="0 30" silent behind
+# all_ends RANKS: faults that end the job at once, or none; all_waits RANKS: those for the watchdog
+all_ends() {
+  local ranks=$1 last=$(($1 - 1)) all_done="0 30"
   expect "$ranks" none 0 5 $all_done
   # A rank that ends early, or late by more than the time-out, is no fault.
   expect "$ranks" uneven 0 1 $all_done
@@ -41,7 +41,10 @@ all_faults() {
   expect "$ranks" fatal_thread "$last" 5 7 10 "rank $last on $host: planted failure"
   expect "$ranks" agreed 1 5 7 10 "rank 1: planted failure"
   expect "$ranks" kill "$last" 5 137 10
+}
 
+all_waits() {
+  local ranks=$1 last=$(($1 - 1)) silent behind
   silent="on $host does not answer \(last: phase [a-z]+, step [0-9]+\)"
   expect "$ranks" stop 0 5 5 15 "no progress for 5\.0 s: rank 0 $silent"
   expect "$ranks" stop "$last" 5 5 15 "no progress for 5\.0 s: rank $last $silent"
@@ -57,5 +60,6 @@ all_faults() {
     "no progress for 2\.0 s: all ranks wait in phase exchange of step 17 and none is behind"
 }
 
-side_by_side all_faults 2 4
+faults() { "all_${1%.*}" "${1#*.}"; }
+side_by_side faults ends.2 waits.2 ends.4 waits.4
 finish "ranks that throw, die, stop, hang, spin and wait in a circle, of 2 and of 4"

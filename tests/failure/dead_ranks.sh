@@ -34,7 +34,7 @@ all_deeds() {
     strike $ranks $rank STOP:$rank 5 15 "rank $rank on .* does not answer" --run.timeout_s 5
   done
   # A row is read by one rank, which throws; the others are in the midst of the same step.
-  cp -r "$WORK/data" "$WORK/harmed"
+  cp -rL "$WORK/data" "$WORK/harmed"
   strike $ranks any "flip:$WORK/harmed/train-00001.h5" 3 10 \
     "rank [0-9]+: .*harmed/train-00001\.h5, row [0-9]+: .*CRC" --data.folder "$WORK/harmed"
 }
