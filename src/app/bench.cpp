@@ -31,7 +31,8 @@ constexpr RowKind kRows[] = {
     {"P12", "sizes of compressed codes and files against entropy and zstd", bench_file_size},
     {"P13", "decoding against zstd's huff0, unpacking against memcpy", bench_decode},
     {"P16", "from mpirun to the end of a first step", bench_start},
-    {"P17", "clean build, slowest source, tests (minutes; in a checkout)", bench_build},
+    {"P17", "clean build of a clone, one source changed, tests (minutes; in a checkout)",
+     bench_build},
 };
 
 const RowKind& find_row(const std::string& id) {

@@ -202,6 +202,7 @@ bool Job::run() {
   Json about = describe_model("weights", student_->network().spec(),
                               dataset_->index().normalization, dataset_->index().classes);
   about["data"] = dataset_->index().fingerprint;
+  about["seed"] = config_.run.seed;
   say(concat(world_.place().world, " ranks x ", device_.threads, " threads on ", device_.name, ", ",
              student_->network().parameter_count(), " parameters"));
   const RunResult result = run_training(world_, watchdog, *dataset_, *student_, teacher_.get(),

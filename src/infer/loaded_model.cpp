@@ -39,8 +39,8 @@ LoadedModel load_model(const std::string& path, const std::optional<PlainFileFac
     if (!facts) {
       throw Error(ExitCode::model,
                   concat(path,
-                         " holds weights only and does not say of which network; name it with "
-                         "--model.kind and --data.folder, or convert it with bitstill export"));
+                         " holds weights only and does not say of which network; bitstill export "
+                         "--model.kind NETWORK --data.folder SHARDS makes a file that does"));
     }
     spec = facts->network;
     model.normalization = facts->normalization;

@@ -85,13 +85,6 @@ Evaluation evaluation(const Entry& at, const std::string& name) {
   return result;
 }
 
-/// A resumed run trains again what came after its checkpoint: only the second time counts.
-void drop_after(Run& run, double epoch) {
-  const auto later = [epoch](const auto& record) { return record.epoch > epoch + 1e-9; };
-  run.steps.erase(std::remove_if(run.steps.begin(), run.steps.end(), later), run.steps.end());
-  run.epochs.erase(std::remove_if(run.epochs.begin(), run.epochs.end(), later), run.epochs.end());
-}
-
 void add_start(Run& run, const Entry& at) {
   if (run.started.empty()) run.started = text(at, "time");
   run.command = text(at, "command");
@@ -110,10 +103,15 @@ void add_start(Run& run, const Entry& at) {
   run.fp32_bytes = number(at, "fp32_bytes");
   run.formula_bits = number(at, "formula_bits");
   run.finished = false;
-  const double resumed = number(at, "resumed_at_epoch");
-  if (std::isnan(resumed)) return;
-  drop_after(run, resumed);
-  run.notes.push_back(concat("resumed at epoch ", resumed));
+}
+
+/// A resumed run trains again what came after its checkpoint: only the second time counts.
+void add_resumed(Run& run, const Entry& at) {
+  const double epoch = number(at, "epoch");
+  const auto superseded = [epoch](const auto& record) { return record.epoch > epoch + 1e-9; };
+  std::erase_if(run.steps, superseded);
+  std::erase_if(run.epochs, superseded);
+  run.notes.push_back(concat("resumed after epoch ", epoch));
 }
 
 void add_step(Run& run, const Entry& at) {
@@ -167,6 +165,7 @@ void add_line(Run& run, const std::string& line, const std::string& where) {
   const Entry at{json, where};
   const std::string type = text(at, "type");
   if (type == "start") add_start(run, at);
+  if (type == "resumed") add_resumed(run, at);
   if (type == "step") add_step(run, at);
   if (type == "epoch") add_epoch(run, at);
   if (type == "end") add_end(run, at);

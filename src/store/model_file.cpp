@@ -92,6 +92,16 @@ ModelFile read_model_file(const std::string& path) {
   return file;
 }
 
+bool holds_quantized_values(const ModelFile& file) {
+  if (!file.quantized.empty()) return true;
+  const Json& about = file.about;
+  if (!about.is_object() || !about.contains("quantizer") || about["quantizer"].is_null()) {
+    return false;
+  }
+  const std::string kind = about.value("kind", "");
+  return kind == "student" || kind == "decoded";
+}
+
 NamedTensors decoded_tensors(const ModelFile& file) {
   NamedTensors tensors;
   for (const auto& [name, tensor] : file.tensors) {

@@ -1,5 +1,7 @@
 #include "bitstill/train/checkpoint.hpp"
 
+#include <algorithm>
+
 #include "bitstill/base/text.hpp"
 #include "bitstill/infer/loaded_model.hpp"
 
@@ -19,12 +21,71 @@ NamedTensors model_tensors(const ModelFile& file) {
   return tensors;
 }
 
+/// Points of each parameter: the options', but those that were moved between tensors (quant.
+/// redistribute) as many as the file holds.
+std::vector<int64_t> stored_points(const Network& network, const QuantOptions& options,
+                                   const ModelFile& file, const std::string& path) {
+  std::vector<int64_t> points;
+  for (const Parameter* parameter : network.parameters()) {
+    points.push_back(points_of(*parameter, options));
+    if (points.back() == 0 || options.redistribute == "off") continue;
+    const auto found = std::find_if(
+        file.tensors.begin(), file.tensors.end(),
+        [&](const auto& named) { return named.first == kQuantizerPrefix + parameter->name; });
+    points.back() = found == file.tensors.end() ? 0 : found->second.numel();
+    if (points.back() < 2 || points.back() > 256) {
+      throw Error(ExitCode::model, concat(path, " does not hold the 2 to 256 points of ",
+                                          parameter->name, "; the file is damaged"));
+    }
+  }
+  return points;
+}
+
+void require_masters(const ModelFile& file, const std::string& path) {
+  if (file.about.is_null()) {
+    throw Error(ExitCode::model, concat(path,
+                                        " holds weights of another program, no state of a "
+                                        "quantizer; bitstill export and then --post-mortem "
+                                        "quantize them"));
+  }
+  if (holds_quantized_values(file)) {
+    throw Error(ExitCode::model,
+                concat(path,
+                       " is quantized already, and codes made from quantized values would lose "
+                       "twice; give the run's folder, its master.safetensors or a checkpoint"));
+  }
+  const Json& about = file.about;
+  if (about.contains("quantizer") && about["quantizer"].is_null()) {
+    throw Error(ExitCode::model,
+                concat(path,
+                       " is of a run in full precision, which has no quantizer; --post-mortem "
+                       "and quant.* settings quantize its weights"));
+  }
+  const auto is_number = [&](const char* name) {
+    return about.contains(name) && about[name].is_number_integer();
+  };
+  const bool has_quantizer = about.contains("quantizer") && about["quantizer"].is_object() &&
+                             about["quantizer"].value("method", Json("none")) != "none";
+  if (!is_number("seed") || !is_number("steps") || !has_quantizer) {
+    throw Error(ExitCode::model,
+                concat(path,
+                       " is no state that a run of this version stored with its quantizer, seed "
+                       "and steps; --post-mortem quantizes fp32 weights"));
+  }
+}
+
 }  // namespace
+
+void describe_state(Json& about, const char* kind, const Student& student, int64_t steps) {
+  about["steps"] = steps;
+  about["quantizer"] = student.quantizer() ? student.quantizer()->describe() : Json();
+  about["kind"] = kind;
+}
 
 void save_checkpoint(const std::string& path, Json about, const Student& student,
                      const MasterOptimizer& optimizer, const LearnedOptimizer& learned_optimizer,
                      const Schedule& schedule, const Progress& progress) {
-  about["kind"] = "checkpoint";
+  describe_state(about, "checkpoint", student, progress.step);
   about["progress"] = {{"epoch", progress.epoch},
                        {"step", progress.step},
                        {"best_epoch", progress.best_epoch},
@@ -66,13 +127,28 @@ Progress load_checkpoint(const std::string& path, Student& student, MasterOptimi
   return progress;
 }
 
-void save_masters(const std::string& path, Json about, const Student& student) {
-  about["kind"] = "weights";
+void save_masters(const std::string& path, Json about, const Student& student, int64_t steps) {
+  describe_state(about, "weights", student, steps);
   write_model_file(path, {about, student.state(), {}});
 }
 
 void load_masters(const std::string& path, Student& student) {
   student.load(model_tensors(read_model_file(path)), path);
+}
+
+StoredStudent load_stored_student(const std::string& path) {
+  const ModelFile file = read_model_file(path);
+  require_masters(file, path);
+  const QuantOptions options = quant_options_from_json(file.about["quantizer"], path);
+  std::unique_ptr<Network> network = std::move(load_model(path).network);
+  const std::vector<int64_t> points = stored_points(*network, options, file, path);
+  StoredStudent stored{
+      Student(std::move(network), options, file.about["seed"].get<uint64_t>(), at::kCPU, points),
+      file.about};
+  stored.student.load(model_tensors(file), path);
+  stored.about.erase("progress");
+  stored.about.erase("schedule");
+  return stored;
 }
 
 }  // namespace bitstill

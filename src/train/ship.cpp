@@ -8,17 +8,9 @@
 #include "bitstill/comm/agree.hpp"
 #include "bitstill/data/sampler.hpp"
 #include "bitstill/model/input.hpp"
+#include "bitstill/train/checkpoint.hpp"
 
 namespace bitstill {
-namespace {
-
-void describe(Json& about, const char* kind, const Student& student, int64_t steps) {
-  about["steps"] = steps;
-  about["quantizer"] = student.quantizer() ? student.quantizer()->describe() : Json();
-  about["kind"] = kind;
-}
-
-}  // namespace
 
 void reestimate_batch_norm(Student& student, const Dataset& dataset,
                            const Normalization& normalization, int64_t batches, int64_t batch,
@@ -50,23 +42,24 @@ void reestimate_batch_norm(Student& student, const Dataset& dataset,
   });
 }
 
-void write_student_file(const std::string& path, Json about, const Student& student, int64_t steps,
-                        Communicator& comm) {
+ModelFile student_file(Json about, const Student& student, int64_t steps) {
+  describe_state(about, "student", student, steps);
+  ModelFile file = student.packed(steps);
+  file.about = std::move(about);
+  return file;
+}
+
+void write_student_file(const std::string& path, const Json& about, const Student& student,
+                        int64_t steps, Communicator& comm) {
   agree(comm, [&] {
-    if (comm.rank() != 0) return;
-    describe(about, "student", student, steps);
-    ModelFile packed = student.packed(steps);
-    packed.about = about;
-    write_model_file(path, packed);
+    if (comm.rank() == 0) write_model_file(path, student_file(about, student, steps));
   });
 }
 
-void write_run_files(const std::string& folder, Json about, Student& student, int64_t steps,
+void write_run_files(const std::string& folder, const Json& about, Student& student, int64_t steps,
                      Communicator& comm) {
   agree(comm, [&] {
-    if (comm.rank() != 0) return;
-    describe(about, "weights", student, steps);
-    write_model_file(folder + "/master.safetensors", {about, student.state(), {}});
+    if (comm.rank() == 0) save_masters(folder + "/master.safetensors", about, student, steps);
   });
   write_student_file(folder + "/student.safetensors", about, student, steps, comm);
 }

@@ -15,8 +15,6 @@ namespace {
 
 constexpr int64_t kAlign = 16;  // elements: 64 bytes
 
-const std::string kQuantizerPrefix = "quantizer.";
-
 at::Tensor view_of(const at::Tensor& flat, const Segment& segment) {
   return flat.narrow(0, segment.offset, segment.count).view(segment.shape);
 }

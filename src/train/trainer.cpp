@@ -32,6 +32,7 @@ class Run {
   void compare_ranks(int64_t step);
   void log_interval(int64_t step, double rate);
   bool note_best();
+  int64_t shipped_step() const;
   void save();
   void finish(RunResult* result);
   Json measure_shipped(const std::string& name, RunResult* result);
@@ -224,11 +225,17 @@ void Run::save() {
   agree(world_.control(), [&] {
     if (!writes) return;
     if (best && options_.train.select == "best") {
-      save_masters(path("checkpoints/best.safetensors"), about_, student_);
+      save_masters(path("checkpoints/best.safetensors"), about_, student_, progress_.step);
     }
     save_checkpoint(path("checkpoints/last.safetensors"), about_, student_, optimizer_,
                     learned_optimizer_, schedule_, progress_);
   });
+}
+
+/// After which the weights that ship were: rounding as it was when they were validated.
+int64_t Run::shipped_step() const {
+  const bool best = options_.train.select == "best" && progress_.best_epoch > 0;
+  return best ? progress_.best_epoch * plan_.steps() : progress_.step;
 }
 
 RunResult Run::run() {
@@ -240,6 +247,10 @@ RunResult Run::run() {
       progress_ = load_checkpoint(checkpoint, student_, optimizer_, learned_optimizer_, schedule_);
     });
     say(concat("resuming after epoch ", progress_.epoch));
+  }
+  // What the log holds after this epoch is about to be done again.
+  if (options_.resume) {
+    log_.write({{"type", "resumed"}, {"epoch", progress_.epoch}, {"step", progress_.step}});
   }
   RunResult result;
   const TrainOptions& train = options_.train;
@@ -290,17 +301,18 @@ void Run::finish(RunResult* result) {
     agree(control, [&] { load_masters(path("checkpoints/best.safetensors"), student_); });
   }
   if (student_.quantizer() != nullptr) student_.quantizer()->use_uniform_points(false);
-  student_.quantize(progress_.step);
+  const int64_t step = shipped_step();
+  student_.quantize(step);
   Json end = {{"type", "end"}, {"best_epoch", progress_.best_epoch}};
   if (options_.train.reestimate_batches > 0) {
     const std::string trained = "student_trained_norm.safetensors";
-    write_student_file(path(trained), about_, student_, progress_.step, control);
+    write_student_file(path(trained), about_, student_, step, control);
     end["without_reestimation"] = measure_shipped(trained, nullptr);
     reestimate_batch_norm(student_, dataset_, dataset_.index().normalization,
                           options_.train.reestimate_batches, options_.train.global_batch,
                           evaluate_options(), control);
   }
-  write_run_files(options_.folder, about_, student_, progress_.step, control);
+  write_run_files(options_.folder, about_, student_, step, control);
   end.update(measure_shipped("student.safetensors", result));
   end["files"]["master.safetensors"] = {
       {"bytes", std::filesystem::file_size(path("master.safetensors"))}};

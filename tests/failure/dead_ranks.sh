@@ -25,17 +25,19 @@ strike() {
   fi
 }
 
-for ranks in 2 4; do
+# all_deeds RANKS
+all_deeds() {
+  local ranks=$1 rank
   for rank in 0 $((ranks - 1)); do
     strike $ranks $rank KILL:$rank 137 10 "rank $rank .*SIGKILL"
     strike $ranks $rank SEGV:$rank 139 10 "rank $rank .*SIGSEGV"
     strike $ranks $rank STOP:$rank 5 15 "rank $rank on .* does not answer" --run.timeout_s 5
   done
   # A row is read by one rank, which throws; the others are in the midst of the same step.
-  cp -r "$WORK/data" "$WORK/harmed"
+  cp -rL "$WORK/data" "$WORK/harmed"
   strike $ranks any "flip:$WORK/harmed/train-00001.h5" 3 10 \
     "rank [0-9]+: .*harmed/train-00001\.h5, row [0-9]+: .*CRC" --data.folder "$WORK/harmed"
-  rm -r "$WORK/harmed"
-done
+}
+side_by_side all_deeds 2 4
 finish "a rank killed, crashed, stopped or throwing in mid-epoch, 2 and 4 ranks, first and last: over" \
   "within 10 s (stopped: 15 s), one line that names the rank, nothing left behind"

@@ -37,9 +37,11 @@ judge() {
   cat "$WORK/err"
 }
 
-mpi=(mpirun -q --oversubscribe --bind-to none)
-job=("$BITSTILL" distill --teacher.file "$WORK/teacher.safetensors" --train.epochs 2
-  "${student[@]}" "${small[@]}" --run.folder "$WORK/run" --data.folder "$WORK/data")
+# A healthy job with this WORK's run folder.
+make_job() {
+  job=("$BITSTILL" distill --teacher.file "$WORK/teacher.safetensors" --train.epochs 2
+    "${student[@]}" "${small[@]}" --run.folder "$WORK/run" --data.folder "$WORK/data")
+}
 
 # refused NAME RANKS CODE PATTERN SETTING...: a distillation with the SETTINGs
 refused() {
@@ -70,52 +72,58 @@ cp -r "$WORK/data" "$WORK/here/data"
 small_shards there/data 600 60 50 9
 : >"$WORK/file"
 
-for ranks in 1 2 4; do
-  measure_healthy $ranks
-  refused "unknown key" $ranks 2 'no\.such\.key' --no.such.key 3
-  refused "unknown key, a near one" $ranks 2 'train\.epoch .*train\.epochs' --train.epoch 3
-  refused "bits" $ranks 2 'quant\.bits.*99' --quant.method uniform --quant.bits 99
-  refused "no number" $ranks 2 'train\.rate.*fast' --train.rate fast
+# all_refusals RANKS
+all_refusals() {
+  local ranks=$1 file
+  make_job
+  measure_healthy "$ranks"
+  refused "unknown key" "$ranks" 2 'no\.such\.key' --no.such.key 3
+  refused "unknown key, a near one" "$ranks" 2 'train\.epoch .*train\.epochs' --train.epoch 3
+  refused "bits" "$ranks" 2 'quant\.bits.*99' --quant.method uniform --quant.bits 99
+  refused "no number" "$ranks" 2 'train\.rate.*fast' --train.rate fast
 
-  refused "no data folder" $ranks 3 '/nonexistent' --data.folder /nonexistent
-  refused "no index" $ranks 3 "$WORK/no_index" --data.folder "$WORK/no_index"
-  refused "no shard" $ranks 3 'no_shard/train-00001\.h5' --data.folder "$WORK/no_shard"
-  refused "truncated shard" $ranks 3 'truncated_shard/train-00001\.h5.*truncated' \
+  refused "no data folder" "$ranks" 3 '/nonexistent' --data.folder /nonexistent
+  refused "no index" "$ranks" 3 "$WORK/no_index" --data.folder "$WORK/no_index"
+  refused "no shard" "$ranks" 3 'no_shard/train-00001\.h5' --data.folder "$WORK/no_shard"
+  refused "truncated shard" "$ranks" 3 'truncated_shard/train-00001\.h5.*truncated' \
     --data.folder "$WORK/truncated_shard"
-  refused "foreign shard" $ranks 3 'foreign_shard/train-00001\.h5' --data.folder "$WORK/foreign_shard"
-  refused "flipped byte in a frame" $ranks 3 'flipped_frame/train-00001\.h5' \
+  refused "foreign shard" "$ranks" 3 'foreign_shard/train-00001\.h5' --data.folder "$WORK/foreign_shard"
+  refused "flipped byte in a frame" "$ranks" 3 'flipped_frame/train-00001\.h5' \
     --data.folder "$WORK/flipped_frame"
-  refused "flipped byte in a row" $ranks 3 'flipped_pixel/train-00001\.h5, row 5: .*CRC' \
+  refused "flipped byte in a row" "$ranks" 3 'flipped_pixel/train-00001\.h5, row 5: .*CRC' \
     --data.folder "$WORK/flipped_pixel"
-  refused "flipped byte in a label" $ranks 3 'flipped_label/train-00001\.h5, row 5: .*CRC' \
+  refused "flipped byte in a label" "$ranks" 3 'flipped_label/train-00001\.h5, row 5: .*CRC' \
     --data.folder "$WORK/flipped_label"
-  refused "label out of range" $ranks 3 'label_200/train-00001\.h5, row 5: label 200' \
+  refused "label out of range" "$ranks" 3 'label_200/train-00001\.h5, row 5: label 200' \
     --data.folder "$WORK/label_200"
 
   for file in none truncated noise shard empty; do
-    refused "teacher: $file" $ranks 4 "$WORK/$file\.safetensors" --teacher.file "$WORK/$file.safetensors"
+    refused "teacher: $file" "$ranks" 4 "$WORK/$file\.safetensors" --teacher.file "$WORK/$file.safetensors"
   done
-  refused "teacher of other classes" $ranks 4 "teacher\.safetensors.*classes" --data.folder "$WORK/other"
-  refused "student from noise" $ranks 4 "noise\.safetensors" --student.init "$WORK/noise.safetensors"
+  refused "teacher of other classes" "$ranks" 4 "teacher\.safetensors.*classes" --data.folder "$WORK/other"
+  refused "student from noise" "$ranks" 4 "noise\.safetensors" --student.init "$WORK/noise.safetensors"
 
-  refused "run folder below a file" $ranks 7 "$WORK/file/run" --run.folder "$WORK/file/run"
+  refused "run folder below a file" "$ranks" 7 "$WORK/file/run" --run.folder "$WORK/file/run"
 
-  [ $ranks -gt 1 ] || continue
-  refused_mixed "another rate on one rank" $ranks 2 "train\.rate.*0\.2 on rank $((ranks - 1))" \
+  [ "$ranks" -gt 1 ] || return 0
+  refused_mixed "another rate on one rank" "$ranks" 2 "train\.rate.*0\.2 on rank $((ranks - 1))" \
     --train.rate 0.2
-  refused_mixed "bad bits on one rank" $ranks 2 "rank $((ranks - 1)): quant\.bits.*99" \
+  refused_mixed "bad bits on one rank" "$ranks" 2 "rank $((ranks - 1)): quant\.bits.*99" \
     --quant.method uniform --quant.bits 99
-  judge "other shards on one rank" $ranks 3 "data\.folder.* on rank $((ranks - 1))" \
+  judge "other shards on one rank" "$ranks" 3 "data\.folder.* on rank $((ranks - 1))" \
     "${mpi[@]}" -n $((ranks - 1)) -wdir "$WORK/here" "${job[@]}" --data.folder data \
     : -n 1 -wdir "$WORK/there" "${job[@]}" --data.folder data
-done
+}
+side_by_side all_refusals 1 2 4
 
 full=SKIP
 mkdir "$WORK/full"
 if [ "$(id -u)" -eq 0 ] && mount -t tmpfs -o size=12k none "$WORK/full" 2>/dev/null; then
   trap 'umount "$WORK/full"' EXIT
+  make_job
+  measure_healthy 4
   for ranks in 1 2 4; do
-    refused "full disk" $ranks 7 "$WORK/full/.*No space" --run.folder "$WORK/full/run" --train.epochs 1
+    refused "full disk" "$ranks" 7 "$WORK/full/.*No space" --run.folder "$WORK/full/run" --train.epochs 1
     rm -r "$WORK/full/run"
   done
   full="a full disk"

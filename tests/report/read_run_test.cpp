@@ -78,12 +78,14 @@ TEST(ReadRun, AResumedRunCountsOnlyTheSecondTime) {
   const LogFolder folder(
       "{\"type\":\"start\"}\n{\"type\":\"step\",\"epoch\":0.5,\"loss\":3}\n"
       "{\"type\":\"epoch\",\"epoch\":1}\n{\"type\":\"step\",\"epoch\":1.5,\"loss\":2}\n"
-      "{\"type\":\"start\",\"resumed_at_epoch\":1}\n"
+      "{\"type\":\"start\"}\n{\"type\":\"resumed\",\"epoch\":1,\"step\":8}\n"
       "{\"type\":\"step\",\"epoch\":1.5,\"loss\":1}\n{\"type\":\"epoch\",\"epoch\":2}\n");
   const LoggedRun run = read_run(folder.path());
   ASSERT_EQ(run.steps.size(), 2u);
+  EXPECT_EQ(run.steps[0].loss, 3);
   EXPECT_EQ(run.steps[1].loss, 1);
   EXPECT_EQ(run.epochs.size(), 2u);
+  EXPECT_EQ(run.notes.front(), "resumed after epoch 1");
   EXPECT_FALSE(run.finished);
 }
 

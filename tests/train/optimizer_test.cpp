@@ -1,11 +1,14 @@
 #include "bitstill/train/optimizer.hpp"
 
+#include <ATen/ops/zeros.h>
+
 #include <cmath>
 
 #include "../base/scratch_folder.hpp"
 #include "bitstill/base/file.hpp"
 #include "bitstill/infer/loaded_model.hpp"
 #include "bitstill/train/checkpoint.hpp"
+#include "bitstill/train/ship.hpp"
 #include "train_fixture.hpp"
 
 namespace bitstill {
@@ -256,10 +259,70 @@ TEST(Checkpoint, BeforeTheFirstUpdate) {
 TEST(Checkpoint, MastersAloneGoAndComeBack) {
   const ScratchFolder folder;
   Student from = small_student(1, uniform(2, 16)), to = small_student(2, uniform(2, 16));
-  save_masters(folder / "best.safetensors", about_of(from), from);
+  save_masters(folder / "best.safetensors", about_of(from), from, 8);
   load_masters(folder / "best.safetensors", to);
   EXPECT_EQ(from.fingerprints(), to.fingerprints());
   EXPECT_EQ(load_model(folder / "best.safetensors").classes.size(), 4u);
+}
+
+/// What ships, as bytes.
+std::string shipped(const std::string& path, const Json& about, const Student& student) {
+  write_model_file(path, student_file(about, student, 3));
+  return read_file(path, ExitCode::model);
+}
+
+TEST(Checkpoint, AStoredStudentShipsTheSameBytes) {
+  const ScratchFolder folder;
+  for (const char* name : {"uniform", "points", "joint", "lsq", "kmeans"}) {
+    QuantOptions options = method(name);
+    if (options.method == "uniform") options.rounding = "stochastic";
+    Trainee trainee(6, options, options_of("sgd"));
+    trainee.train(0, 3);
+    Json about = about_of(trainee.student);
+    about["seed"] = 6;
+    const std::string expected = shipped(folder / "student", about, trainee.student);
+    save_masters(folder / "master", about, trainee.student, 3);
+    save_checkpoint(folder / "last", about, trainee.student, trainee.masters, trainee.learned,
+                    Schedule(options_of("sgd"), 4), {.epoch = 1, .step = 3, .best_epoch = 1});
+    for (const char* file : {"master", "last"}) {
+      const StoredStudent stored = load_stored_student(folder / file);
+      EXPECT_EQ(stored.about["steps"], 3);
+      EXPECT_TRUE(shipped(folder / "again", stored.about, stored.student) == expected)
+          << name << " from " << file;
+    }
+  }
+}
+
+TEST(Checkpoint, AStoredStudentNeedsAllOfItsState) {
+  const ScratchFolder folder;
+  const std::string path = folder / "master";
+  QuantOptions options = method("joint");
+  options.redistribute = "points";
+  const Student student = small_student(6, options);
+  Json about = about_of(student);
+  about["seed"] = 6;
+  save_masters(path, about, student, 3);
+  const ModelFile whole = read_model_file(path);
+  const auto refuse = [&](const ModelFile& file, const std::string& word) {
+    write_model_file(path, file);
+    const std::string text = error_of(ExitCode::model, [&] { load_stored_student(path); });
+    EXPECT_NE(text.find(path), std::string::npos) << text;
+    EXPECT_NE(text.find(word), std::string::npos) << text;
+  };
+  for (const char* name : {"seed", "steps", "quantizer"}) {
+    ModelFile file = whole;
+    file.about.erase(name);
+    refuse(file, "no state");
+    file.about[name] = "three";
+    refuse(file, "no state");
+  }
+  ModelFile file = whole;
+  file.tensors.pop_back();
+  refuse(file, "points");
+  file.tensors.emplace_back(whole.tensors.back().first, at::zeros({257}));
+  refuse(file, "2 to 256 points");
+  refuse({Json(), whole.tensors, {}}, "another program");
+  refuse(student_file(about, student, 3), "quantized already");
 }
 
 TEST(Checkpoint, RefusesWhatIsNotItsOwn) {
@@ -300,7 +363,7 @@ TEST(Checkpoint, RefusesWhatIsNotItsOwn) {
     load(options_of("sgd"), small_network(1));
   }
   Student student = small_student(1);
-  save_masters(path, about_of(student), student);  // a model, but no checkpoint
+  save_masters(path, about_of(student), student, 0);  // a model, but no checkpoint
   EXPECT_NE(load(options_of("sgd"), small_network(1)).find("no checkpoint"), std::string::npos);
   write_model_file(path, {Json(), student.state(), {}});
   load(options_of("sgd"), small_network(1));

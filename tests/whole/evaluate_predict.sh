@@ -88,27 +88,30 @@ mkdir -p "$WORK/folders/one" && cp "$WORK"/images/00*.png "$WORK/folders/one"
 "$BITSTILL" shard --source "$WORK/folders" --size 9x8 --channels 1 --out "$WORK/shape" >"$WORK/log" 2>&1 || fail "$(cat "$WORK/log")"
 check not_finite "$file" "$WORK/not_finite.safetensors"
 mkdir "$WORK/empty"
-for ranks in 1 3; do
-  refused "no model file named" $ranks 2 'model\.file is not given' evaluate --data.folder "$WORK/data"
-  refused "no shards named" $ranks 2 'data\.folder is not given' evaluate --model.file "$file"
-  refused "an unknown split" $ranks 2 'data\.split = tset' "${measure[@]}" "$file" --data.split tset
-  refused "no model file" $ranks 4 'none\.safetensors' "${measure[@]}" "$WORK/none.safetensors"
-  refused "no reference" $ranks 4 'none\.safetensors' "${measure[@]}" "$file" --against "$WORK/none.safetensors"
-  refused "weights of an unknown network" $ranks 4 'plain\.safetensors' "${tell[@]:0:1}" "$WORK/images" \
+# all_refused RANKS
+all_refused() {
+  local ranks=$1
+  refused "no model file named" "$ranks" 2 'model\.file is not given' evaluate --data.folder "$WORK/data"
+  refused "no shards named" "$ranks" 2 'data\.folder is not given' evaluate --model.file "$file"
+  refused "an unknown split" "$ranks" 2 'data\.split = tset' "${measure[@]}" "$file" --data.split tset
+  refused "no model file" "$ranks" 4 'none\.safetensors' "${measure[@]}" "$WORK/none.safetensors"
+  refused "no reference" "$ranks" 4 'none\.safetensors' "${measure[@]}" "$file" --against "$WORK/none.safetensors"
+  refused "weights of an unknown network" "$ranks" 4 'plain\.safetensors' "${tell[@]:0:1}" "$WORK/images" \
     --model.file "$WORK/plain.safetensors"
-  refused "another shape" $ranks 4 '1x8x8 images.*1x9x8' evaluate --model.file "$file" --data.folder "$WORK/shape"
-  refused "other classes" $ranks 4 '10 classes.*9' evaluate --model.file "$file" --data.folder "$WORK/nine"
-  refused "a reference of other classes" $ranks 4 'student\.safetensors.*10 classes' \
+  refused "another shape" "$ranks" 4 '1x8x8 images.*1x9x8' evaluate --model.file "$file" --data.folder "$WORK/shape"
+  refused "other classes" "$ranks" 4 '10 classes.*9' evaluate --model.file "$file" --data.folder "$WORK/nine"
+  refused "a reference of other classes" "$ranks" 4 'student\.safetensors.*10 classes' \
     evaluate --model.file "$file" --against "$file" --data.folder "$WORK/nine"
-  refused "answers that are no numbers" $ranks 6 'not_finite\.safetensors.*1100 of 1100' \
+  refused "answers that are no numbers" "$ranks" 6 'not_finite\.safetensors.*1100 of 1100' \
     "${measure[@]}" "$WORK/not_finite.safetensors"
-  refused "a page below a file" $ranks 7 'text/page\.html' "${measure[@]}" "$file" --html "$WORK/text/page.html"
-  refused "nothing to predict" $ranks 2 'nothing to predict' "${tell[@]}"
-  refused "no such image" $ranks 3 'none\.png: no such file' "${tell[@]}" "$WORK/images/0001.png" "$WORK/none.png"
-  refused "no images" $ranks 3 'empty: holds no' "${tell[@]}" "$WORK/empty"
-  refused "shards as images" $ranks 3 'data: holds shards.*--data\.folder' "${tell[@]}" "$WORK/data"
-  refused "a shard as an image" $ranks 3 'neither a JPEG nor a PNG' "${tell[@]}" "$WORK/data/index.json"
-  refused "no class at all" $ranks 2 'top = 0' "${tell[@]}" "$WORK/images" --top 0
-done
+  refused "a page below a file" "$ranks" 7 'text/page\.html' "${measure[@]}" "$file" --html "$WORK/text/page.html"
+  refused "nothing to predict" "$ranks" 2 'nothing to predict' "${tell[@]}"
+  refused "no such image" "$ranks" 3 'none\.png: no such file' "${tell[@]}" "$WORK/images/0001.png" "$WORK/none.png"
+  refused "no images" "$ranks" 3 'empty: holds no' "${tell[@]}" "$WORK/empty"
+  refused "shards as images" "$ranks" 3 'data: holds shards.*--data\.folder' "${tell[@]}" "$WORK/data"
+  refused "a shard as an image" "$ranks" 3 'neither a JPEG nor a PNG' "${tell[@]}" "$WORK/data/index.json"
+  refused "no class at all" "$ranks" 2 'top = 0' "${tell[@]}" "$WORK/images" --top 0
+}
+side_by_side all_refused 1 3
 finish "evaluate and predict, equal at 1, 2 and 3 ranks, against each other, files against rows, torn images," \
   "exit codes of what is refused"

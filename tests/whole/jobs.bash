@@ -2,6 +2,7 @@
 # From the environment: BITSTILL (the program), SOURCE (the tree), WORK (a new folder).
 set -uo pipefail
 [ "$(id -u)" -ne 0 ] || export OMPI_ALLOW_RUN_AS_ROOT=1 OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1
+export OMPI_MCA_pml=ob1  # for one machine; looking for others takes 0.2 s of every start
 compare=$SOURCE/tests/whole/compare.py
 failures=0
 
@@ -16,6 +17,28 @@ finish() {
   echo "checked: $*"
 }
 
+# side_by_side FUNCTION ARGUMENT...: calls FUNCTION with each ARGUMENT at the same time, each in a
+# process with a WORK of its own, which shows what the present one holds. What they say comes in order.
+side_by_side() {
+  local function=$1 argument lane
+  local -A lanes
+  shift
+  for argument; do
+    lane=$WORK/lane.$argument
+    mkdir "$lane" && ln -s "$WORK"/* "$lane" && rm -f "$lane"/{out,err} "$lane"/lane.* || exit 1
+    (
+      WORK=$lane failures=0
+      "$function" "$argument"
+      exit $((failures > 0))
+    ) >"$lane.log" 2>&1 &
+    lanes[$argument]=$!
+  done
+  for argument; do
+    wait "${lanes[$argument]}" || fail "$function $argument"
+    cat "$WORK/lane.$argument.log"
+  done
+}
+
 # small_shards NAME TRAIN VALIDATION TEST [SEED]: $WORK/NAME
 small_shards() {
   python3 "$SOURCE/tests/whole/small_data.py" "$WORK/$1.idx" $(($2 + $3)) "$4" "${5:-0}" &&
@@ -27,12 +50,14 @@ small_shards() {
 student=(--model.kind convnet --model.widths 4 --model.kernels 3 --model.pools 1 --model.hidden 8)
 small=(--run.threads 1 --train.precision fp32 --train.micro_batch 16)
 
+# When a rank ends with an error, mpirun waits once or twice for the others: not for a second each.
+mpi=(mpirun -q --oversubscribe --bind-to none -mca odls_base_sigkill_timeout 0)
+
 # on_ranks N COMMAND...: bitstill COMMAND; its words go to $WORK/out and $WORK/err.
 on_ranks() {
   local ranks=$1
   shift
-  timeout -s KILL 120 mpirun -q --oversubscribe --bind-to none -n "$ranks" "$BITSTILL" "$@" \
-    >"$WORK/out" 2>"$WORK/err"
+  timeout -s KILL 120 "${mpi[@]}" -n "$ranks" "$BITSTILL" "$@" >"$WORK/out" 2>"$WORK/err"
 }
 
 # must N COMMAND...: the same, and it has to succeed.

@@ -26,7 +26,7 @@ arms = qd,pm
 bits = 2
 seeds = 1,2
 start_epochs = 2
-epochs = 4
+epochs = 12
 check = false
 [data]
 folder = $WORK/data

@@ -27,9 +27,9 @@ struct ModelFileSizes {
 };
 
 /// What __metadata__ holds under the key "bitstill", as JSON text. A file without it is a plain
-/// PyTorch file. Members: format (kModelFormat), kind ("weights" | "student" | "checkpoint"),
-/// network (spec), normalization, classes (names), quantizer (describe(), or null), data
-/// (fingerprint), and whatever else the writer adds.
+/// PyTorch file. Members: format (kModelFormat), kind ("weights" | "student" | "decoded": a
+/// student's values as fp32 | "checkpoint"), network (spec), normalization, classes (names),
+/// quantizer (describe(), or null), data (fingerprint), and whatever else the writer adds.
 struct ModelFile {
   Json about;                 // null when the file does not say
   NamedTensors tensors;       // CPU, contiguous, in file order; packed ones are not here
@@ -44,6 +44,9 @@ void write_model_file(const std::string& path, const ModelFile& file);
 /// offsets that tile the data exactly, known types, finite scales. Error(model) names the file,
 /// what is wrong and how to mend it: missing, truncated, foreign, of a future version.
 ModelFile read_model_file(const std::string& path);
+
+/// Whether the weights are values that a quantizer made: packed, or decoded by bitstill export.
+bool holds_quantized_values(const ModelFile& file);
 
 /// All tensors as fp32 by name: the plain ones, and the packed ones decoded.
 NamedTensors decoded_tensors(const ModelFile& file);

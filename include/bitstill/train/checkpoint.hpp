@@ -1,4 +1,4 @@
-// What a run needs to continue at an epoch's end.
+// A student's state in files: what a run needs to continue at an epoch's end, or to ship.
 #pragma once
 
 #include <string>
@@ -21,6 +21,9 @@ struct Progress {
   double last_accuracy = -1;  // on validation, after `epoch`
 };
 
+/// Adds to what a run's files say of the model: steps done, quantizer, kind, in this order.
+void describe_state(Json& about, const char* kind, const Student& student, int64_t steps);
+
 /// One file, replaced atomically: masters, running statistics, learned values, optimizer states,
 /// schedule, progress. `about` describes the model (infer's describe_model). Rank 0 only.
 void save_checkpoint(const std::string& path, Json about, const Student& student,
@@ -32,7 +35,19 @@ Progress load_checkpoint(const std::string& path, Student& student, MasterOptimi
                          LearnedOptimizer& learned_optimizer, Schedule& schedule);
 
 /// Masters, running statistics and learned values alone (select = best).
-void save_masters(const std::string& path, Json about, const Student& student);
+void save_masters(const std::string& path, Json about, const Student& student, int64_t steps);
 void load_masters(const std::string& path, Student& student);
+
+/// A student as a file left it, and what the file says of the model, with steps.
+struct StoredStudent {
+  Student student;
+  Json about;
+};
+
+/// From master.safetensors, best.safetensors or a checkpoint of a run: masters, running statistics
+/// and the quantizer's own state, so that student_file() gives what the run shipped, or would have
+/// shipped, at that state. Error(model) when the file is none of these, naming what to give
+/// instead: packed or decoded weights have lost the masters; full-precision runs had no quantizer.
+StoredStudent load_stored_student(const std::string& path);
 
 }  // namespace bitstill

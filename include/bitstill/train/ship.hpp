@@ -17,15 +17,18 @@ void reestimate_batch_norm(Student& student, const Dataset& dataset,
                            const Normalization& normalization, int64_t batches, int64_t batch,
                            const EvaluateOptions& options, Communicator& comm);
 
+/// What ships after `steps` steps: packed codes, and `about` with steps, quantizer and kind.
+ModelFile student_file(Json about, const Student& student, int64_t steps);
+
 /// Writes `path` (packed codes; what ships) on rank 0; then every rank has it or throws.
 /// Collective: every rank of comm calls this, in the same order.
-void write_student_file(const std::string& path, Json about, const Student& student, int64_t steps,
-                        Communicator& comm);
+void write_student_file(const std::string& path, const Json& about, const Student& student,
+                        int64_t steps, Communicator& comm);
 
 /// Writes folder/master.safetensors (masters, quantizer settings, steps) and
 /// folder/student.safetensors (packed) on rank 0; then every rank has them or throws.
 /// Collective: every rank of comm calls this, in the same order.
-void write_run_files(const std::string& folder, Json about, Student& student, int64_t steps,
+void write_run_files(const std::string& folder, const Json& about, Student& student, int64_t steps,
                      Communicator& comm);
 
 }  // namespace bitstill

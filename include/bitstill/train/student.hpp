@@ -14,6 +14,9 @@
 
 namespace bitstill {
 
+/// Of the learned values' names in files: "quantizer.NAME".
+inline const std::string kQuantizerPrefix = "quantizer.";
+
 /// Points of a parameter under the options (quant.tensors, first_layer, last_layer, rules); 0: it
 /// stays fp32.
 int64_t points_of(const Parameter& parameter, const QuantOptions& options);
