@@ -4,6 +4,8 @@
 #
 #   bitstill_comm_nccl   objects of src/comm/nccl*.cpp
 #   bitstill_quant_cuda  objects of src/quant/*.cu
+#
+# test_quant_emulated runs the same kernels on the CPU, so needs none of these.
 
 set(BITSTILL_CUDA_ARCHS 80 90 CACHE STRING "GPU generations that kernels are compiled for")
 set(cuda_wheels "${PROJECT_SOURCE_DIR}/build/deps/cuda/nvidia")
@@ -96,4 +98,19 @@ function(bitstill_cuda_sources)
     bitstill_nvcc_objects(bitstill_quant_cuda ${kernels})
     bitstill_cuda_part(bitstill_quant_cuda quant)
   endif()
+endfunction()
+
+# The sources of the kernels as C++ (tests/quant/emulated/cuda_runtime.h), and their test. Its symbols
+# come before those of bitstill_quant, which then gives none of its own.
+function(bitstill_emulated_kernels)
+  file(GLOB kernels CONFIGURE_DEPENDS "${PROJECT_SOURCE_DIR}/src/quant/*.cu")
+  set_source_files_properties(${kernels} PROPERTIES LANGUAGE CXX)
+  add_executable(test_quant_emulated ${kernels} "${PROJECT_SOURCE_DIR}/tests/quant/cuda_test.cpp")
+  target_include_directories(test_quant_emulated
+                             PRIVATE "${PROJECT_SOURCE_DIR}/tests/quant/emulated")
+  target_compile_definitions(test_quant_emulated PRIVATE BITSTILL_EMULATED_GPU=1)
+  target_link_libraries(test_quant_emulated PRIVATE bitstill_quant bitstill_warnings GTest::gtest
+                                                    GTest::gtest_main)
+  add_test(NAME quant_emulated COMMAND test_quant_emulated --gtest_brief=1)
+  set_tests_properties(quant_emulated PROPERTIES LABELS unit TIMEOUT 300)
 endfunction()

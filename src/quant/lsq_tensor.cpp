@@ -1,10 +1,14 @@
 // Learned step size (LSQ).
+#include <ATen/core/Tensor.h>
+#include <ATen/ops/empty.h>
+
 #include <algorithm>
 #include <bit>
 #include <cmath>
 
 #include "bitstill/base/error.hpp"
 #include "bitstill/base/text.hpp"
+#include "bitstill/quant/cuda_kernel.hpp"
 #include "bitstill/quant/lsq_kernel.hpp"
 #include "tensor_quantizer.hpp"
 
@@ -47,10 +51,26 @@ class LsqTensor final : public TensorQuantizer {
     std::vector<float> unused(static_cast<std::size_t>(learned_count()));
     float* const steps = learned != nullptr ? learned : unused.data();
     lsq_gradient(run_of(masters), gradients, steps);
+    finish_learned(steps);
+  }
+
+  void finish_learned(float* steps) const override {
     for (int64_t b = 0; b < learned_count(); ++b) {
-      const auto n = static_cast<double>(std::min(bucket_, masters.count - b * bucket_));
+      const auto n = static_cast<double>(std::min(bucket_, segment_.count - b * bucket_));
       steps[b] = static_cast<float>(steps[b] / std::sqrt(n * largest()));
     }
+  }
+
+  const float* learned_in_use() const override { return steps_; }
+  void quantize(const DevicePass& pass, float* shadows) const override {
+    cuda_quantize_lsq(run_of(pass), {.shadows = shadows, .bad = pass.bad}, pass.stream);
+  }
+  void backward(const DevicePass& pass, float* gradients, float* learned) const override {
+    const auto floats = at::TensorOptions().dtype(at::kFloat).device(pass.device);
+    const at::Tensor sums = at::empty({lsq_sums(segment_.count, bucket_)}, floats);
+    const at::Tensor unused = at::empty({learned != nullptr ? 0 : learned_count()}, floats);
+    cuda_lsq_gradient(run_of(pass), gradients, sums.mutable_data_ptr<float>(),
+                      learned != nullptr ? learned : unused.mutable_data_ptr<float>(), pass.stream);
   }
 
   int64_t learned_count() const override { return buckets(segment_.count); }
@@ -90,6 +110,10 @@ class LsqTensor final : public TensorQuantizer {
     run.bits = bits_;
     run.steps = steps_ + piece.begin / bucket_;
     return run;
+  }
+
+  LsqRun run_of(const DevicePass& pass) const {
+    return {pass.masters, segment_.count, bucket_, bits_, pass.learned};
   }
 
   int bits_;

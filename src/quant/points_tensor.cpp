@@ -1,11 +1,16 @@
 // Learned points: re-assigned at every pass (differentiable quantization, joint training), or with
 // the codes fixed at the start (k-means).
+#include <ATen/core/Tensor.h>
+#include <ATen/ops/empty.h>
+#include <ATen/ops/from_blob.h>
+
 #include <algorithm>
 #include <cmath>
 #include <numeric>
 
 #include "bitstill/base/error.hpp"
 #include "bitstill/base/text.hpp"
+#include "bitstill/quant/cuda_kernel.hpp"
 #include "bitstill/quant/points_kernel.hpp"
 #include "scaled_tensor.hpp"
 #include "share_out.hpp"
@@ -14,8 +19,14 @@
 namespace bitstill {
 namespace {
 
+/// Work space on a pass's device, whose stream orders its next use.
+at::Tensor work_space(const DevicePass& pass, int64_t count, at::ScalarType type) {
+  return at::empty({count}, at::TensorOptions().dtype(type).device(pass.device));
+}
+
 class PointsTensor : public ScaledTensor {
  public:
+  using ScaledTensor::quantize;
   PointsTensor(const QuantOptions& options, const Segment& segment)
       : ScaledTensor(options, segment), uniform_(start_points("uniform", {}, segment.points)) {}
 
@@ -54,6 +65,20 @@ class PointsTensor : public ScaledTensor {
     });
   }
 
+  const float* learned_in_use() const override { return in_use(); }
+  void quantize(const DevicePass& pass, float* shadows) const override {
+    cuda_quantize_points(run_of(pass), {.shadows = shadows, .bad = pass.bad}, pass.stream);
+  }
+  void backward(const DevicePass& pass, float* gradients, float* learned) const override {
+    if (learned == nullptr) return;
+    const at::Tensor codes = work_space(pass, segment_.count, at::kByte);
+    const at::Tensor alpha = work_space(pass, buckets(segment_.count), at::kFloat);
+    auto* const code = codes.mutable_data_ptr<uint8_t>();
+    auto* const scale = alpha.mutable_data_ptr<float>();
+    cuda_quantize_points(run_of(pass), {.codes = code, .alpha = scale}, pass.stream);
+    add_on_device(pass, code, scale, gradients, learned);
+  }
+
  protected:
   virtual std::string default_start() const {
     return options_.method == "joint" ? "uniform" : "quantiles";
@@ -72,6 +97,15 @@ class PointsTensor : public ScaledTensor {
     });
   }
 
+  void add_on_device(const DevicePass& pass, const uint8_t* codes, const float* alpha,
+                     const float* gradients, float* learned) const {
+    const at::Tensor sums =
+        work_space(pass, gradient_blocks(segment_.count, bucket_) * segment_.points, at::kFloat);
+    cuda_points_gradient({codes, segment_.count, bucket_, nullptr, alpha, nullptr},
+                         static_cast<int>(segment_.points), gradients,
+                         sums.mutable_data_ptr<float>(), learned, pass.stream);
+  }
+
   const float* in_use() const { return uniform_on_ ? uniform_.data() : learned_; }
   float* learned_ = nullptr;
 
@@ -83,6 +117,12 @@ class PointsTensor : public ScaledTensor {
     run.bucket = bucket_;
     run.points = in_use();
     run.point_count = static_cast<int>(segment_.points);
+    return run;
+  }
+
+  PointsRun run_of(const DevicePass& pass) const {
+    PointsRun run = run_of(pass.masters, segment_.count);
+    run.points = pass.learned;
     return run;
   }
 
@@ -157,9 +197,32 @@ class KmeansTensor final : public PointsTensor {
     std::fill_n(gradients, masters.count, 0.0f);
   }
 
+  void move_to(const c10::Device& device) override {
+    const auto copy = [&](auto& values, at::ScalarType type) {
+      return at::from_blob(values.data(), {static_cast<int64_t>(values.size())}, type)
+          .to(device, type, /*non_blocking=*/false, /*copy=*/true);
+    };
+    codes_ = copy(fixed_.codes, at::kByte);
+    alpha_ = copy(fixed_.alpha, at::kFloat);
+    beta_ = copy(fixed_.beta, at::kFloat);
+  }
+  void quantize(const DevicePass& pass, float* shadows) const override {
+    cuda_decode({codes_.const_data_ptr<uint8_t>(), segment_.count, bucket_, pass.learned,
+                 alpha_.const_data_ptr<float>(), beta_.const_data_ptr<float>()},
+                shadows, pass.stream);
+  }
+  void backward(const DevicePass& pass, float* gradients, float* learned) const override {
+    if (learned != nullptr) {
+      add_on_device(pass, codes_.const_data_ptr<uint8_t>(), alpha_.const_data_ptr<float>(),
+                    gradients, learned);
+    }
+    at::from_blob(gradients, {segment_.count}, at::TensorOptions().device(pass.device)).zero_();
+  }
+
  private:
   std::string default_start() const override { return "kmeans"; }
   Coded fixed_;
+  at::Tensor codes_, alpha_, beta_;  // the same on a device
 };
 
 }  // namespace

@@ -9,8 +9,8 @@
 #include "bitstill/base/random.hpp"
 #include "bitstill/base/text.hpp"
 #include "bitstill/quant/uniform_kernel.hpp"
+#include "flat_quantizer.hpp"
 #include "share_out.hpp"
-#include "tensor_quantizer.hpp"
 
 namespace bitstill {
 namespace {
@@ -22,46 +22,7 @@ int64_t divide_up(int64_t a, int64_t b) {
   return (a + b - 1) / b;
 }
 
-/// A range of the flat buffers: a part of a quantized tensor (its index), or without a quantizer:
-/// copied, or padding.
-struct Range {
-  enum class Kind { quantize, copy, zero } kind;
-  std::size_t tensor;
-  int64_t begin, count;  // flat indices
-};
-
-class FlatQuantizer final : public Quantizer {
- public:
-  FlatQuantizer(const QuantOptions& options, std::vector<Segment> segments, uint64_t seed);
-
-  void quantize(const float* masters, float* shadows, int64_t step) const override;
-  QuantizedTensor encode(const Segment& segment, const float* masters, int64_t step) const override;
-  void backward(const float* masters, int64_t step, float* gradients,
-                float* learned_gradients) const override;
-  Json describe() const override { return to_json(options_); }
-
-  const std::vector<LearnedRun>& learned_runs() const override { return runs_; }
-  std::vector<float>& learned() override { return learned_; }
-  void start(const float* masters) override {
-    for (auto& tensor : tensors_) tensor->start(whole(*tensor, masters, 0));
-  }
-  std::vector<int64_t> settle() override;
-  void use_uniform_points(bool on) override {
-    for (auto& tensor : tensors_) tensor->use_uniform_points(on);
-  }
-
- private:
-  std::unique_ptr<TensorQuantizer> make_tensor(const Segment& segment, uint64_t seed) const;
-  void cut(Range::Kind kind, int64_t begin, int64_t end, int64_t size);
-  Piece whole(const TensorQuantizer& tensor, const float* masters, int64_t step) const;
-
-  QuantOptions options_;
-  std::vector<std::unique_ptr<TensorQuantizer>> tensors_;  // by offset
-  std::vector<Range> ranges_;  // by begin; together the buffer up to the last segment's end
-  int64_t values_ = 0;         // in all ranges
-  std::vector<LearnedRun> runs_;
-  std::vector<float> learned_;
-};
+}  // namespace
 
 FlatQuantizer::FlatQuantizer(const QuantOptions& options, std::vector<Segment> segments,
                              uint64_t seed)
@@ -75,15 +36,15 @@ FlatQuantizer::FlatQuantizer(const QuantOptions& options, std::vector<Segment> s
       throw Error(ExitCode::settings, concat(segment.name, " overlaps ", segments[s - 1].name,
                                              " in the flat parameter buffer"));
     }
-    if (s > 0) cut(Range::Kind::zero, end, segment.offset, kPieceValues);
+    if (s > 0) cut(FlatRange::Kind::zero, end, segment.offset, kPieceValues);
     end = segment.offset + segment.count;
     if (!segment.quantized()) {
-      cut(Range::Kind::copy, segment.offset, end, kPieceValues);
+      cut(FlatRange::Kind::copy, segment.offset, end, kPieceValues);
       continue;
     }
     tensors_.push_back(make_tensor(segment, seed));
     const int64_t grain = tensors_.back()->grain();
-    cut(Range::Kind::quantize, segment.offset, end, divide_up(kPieceValues, grain) * grain);
+    cut(FlatRange::Kind::quantize, segment.offset, end, divide_up(kPieceValues, grain) * grain);
     const int64_t count = tensors_.back()->learned_count();
     if (count == 0) continue;
     runs_.push_back({segment.name, static_cast<int64_t>(learned_.size()), count, segment.count});
@@ -104,7 +65,7 @@ std::unique_ptr<TensorQuantizer> FlatQuantizer::make_tensor(const Segment& segme
   return make_points_tensor(options_, segment);
 }
 
-void FlatQuantizer::cut(Range::Kind kind, int64_t begin, int64_t end, int64_t size) {
+void FlatQuantizer::cut(FlatRange::Kind kind, int64_t begin, int64_t end, int64_t size) {
   const std::size_t tensor = tensors_.empty() ? 0 : tensors_.size() - 1;
   for (; begin < end; begin += size) {
     ranges_.push_back({kind, tensor, begin, std::min(size, end - begin)});
@@ -129,11 +90,11 @@ void FlatQuantizer::quantize(const float* masters, float* shadows, int64_t step)
   std::vector<float> means;
   for (const auto& tensor : tensors_) means.push_back(whole(*tensor, masters, step).mean);
   share_out(static_cast<int64_t>(ranges_.size()), values_, [&](int64_t index) {
-    const Range& range = ranges_[static_cast<std::size_t>(index)];
+    const FlatRange& range = ranges_[static_cast<std::size_t>(index)];
     const auto bytes = static_cast<std::size_t>(range.count) * sizeof(float);
-    if (range.kind == Range::Kind::zero) {
+    if (range.kind == FlatRange::Kind::zero) {
       std::memset(shadows + range.begin, 0, bytes);
-    } else if (range.kind == Range::Kind::copy) {
+    } else if (range.kind == FlatRange::Kind::copy) {
       std::memcpy(shadows + range.begin, masters + range.begin, bytes);
     } else {
       const TensorQuantizer& tensor = *tensors_[range.tensor];
@@ -171,11 +132,17 @@ void FlatQuantizer::backward(const float* masters, int64_t step, float* gradient
                              float* learned_gradients) const {
   for (std::size_t t = 0; t < tensors_.size(); ++t) {
     const TensorQuantizer& tensor = *tensors_[t];
-    float* const learned = learned_gradients != nullptr && !runs_.empty()
-                               ? learned_gradients + runs_[t].offset
-                               : nullptr;
-    tensor.backward(whole(tensor, masters, step), gradients + tensor.segment().offset, learned);
+    tensor.backward(whole(tensor, masters, step), gradients + tensor.segment().offset,
+                    learned_of(t, learned_gradients));
   }
+}
+
+void FlatQuantizer::start(const float* masters) {
+  for (auto& tensor : tensors_) tensor->start(whole(*tensor, masters, 0));
+}
+
+void FlatQuantizer::use_uniform_points(bool on) {
+  for (auto& tensor : tensors_) tensor->use_uniform_points(on);
 }
 
 std::vector<int64_t> FlatQuantizer::settle() {
@@ -188,8 +155,6 @@ std::vector<int64_t> FlatQuantizer::settle() {
   }
   return from;
 }
-
-}  // namespace
 
 void decode(const QuantizedTensor& tensor, float* out) {
   const auto count = static_cast<std::size_t>(tensor.count);
@@ -210,9 +175,11 @@ void decode(const QuantizedTensor& tensor, float* out) {
 }
 
 std::unique_ptr<Quantizer> make_quantizer(const QuantOptions& options,
-                                          const std::vector<Segment>& segments, uint64_t seed) {
+                                          const std::vector<Segment>& segments, uint64_t seed,
+                                          const c10::Device& device) {
   check(options);
   if (options.method == "none") return nullptr;
+  if (!device.is_cpu()) return make_device_quantizer(options, segments, seed, device);
   return std::make_unique<FlatQuantizer>(options, segments, seed);
 }
 

@@ -21,8 +21,16 @@ ScaledTensor::ScaledTensor(const QuantOptions& options, const Segment& segment)
     : TensorQuantizer(options, segment), clip_(static_cast<float>(options.clip)) {
   // Truncated: the forward pass uses clamp(w, -1, 1), so it is a clipping, too.
   if (options.gradient == "truncated") clip_ = clip_ > 0 ? std::min(clip_, 1.0f) : 1.0f;
-  plain_ = options.scaling == "linear" && options.range == "minmax" && options.scales == "fp32" &&
-           clip_ == 0 && !options.subtract_mean;
+  plain_ = beyond_plain(options).empty();
+}
+
+std::string ScaledTensor::beyond_plain(const QuantOptions& options) {
+  if (options.scaling != "linear") return "quant.scaling = " + options.scaling;
+  if (options.range != "minmax") return "quant.range = " + options.range;
+  if (options.scales != "fp32") return "quant.scales = " + options.scales;
+  if (options.clip > 0) return concat("quant.clip = ", options.clip);
+  if (options.gradient == "truncated") return "quant.gradient = truncated";
+  return options.subtract_mean ? "quant.subtract_mean = true" : "";
 }
 
 void ScaledTensor::quantize(const Piece& piece, bool stream, float* shadows) const {

@@ -2,6 +2,7 @@
 // everything else (mean, clipping, other ranges and scales) through codes and scales.
 #pragma once
 
+#include <string>
 #include <vector>
 
 #include "tensor_quantizer.hpp"
@@ -13,6 +14,11 @@ class ScaledTensor : public TensorQuantizer {
   ScaledTensor(const QuantOptions& options, const Segment& segment);
   void quantize(const Piece& piece, bool stream, float* shadows) const override;
   void encode(const Piece& piece, uint8_t* codes, float* alpha, float* beta) const override;
+  using TensorQuantizer::quantize;
+
+  /// "quant.scaling = absmax" and the like: the first setting that keeps a tensor from plain linear
+  /// scaling; empty: none.
+  static std::string beyond_plain(const QuantOptions& options);
 
  protected:
   /// Codes and scales of a run of buckets.

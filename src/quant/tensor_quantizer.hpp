@@ -1,5 +1,7 @@
-// The quantizer of one tensor; flat_quantizer.cpp cuts the flat buffers into pieces for them.
+// The quantizer of one tensor; quantizer.cpp cuts the flat buffers into pieces for them.
 #pragma once
+
+#include <c10/core/Device.h>
 
 #include <cstdint>
 #include <memory>
@@ -15,6 +17,16 @@ struct Piece {
   int64_t begin = 0, count = 0;
   int64_t step = 0;
   float mean = 0;  // of the whole tensor, where it is subtracted
+};
+
+/// A pass over all of a tensor on a device; what is a pointer points to its memory.
+struct DevicePass {
+  const float* masters = nullptr;
+  const float* learned = nullptr;  // a copy of learned_in_use()
+  int64_t step = 0;
+  uint64_t* bad = nullptr;  // CudaOutputs::bad
+  c10::Device device;
+  void* stream = nullptr;  // LibTorch's current one
 };
 
 class TensorQuantizer {
@@ -45,11 +57,24 @@ class TensorQuantizer {
   virtual void settle(int64_t*) {}
   virtual void use_uniform_points(bool) {}
 
+  // On a device, by the kernels of cuda_kernel.hpp and with equal bits; only enqueued.
+
+  /// Called after start(): copies what passes need besides the learned values.
+  virtual void move_to(const c10::Device&) {}
+  /// learned_count() values that assign and decode now; null where there are none.
+  virtual const float* learned_in_use() const { return nullptr; }
+  virtual void quantize(const DevicePass& pass, float* shadows) const = 0;
+  /// `learned` holds what finish_learned() makes a gradient of, on the host.
+  virtual void backward(const DevicePass& pass, float* gradients, float* learned) const = 0;
+  virtual void finish_learned(float*) const {}
+
+  /// Names the tensor and the bucket; `bucket` counts from the piece's begin.
+  [[noreturn]] void refuse(const Piece& piece, int64_t bucket) const;
+
   /// The values of the tensor that work may be cut at multiples of.
   virtual int64_t grain() const { return bucket_; }
 
  protected:
-  [[noreturn]] void refuse(const Piece& piece, int64_t bucket) const;
   int64_t buckets(int64_t count) const { return (count + bucket_ - 1) / bucket_; }
 
   const QuantOptions options_;

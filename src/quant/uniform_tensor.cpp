@@ -2,6 +2,7 @@
 #include <cmath>
 
 #include "bitstill/base/random.hpp"
+#include "bitstill/quant/cuda_kernel.hpp"
 #include "bitstill/quant/master_gradient.hpp"
 #include "bitstill/quant/uniform_kernel.hpp"
 #include "scaled_tensor.hpp"
@@ -14,6 +15,7 @@ class UniformTensor final : public ScaledTensor {
   UniformTensor(const QuantOptions& options, const Segment& segment, std::array<uint32_t, 2> key)
       : ScaledTensor(options, segment), key_(key), signed_(options.scaling != "linear") {}
 
+  using ScaledTensor::quantize;
   std::vector<float> points() const override {
     // Signed: -1, ..., 0, ..., 1. Otherwise 0, ..., 1.
     const auto last = static_cast<float>(signed_ ? (segment_.points - 1) / 2 : segment_.points - 1);
@@ -36,6 +38,12 @@ class UniformTensor final : public ScaledTensor {
                      masters.masters, gradients);
     }
   }
+
+  void quantize(const DevicePass& pass, float* shadows) const override {
+    cuda_quantize_uniform(run_of({{}, 0, segment_.count, pass.step, 0}, pass.masters),
+                          {.shadows = shadows, .bad = pass.bad}, pass.stream);
+  }
+  void backward(const DevicePass&, float*, float*) const override {}  // straight through
 
  private:
   UniformRun run_of(const Piece& piece, const float* values) const {

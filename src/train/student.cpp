@@ -3,7 +3,6 @@
 #include <ATen/core/grad_mode.h>
 #include <ATen/ops/from_blob.h>
 #include <ATen/ops/zeros.h>
-#include <ATen/ops/zeros_like.h>
 
 #include <algorithm>
 
@@ -47,7 +46,7 @@ Student::Student(std::unique_ptr<Network> network, const QuantOptions& options, 
   gradients_ = at::zeros({elements}, flat);
   running_ = at::zeros({statistics}, flat);
   statistics_ = at::zeros({statistics}, flat);
-  quantizer_ = make_quantizer(options, segments_, seed);
+  quantizer_ = make_quantizer(options, segments_, seed, device);
   shadows_ = quantizer_ ? at::zeros({elements}, flat) : masters_;
   const auto learned = quantizer_ ? static_cast<int64_t>(quantizer_->learned().size()) : 0;
   learned_gradients_ = at::zeros({learned}, at::kFloat);
@@ -83,22 +82,14 @@ void Student::make_views() {
 void Student::quantize(int64_t step) {
   step_ = step;
   if (!quantizer_) return;
-  if (masters_.is_cpu()) {
-    quantizer_->quantize(masters_.data_ptr<float>(), shadows_.data_ptr<float>(), step);
-    return;
-  }
-  const at::Tensor host = masters_.cpu();
-  at::Tensor result = at::zeros_like(host);
-  quantizer_->quantize(host.data_ptr<float>(), result.data_ptr<float>(), step);
-  shadows_.copy_(result);
+  quantizer_->quantize(masters_.const_data_ptr<float>(), shadows_.mutable_data_ptr<float>(), step);
 }
 
 void Student::backward(bool learned) {
   if (!quantizer_) return;
-  const at::Tensor masters = masters_.cpu(), gradients = gradients_.cpu();  // no copies on the CPU
-  quantizer_->backward(masters.const_data_ptr<float>(), step_, gradients.data_ptr<float>(),
-                       learned ? learned_gradients_.data_ptr<float>() : nullptr);
-  if (!gradients_.is_cpu()) gradients_.copy_(gradients);
+  quantizer_->backward(masters_.const_data_ptr<float>(), step_,
+                       gradients_.mutable_data_ptr<float>(),
+                       learned ? learned_gradients_.mutable_data_ptr<float>() : nullptr);
 }
 
 void Student::check_views() const {

@@ -7,6 +7,8 @@
 //   w = fl32(fl32(p_j * alpha) + beta), without a fused multiply-add.
 #pragma once
 
+#include <c10/core/Device.h>
+
 #include <cstdint>
 #include <memory>
 #include <string>
@@ -48,7 +50,8 @@ struct LearnedRun {
   int64_t weights = 0;  // of the tensor
 };
 
-/// Maps masters to shadows. Const calls are thread-safe.
+/// Maps masters to shadows. Const calls are thread-safe. Flat buffers of quantize() and backward()
+/// lie on the quantizer's device, in LibTorch's current stream's order; all else is the host's.
 class Quantizer {
  public:
   virtual ~Quantizer() = default;
@@ -82,9 +85,12 @@ class Quantizer {
   virtual void use_uniform_points(bool on) = 0;
 };
 
-/// Null for method none. The segments are copied.
+/// Null for method none. The segments are copied. device: of the flat buffers. On a GPU it runs the
+/// kernels of cuda_kernel.hpp, with equal bits; settings that these lack go through host memory in
+/// every pass, which one line says. Error(environment) for a GPU in a build without the kernels.
 std::unique_ptr<Quantizer> make_quantizer(const QuantOptions& options,
-                                          const std::vector<Segment>& segments, uint64_t seed);
+                                          const std::vector<Segment>& segments, uint64_t seed,
+                                          const c10::Device& device = c10::kCPU);
 
 /// method.md's true count in bits: sum over quantized tensors of b n + 64 ceil(n / k) + 32 s where
 /// points are stored (one scale of 32 bits a bucket for absmax, absnorm and lsq), plus 32 for every

@@ -1,0 +1,103 @@
+// points_kernel.hpp on a GPU: the nearest point, and the gradient of the points.
+#include "cuda_buckets.cuh"
+#include "cuda_sums.cuh"
+
+namespace bitstill {
+namespace {
+
+constexpr int kMostPoints = 256;
+
+/// points_kernel.hpp's thresholds of the points: the largest floats <= the middles.
+struct Nearest {
+  float thresholds[kMostPoints], points[kMostPoints];
+  uint8_t lowest[kMostPoints];  // index of an equal point
+};
+__device__ void prepare(const float* points, int count, Nearest& nearest) {
+  const auto threads = static_cast<int>(blockDim.x * blockDim.y);
+  const auto thread = static_cast<int>(threadIdx.y * blockDim.x + threadIdx.x);
+  for (int j = thread; j < kMostPoints; j += threads) {
+    nearest.thresholds[j] = INFINITY;
+    if (j >= count) continue;
+    if (j + 1 < count) {
+      const double middle = 0.5 * (static_cast<double>(points[j]) + points[j + 1]);
+      nearest.thresholds[j] = __double2float_rd(middle);
+    }
+    int lowest = j;
+    while (lowest > 0 && points[lowest - 1] == points[j]) --lowest;
+    nearest.lowest[j] = static_cast<uint8_t>(lowest);
+    nearest.points[j] = points[lowest];
+  }
+  __syncthreads();
+}
+
+/// width: the power of two >= point_count.
+template <bool kLong>
+__global__ void quantize(PointsRun run, int width, CudaOutputs outputs) {
+  __shared__ Nearest nearest;
+  prepare(run.points, run.point_count, nearest);
+  const Share share = share_of<kLong>(run.count, run.bucket);
+  if (share.begin >= run.count) return;
+  const DeviceScale scale =
+      find_scale<kLong>(run, share, run.points[0], run.points[run.point_count - 1], outputs.bad);
+  put_scale(share, scale, outputs);
+  for (int64_t i = share.begin + share.first; i < share.end; i += share.threads) {
+    const float x = (run.masters[i] - scale.beta) / scale.alpha;
+    int index = 0;
+    for (int half = width / 2; half > 0; half /= 2) {
+      if (x > nearest.thresholds[index + half - 1]) index += half;
+    }
+    put(i, nearest.lowest[index], nearest.points[index], scale.alpha, scale.beta, outputs);
+  }
+}
+
+/// One block of threads a block of values; thread (lane, group) adds the terms of its lane whose
+/// code is `group` mod 16, so nobody shares a sum.
+__global__ void sum_points(CodedRun run, int64_t piece, int point_count, const float* gradients,
+                           float* sums) {
+  constexpr int kGroups = kSumThreads / kLanes;
+  __shared__ float lanes[kMostPoints * kLanes], terms[kChunk];
+  __shared__ uint8_t codes[kChunk];
+  const int64_t blocks = piece / kGradientBlock, number = blockIdx.x;
+  const int64_t start = number / blocks * piece;
+  const int64_t stop = start + piece < run.count ? start + piece : run.count;
+  const BlockOf block = block_of(start, stop, number % blocks);
+  const int thread = static_cast<int>(threadIdx.x), lane = thread % kLanes, group = thread / kLanes;
+  for (int i = thread; i < point_count * kLanes; i += kSumThreads) lanes[i] = 0;
+  for (int64_t begin = block.begin; begin < block.end; begin += kChunk) {
+    const int64_t size = block.end - begin < kChunk ? block.end - begin : kChunk;
+    __syncthreads();
+    for (int64_t i = thread; i < size; i += kSumThreads) {
+      terms[i] = run.alpha[(begin + i) / run.bucket] * gradients[begin + i];
+      codes[i] = run.codes[begin + i];
+    }
+    __syncthreads();
+    for (int64_t i = lane; i < size; i += kLanes) {
+      const int code = codes[i];
+      if (code % kGroups == group) lanes[code * kLanes + lane] += terms[i];
+    }
+  }
+  __syncthreads();
+  for (int j = thread; j < point_count; j += kSumThreads) {
+    sums[number * point_count + j] = sum_lanes(lanes + j * kLanes);
+  }
+}
+
+}  // namespace
+
+void cuda_quantize_points(const PointsRun& run, const CudaOutputs& outputs, void* stream) {
+  int width = 1;
+  while (width < run.point_count) width *= 2;
+  launch_buckets("given points", quantize<false>, quantize<true>, run, stream, width, outputs);
+}
+
+void cuda_points_gradient(const CodedRun& run, int point_count, const float* gradients, float* sums,
+                          float* gradient, void* stream) {
+  const int64_t blocks = gradient_blocks(run.count, run.bucket);
+  if (blocks > 0) {
+    launch("the gradient of points", sum_points, dim3(blocks_for(blocks, 1)), dim3(kSumThreads),
+           stream, run, gradient_piece(run.bucket), point_count, gradients, sums);
+  }
+  launch_add_sums(sums, blocks, 1, point_count, gradient, stream);
+}
+
+}  // namespace bitstill
