@@ -15,6 +15,7 @@
 #include "bitstill/data/shard_writer.hpp"
 #include "bitstill/train/step.hpp"
 #include "device.hpp"
+#include "model_on_data.hpp"
 
 namespace bitstill {
 namespace {
@@ -24,6 +25,7 @@ constexpr double kTimeout_s = 600;
 
 struct Settings {
   std::string student = "student1", teacher = "teacher", methods = "uniform", precision = "auto";
+  std::string teacher_precision = "auto";
   int64_t bits = 4, bucket = 256, batch = 32;
   int64_t warmup = 5, steps = 20, rounds = 1, threads = 1;
 };
@@ -33,6 +35,7 @@ void add_settings(SettingTable& table, Settings& s) {
   table.add("teacher", &s.teacher, "a network, or none: cross-entropy");
   table.add("methods", &s.methods, "quant.method of each arm, taken in turn: uniform,none");
   table.add("precision", &s.precision, "fp32 | bf16 | auto");
+  table.add("teacher.precision", &s.teacher_precision, "auto (precision) | fp32 | bf16 | int8");
   table.add("bits", &s.bits, "");
   table.add("bucket", &s.bucket, "");
   table.add("batch", &s.batch, "images a rank and step");
@@ -229,6 +232,7 @@ Json Arm::result() {
           {"world", world},
           {"threads", settings_.threads},
           {"precision", use_bf16(settings_.precision, at::kCPU) ? "bf16" : "fp32"},
+          {"teacher_precision", settings_.teacher_precision},
           {"step_ms_median", middle},
           {"step_ms_min", *std::min_element(step_ms.begin(), step_ms.end())},
           {"images_per_s", 1000 * images / middle},
@@ -285,7 +289,8 @@ int run_bench_step(World& world, const Words& arguments) {
     shards = std::make_unique<RandomShards>(kStepsAnEpoch * s.batch * world.place().world);
     dataset = std::make_unique<Dataset>(shards->path());
     if (s.teacher != "none") {
-      teacher = make_replicated_teacher(initialized(spec_of(s.teacher, *dataset)));
+      teacher = make_teacher(initialized(spec_of(s.teacher, *dataset)), s.teacher_precision,
+                             use_bf16(s.precision, at::kCPU), *dataset);
     }
   });
   std::vector<std::unique_ptr<Arm>> arms;

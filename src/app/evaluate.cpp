@@ -7,6 +7,7 @@
 #include "bitstill/base/text.hpp"
 #include "bitstill/comm/agree.hpp"
 #include "bitstill/config/run_config.hpp"
+#include "bitstill/infer/freeze.hpp"
 #include "bitstill/report/evaluation.hpp"
 #include "command.hpp"
 #include "device.hpp"
@@ -16,7 +17,8 @@ namespace bitstill {
 namespace {
 
 struct Settings {
-  std::string model_file, against_file, data_folder, split = "test", html, device = "cpu";
+  std::string model_file, against_file, data_folder, split = "test", precision = "exact", html,
+                                                     device = "cpu";
   int64_t threads = 0;
   NetworkSpec model, against;
   bool json = false;
@@ -27,6 +29,9 @@ void add_settings(SettingTable& table, Settings& s) {
   table.add("against", &s.against_file, "a model file to compare with: the teacher, fp32 student");
   table.add("data.folder", &s.data_folder, "shards, made by bitstill shard");
   table.add("data.split", &s.split, "train | validation | test");
+  table.add(
+      "precision", &s.precision,
+      "exact | fp32 | bf16 | int8: of model.file, compiled as a teacher is (teacher.precision)");
   table.add("json", &s.json, "print JSON");
   table.add("html", &s.html, "a page with figures to write");
   table.add("run.device", &s.device, "cpu | cuda | auto");
@@ -75,6 +80,11 @@ int run_evaluate(World& world, const Words& arguments) {
     if (s.data_folder.empty()) throw Error(ExitCode::settings, "data.folder is not given");
     shards = open_split(s.data_folder, split);
     model = load_model_for(s.model_file, s.model, shards.get(), device.device);
+    if (s.precision != "exact") {
+      model.frozen = freeze(*model.network, inference_precision(s.precision, "precision"), *shards,
+                            model.normalization);
+      if (!model.frozen) throw Error(ExitCode::settings, cannot_freeze("precision", s.precision));
+    }
     if (against) {
       reference = load_model_for(s.against_file, s.against, shards.get(), device.device);
     }

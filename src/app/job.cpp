@@ -10,6 +10,7 @@
 #include "bitstill/base/version.hpp"
 #include "bitstill/infer/loaded_model.hpp"
 #include "bitstill/train/redistribute.hpp"
+#include "model_on_data.hpp"
 
 namespace bitstill {
 
@@ -64,7 +65,8 @@ void Job::load_teacher() {
     LoadedModel model = load_model(config_.teacher_file, facts);
     require_fits(model, config_.teacher_file, index.shape, index.classes);
     model.network->to(device_.device);
-    teacher_ = make_replicated_teacher(std::move(model.network));
+    teacher_ = make_teacher(std::move(model.network), config_.teacher_precision,
+                            use_bf16(config_.train.precision, device_.device), *dataset_);
   });
 }
 

@@ -1,6 +1,7 @@
 #include "model_on_data.hpp"
 
 #include "bitstill/base/text.hpp"
+#include "bitstill/infer/freeze.hpp"
 
 namespace bitstill {
 
@@ -33,6 +34,26 @@ LoadedModel load_model_for(const std::string& path, const NetworkSpec& network,
   if (facts) require_fits(model, path, facts->network.input, facts->classes);
   model.network->to(device);
   return model;
+}
+
+std::string cannot_freeze(const std::string& setting, const std::string& precision) {
+  return concat(setting, " = ", precision,
+                " needs the CPU with oneDNN and instructions for it, and a network of convolutions "
+                "and fully connected layers whose norms can be folded; leave it out");
+}
+
+std::unique_ptr<Teacher> make_teacher(std::unique_ptr<Network> network,
+                                      const std::string& precision, bool bf16,
+                                      const Dataset& shards) {
+  const bool automatic = precision == "auto";
+  const InferencePrecision wanted =
+      inference_precision(automatic ? (bf16 ? "bf16" : "fp32") : precision, "teacher.precision");
+  auto frozen = freeze(*network, wanted, shards, shards.index().normalization);
+  if (frozen) return make_frozen_teacher(std::move(frozen));
+  if (wanted == InferencePrecision::int8) {
+    throw Error(ExitCode::settings, cannot_freeze("teacher.precision", precision));
+  }
+  return make_replicated_teacher(std::move(network));
 }
 
 }  // namespace bitstill

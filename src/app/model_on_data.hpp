@@ -1,4 +1,4 @@
-// What evaluate and predict share: a model file, shards that fit it, the split that is asked for.
+// What commands share: a model file, shards that fit it, the split that is asked for, a teacher.
 #pragma once
 
 #include <memory>
@@ -7,6 +7,7 @@
 #include "bitstill/comm/world.hpp"
 #include "bitstill/data/dataset.hpp"
 #include "bitstill/infer/loaded_model.hpp"
+#include "bitstill/teacher/teacher.hpp"
 
 namespace bitstill {
 
@@ -20,5 +21,14 @@ std::unique_ptr<Dataset> open_split(const std::string& folder, Split split);
 /// and the shards, where given, what else it lacks; a file that does not fit them is Error(model).
 LoadedModel load_model_for(const std::string& path, const NetworkSpec& network,
                            const Dataset* shards, const at::Device& device);
+
+/// What to say where a network cannot be compiled (infer/freeze.hpp).
+std::string cannot_freeze(const std::string& setting, const std::string& precision);
+
+/// A teacher on every rank, compiled for inference where it can be. `precision`: auto (bf16 or
+/// fp32), fp32, bf16, int8; Error(settings) where int8 cannot be.
+std::unique_ptr<Teacher> make_teacher(std::unique_ptr<Network> network,
+                                      const std::string& precision, bool bf16,
+                                      const Dataset& shards);
 
 }  // namespace bitstill

@@ -2,6 +2,7 @@
 
 #include "bitstill/base/error.hpp"
 #include "bitstill/base/text.hpp"
+#include "bitstill/infer/freeze.hpp"
 
 namespace bitstill {
 
@@ -80,6 +81,8 @@ void add_settings(SettingTable& table, RunConfig& c) {
   add_network_settings(table, "model", c.model);
   add_network_settings(table, "teacher", c.teacher);
   table.add("teacher.file", &c.teacher_file, "the teacher's weights: .safetensors");
+  table.add("teacher.precision", &c.teacher_precision,
+            "auto (train.precision) | fp32 | bf16 | int8 (convolutions on 8-bit codes; CPU)");
   table.add("student.init", &c.student_init, "random | FILE (.safetensors)");
   add_quant_settings(table, c.quant);
   table.add("distill.temperature", &c.distill.temperature, "T of the soft targets");
@@ -114,6 +117,7 @@ void check(const RunConfig& c) {
           concat("data.shift = ", c.augmentation.shift, ": give 0 or more"));
   require(c.augmentation.variants >= 0,
           concat("data.variants = ", c.augmentation.variants, ": give 0 or more"));
+  if (c.teacher_precision != "auto") inference_precision(c.teacher_precision, "teacher.precision");
   check(c.quant);
   check(c.distill);
   check(c.train);

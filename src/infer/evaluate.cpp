@@ -90,7 +90,7 @@ FullEvaluation evaluate_fully(const LoadedModel& model, const LoadedModel* refer
   if (reference != nullptr) result.against = {ClassificationTally(classes), PairCounts()};
   const auto answer = [&](const LoadedModel& asked, const Batch& batch) {
     return forward_batch(*asked.network, batch, asked.normalization, options.device,
-                         options.channels_last);
+                         options.channels_last, asked.frozen.get());
   };
   each_batch(dataset, split, options, comm, [&](const Batch& batch) {
     const Logits logits = answer(model, batch);

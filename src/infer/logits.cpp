@@ -7,10 +7,13 @@
 namespace bitstill {
 
 Logits forward_batch(const Network& network, const Batch& batch, const Normalization& normalization,
-                     const at::Device& device, bool channels_last) {
+                     const at::Device& device, bool channels_last, const FrozenNetwork* frozen) {
   const at::NoGradGuard no_grad;
   const auto x = to_input(batch, network.spec().input, normalization, device, channels_last);
-  const at::Tensor answer = network.forward(x, ForwardMode{}).to(at::kCPU, at::kFloat).contiguous();
+  const at::Tensor answer =
+      (frozen != nullptr ? frozen->forward(x) : network.forward(x, ForwardMode{}))
+          .to(at::kCPU, at::kFloat)
+          .contiguous();
   const float* values = answer.const_data_ptr<float>();
   return {answer.size(1), {values, values + answer.numel()}};
 }

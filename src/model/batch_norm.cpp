@@ -1,6 +1,7 @@
 #include "bitstill/model/batch_norm.hpp"
 
 #include <ATen/Parallel.h>
+#include <ATen/TensorOperators.h>
 #include <ATen/core/grad_mode.h>
 #include <ATen/ops/batch_norm.h>
 #include <ATen/ops/cat.h>
@@ -11,7 +12,6 @@
 #include <torch/csrc/autograd/custom_function.h>
 
 #include <algorithm>
-#include <cmath>
 
 namespace bitstill {
 namespace {
@@ -85,23 +85,15 @@ class SynchronizedNorm : public torch::autograd::Function<SynchronizedNorm> {
 
 /// x = ReLU(x), normalized by the running statistics, where the channel varies fastest. One pass.
 void relu_normalize(at::Tensor& x, const BatchNorm& norm) {
-  const float* weight = norm.weight.value.const_data_ptr<float>();
-  const float* bias = norm.bias.value.const_data_ptr<float>();
-  const float* mean = norm.mean.value.const_data_ptr<float>();
-  const float* variance = norm.variance.value.const_data_ptr<float>();
   // Few channels would make short inner loops: repeat them to a period of at least 64.
-  const int64_t channels = x.size(1), period = (63 / channels + 1) * channels;
-  std::vector<float> scale(static_cast<std::size_t>(period)), shift(scale.size());
-  for (std::size_t i = 0; i < scale.size(); ++i) {
-    const std::size_t c = i % static_cast<std::size_t>(channels);
-    scale[i] = weight[c] / std::sqrt(variance[c] + static_cast<float>(BatchNorm::kEpsilon));
-    shift[i] = bias[c] - mean[c] * scale[i];
-  }
+  const int64_t channels = x.size(1), times = 63 / channels + 1, period = times * channels;
+  const auto [one_scale, one_shift] = norm.scale_and_shift();
+  const at::Tensor scale = one_scale.repeat({times}), shift = one_shift.repeat({times});
   float* const values = x.mutable_data_ptr<float>();
   const int64_t count = x.numel(), grain = std::max<int64_t>(1, 32768 / period);
   at::parallel_for(0, (count + period - 1) / period, grain, [&](int64_t begin, int64_t end) {
-    const float* by = scale.data();
-    const float* plus = shift.data();
+    const float* by = scale.const_data_ptr<float>();
+    const float* plus = shift.const_data_ptr<float>();
     for (int64_t block = begin; block < end; ++block) {
       float* const v = values + block * period;
       const int64_t size = std::min(period, count - block * period);
@@ -118,6 +110,11 @@ BatchNorm::BatchNorm(const std::string& prefix, int64_t channels) {
   bias = {prefix + ".bias", ParameterRole::norm, at::zeros({channels})};
   mean = {prefix + ".running_mean", at::zeros({channels}), at::zeros({channels})};
   variance = {prefix + ".running_var", at::ones({channels}), at::zeros({channels})};
+}
+
+std::pair<at::Tensor, at::Tensor> BatchNorm::scale_and_shift() const {
+  const at::Tensor scale = weight.value.detach() / (variance.value + kEpsilon).sqrt();
+  return {scale, bias.value.detach() - mean.value * scale};
 }
 
 at::Tensor BatchNorm::forward_relu(at::Tensor& x, const ForwardMode& mode) {

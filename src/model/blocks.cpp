@@ -6,7 +6,10 @@
 #include <ATen/ops/max_pool2d.h>
 #include <ATen/ops/zeros.h>
 
+#include <tuple>
+
 #include "bitstill/base/random.hpp"
+#include "bitstill/model/affine_layer.hpp"
 
 namespace bitstill {
 
@@ -39,6 +42,16 @@ at::Tensor ConvolutionBlock::forward(const at::Tensor& x, const ForwardMode& mod
   return dropout(y, options_.dropout, unit_, mode);
 }
 
+std::optional<AffineLayer> ConvolutionBlock::affine_layer() const {
+  const auto [scale, shift] = norm_.scale_and_shift();
+  return AffineLayer{affine_.weight.value.detach(),
+                     affine_.bias.value.detach(),
+                     true,
+                     scale,
+                     shift,
+                     options_.pool};
+}
+
 std::vector<Parameter*> ConvolutionBlock::parameters() {
   return {&affine_.weight, &affine_.bias, &norm_.weight, &norm_.bias};
 }
@@ -60,6 +73,16 @@ at::Tensor LinearBlock::forward(const at::Tensor& x, const ForwardMode& mode) {
   at::Tensor y = at::linear(flat, affine_.weight.value, affine_.bias.value);
   if (!norm_) return y;
   return dropout(norm_->forward_relu(y, mode), options_.dropout, unit_, mode);
+}
+
+std::optional<AffineLayer> LinearBlock::affine_layer() const {
+  AffineLayer layer{
+      affine_.weight.value.detach(), affine_.bias.value.detach(), false, {}, {}, false};
+  if (norm_) {
+    layer.relu = true;
+    std::tie(layer.scale, layer.shift) = norm_->scale_and_shift();
+  }
+  return layer;
 }
 
 std::vector<Parameter*> LinearBlock::parameters() {

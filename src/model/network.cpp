@@ -7,8 +7,13 @@
 #include <unordered_set>
 
 #include "bitstill/base/random.hpp"
+#include "bitstill/model/affine_layer.hpp"
 
 namespace bitstill {
+
+std::optional<AffineLayer> Unit::affine_layer() const {
+  return {};
+}
 
 Network::Network(NetworkSpec spec, std::vector<std::unique_ptr<Unit>> units)
     : spec_(std::move(spec)), units_(std::move(units)) {

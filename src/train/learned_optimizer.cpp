@@ -14,11 +14,12 @@ namespace {
 
 constexpr float kMomentum = 0.9f, kSquareDecay = 0.999f, kEpsilon = 1e-8f;
 
-/// The rates that method.md found, by method and optimizer.
+/// What measured best, by method and optimizer. Points by Adam: 1e-2 diverges on CIFAR-10, and on
+/// the digits (2 bits, 5 seeds) reaches 84.3 %, 3e-3 93.9 %, 1e-3 94.4 %.
 double own_rate(const QuantOptions& quant, const std::string& optimizer,
                 const TrainOptions& train) {
   if (quant.rate > 0) return quant.rate;
-  if (optimizer == "adam") return quant.method == "points" ? 1e-2 : 1e-3;
+  if (optimizer == "adam") return 1e-3;
   if (optimizer == "scaled") return quant.method == "points" ? 1e-2 : 3e-3;
   return train.rate;
 }

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "bitstill/data/image_shape.hpp"
+#include "bitstill/model/frozen_network.hpp"
 #include "bitstill/model/network.hpp"
 #include "bitstill/store/model_file.hpp"
 
@@ -15,6 +16,7 @@ namespace bitstill {
 /// The network holds exactly the file's weights, packed ones decoded.
 struct LoadedModel {
   std::unique_ptr<Network> network;
+  std::unique_ptr<FrozenNetwork> frozen;  // answers in its place, where there is one
   Normalization normalization;
   std::vector<std::string> classes;
   Json about;  // the file's own description; null for a plain PyTorch file

@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "bitstill/data/prefetch.hpp"
+#include "bitstill/model/frozen_network.hpp"
 #include "bitstill/model/network.hpp"
 
 namespace bitstill {
@@ -18,8 +19,9 @@ struct Logits {
   }
 };
 
-/// A forward pass in evaluation mode, without gradients.
+/// A forward pass in evaluation mode, without gradients; by `frozen` where it is not null.
 Logits forward_batch(const Network& network, const Batch& batch, const Normalization& normalization,
-                     const at::Device& device, bool channels_last);
+                     const at::Device& device, bool channels_last,
+                     const FrozenNetwork* frozen = nullptr);
 
 }  // namespace bitstill

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <string>
+#include <utility>
 
 #include "bitstill/model/network.hpp"
 
@@ -22,6 +23,9 @@ struct BatchNorm {
 
   /// ReLU, then forward(); x is overwritten. Without a graph, on the CPU and in fp32: one pass.
   at::Tensor forward_relu(at::Tensor& x, const ForwardMode& mode);
+
+  /// Evaluation is x scale + shift: the two, [C].
+  std::pair<at::Tensor, at::Tensor> scale_and_shift() const;
 
   Parameter weight, bias;
   Buffer mean, variance;

@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
@@ -61,10 +62,14 @@ struct ForwardMode {
   std::function<void(at::Tensor& sums)> sum_over_ranks;
 };
 
+struct AffineLayer;  // model/affine_layer.hpp
+
 class Unit {
  public:
   virtual ~Unit() = default;
   virtual at::Tensor forward(const at::Tensor& x, const ForwardMode& mode) = 0;
+  /// Evaluation as one affine layer, with the values of now; empty for other units.
+  virtual std::optional<AffineLayer> affine_layer() const;
   /// In order; the pointers stay valid as long as the unit. Empty by default.
   virtual std::vector<Parameter*> parameters() { return {}; }
   virtual std::vector<Buffer*> buffers() { return {}; }

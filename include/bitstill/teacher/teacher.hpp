@@ -5,6 +5,7 @@
 
 #include <memory>
 
+#include "bitstill/model/frozen_network.hpp"
 #include "bitstill/model/network.hpp"
 
 namespace bitstill {
@@ -20,5 +21,7 @@ class Teacher {
 
 /// Every rank holds the whole network.
 std::unique_ptr<Teacher> make_replicated_teacher(std::unique_ptr<Network> network);
+/// The same, its network compiled for inference.
+std::unique_ptr<Teacher> make_frozen_teacher(std::unique_ptr<FrozenNetwork> network);
 
 }  // namespace bitstill

@@ -1,0 +1,20 @@
+// A network compiled for inference, its 8-bit ranges found on the shards.
+#pragma once
+
+#include <memory>
+#include <string>
+
+#include "bitstill/data/dataset.hpp"
+#include "bitstill/model/frozen_network.hpp"
+
+namespace bitstill {
+
+/// Ranges come from the first 512 images of the first split that has any, so equal on all ranks.
+/// Empty where FrozenNetwork::make is.
+std::unique_ptr<FrozenNetwork> freeze(const Network& network, InferencePrecision precision,
+                                      const Dataset& dataset, const Normalization& normalization);
+
+/// "fp32", "bf16", "int8". Error(settings) naming `setting` for another word.
+InferencePrecision inference_precision(const std::string& word, const std::string& setting);
+
+}  // namespace bitstill

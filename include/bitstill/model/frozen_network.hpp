@@ -1,0 +1,44 @@
+// A network for inference alone: norms folded, weights laid out for the processor, 8-bit by choice.
+#pragma once
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "bitstill/model/affine_layer.hpp"
+
+namespace bitstill {
+
+enum class InferencePrecision { fp32, bf16, int8 };
+
+/// On the CPU. Ready after construction; forward() is const and keeps nothing.
+class FrozenNetwork {
+ public:
+  /// Empty where fold_norms() cannot fold, this LibTorch has no oneDNN, or the network is not on
+  /// the CPU. `sample` [n, C, H, W] fp32, normalized: for int8 it shows how large each layer's
+  /// answers become (a few hundred images, the same on all ranks); else only its shape counts.
+  static std::unique_ptr<FrozenNetwork> make(const Network& network, InferencePrecision precision,
+                                             const at::Tensor& sample);
+
+  /// x [n, C, H, W] fp32 (n = 0 allowed) -> logits [n, classes] fp32.
+  at::Tensor forward(const at::Tensor& x) const;
+
+ private:
+  struct Layer {
+    AffineLayer affine;                    // weight as oneDNN wants it, in the layer's precision
+    int64_t padding = 0;                   // convolutions
+    bool int8 = false;                     // codes in, codes out
+    double in_scale = 1, out_scale = 1;    // int8: value = (code - zero) scale
+    int64_t in_zero = 0;                   // of the first layer's codes; else 0, for ReLU's answers
+    at::Tensor weight_scale, weight_zero;  // [out]
+  };
+  FrozenNetwork() = default;
+  at::Tensor run(const Layer& layer, const at::Tensor& x) const;
+  void quantize(std::vector<AffineLayer>& layers, const at::Tensor& sample);
+
+  std::vector<Layer> layers_;
+  at::ScalarType type_ = at::kFloat;  // of values that are not codes
+  int64_t classes_ = 0;
+};
+
+}  // namespace bitstill

@@ -1,0 +1,36 @@
+#include "bitstill/infer/freeze.hpp"
+
+#include <algorithm>
+#include <numeric>
+
+#include "bitstill/base/text.hpp"
+#include "bitstill/model/input.hpp"
+
+namespace bitstill {
+
+std::unique_ptr<FrozenNetwork> freeze(const Network& network, InferencePrecision precision,
+                                      const Dataset& dataset, const Normalization& normalization) {
+  constexpr int64_t kImages = 512;
+  Split split = Split::train;
+  if (dataset.size(split) == 0) split = Split::validation;
+  if (dataset.size(split) == 0) split = Split::test;
+  const ImageShape& shape = dataset.index().shape;
+  const auto count = static_cast<std::size_t>(std::min(kImages, dataset.size(split)));
+  Batch batch;
+  batch.rows.resize(count);
+  std::iota(batch.rows.begin(), batch.rows.end(), 0);
+  batch.pixels.resize(count * static_cast<std::size_t>(shape.pixels()));
+  batch.labels.resize(count);
+  dataset.read(split, batch.rows, batch.pixels.data(), batch.labels.data());
+  return FrozenNetwork::make(network, precision,
+                             to_input(batch, shape, normalization, at::kCPU, true));
+}
+
+InferencePrecision inference_precision(const std::string& word, const std::string& setting) {
+  if (word == "fp32") return InferencePrecision::fp32;
+  if (word == "bf16") return InferencePrecision::bf16;
+  if (word == "int8") return InferencePrecision::int8;
+  throw Error(ExitCode::settings, concat(setting, " = ", word, ": give fp32, bf16 or int8"));
+}
+
+}  // namespace bitstill

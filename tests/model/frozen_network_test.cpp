@@ -1,0 +1,113 @@
+#include "bitstill/model/frozen_network.hpp"
+
+#include <ATen/TensorOperators.h>
+#include <ATen/ops/randn.h>
+#include <gtest/gtest.h>
+
+namespace bitstill {
+namespace {
+
+NetworkSpec spec_of(std::vector<int64_t> widths, std::vector<int64_t> pools,
+                    std::vector<int64_t> hidden) {
+  NetworkSpec spec;
+  spec.kind = "convnet";
+  spec.input = {3, 11, 9};
+  spec.classes = 4;
+  spec.widths = std::move(widths);
+  spec.kernels = {3};
+  spec.pools = std::move(pools);
+  spec.hidden = std::move(hidden);
+  if (spec.widths.empty()) spec.kernels = {};
+  return spec;
+}
+
+/// Weights, biases and norms (statistics included) that are nothing special; scales above zero.
+std::unique_ptr<Network> random_network(const NetworkSpec& spec) {
+  auto network = make_network(spec);
+  initialize(*network, 7);
+  for (Parameter* parameter : network->parameters()) {
+    if (parameter->role == ParameterRole::weight) continue;
+    const at::Tensor noise = at::randn(parameter->value.sizes()) * 0.3;
+    parameter->value.copy_(
+        parameter->role == ParameterRole::norm && parameter->name.ends_with("weight") ? noise.exp()
+                                                                                      : noise);
+  }
+  for (Buffer* buffer : network->buffers()) {
+    const at::Tensor noise = at::randn(buffer->value.sizes()) * 0.3;
+    buffer->value.copy_(buffer->name.ends_with("var") ? noise.exp() : noise);
+  }
+  return network;
+}
+
+double relative_error(const at::Tensor& found, const at::Tensor& truth) {
+  return ((found - truth).norm() / truth.norm()).item<double>();
+}
+
+const std::vector<NetworkSpec> kSpecs = {
+    spec_of({5, 3}, {2}, {11}),   spec_of({77, 16, 9, 5}, {1, 3}, {17, 6}),
+    spec_of({4}, {}, {}),         spec_of({}, {}, {13, 7}),
+    spec_of({8, 6, 4}, {}, {10}),
+};
+
+class FrozenNetworkTest : public testing::Test {
+ protected:
+  void SetUp() override { at::manual_seed(3); }
+};
+
+TEST_F(FrozenNetworkTest, FoldingKeepsTheFunctionAlsoAtTheBorders) {
+  for (const NetworkSpec& spec : kSpecs) {
+    const auto network = random_network(spec);
+    const at::Tensor x = at::randn({5, 3, 11, 9});
+    const auto frozen = FrozenNetwork::make(*network, InferencePrecision::fp32, x);
+    ASSERT_TRUE(frozen);
+    const at::Tensor truth = network->forward(x, ForwardMode{});
+    EXPECT_LT(relative_error(frozen->forward(x), truth), 1e-5);
+    EXPECT_LT(relative_error(frozen->forward(x.slice(0, 2, 3)), truth.slice(0, 2, 3)), 1e-5);
+    EXPECT_EQ(frozen->forward(x.slice(0, 0, 0)).sizes(), (at::IntArrayRef{0, 4}));
+  }
+}
+
+TEST_F(FrozenNetworkTest, LowPrecisionsStayNear) {
+  for (const NetworkSpec& spec : kSpecs) {
+    const auto network = random_network(spec);
+    const at::Tensor sample = at::randn({64, 3, 11, 9}), x = at::randn({9, 3, 11, 9});
+    const at::Tensor truth = network->forward(x, ForwardMode{});
+    if (const auto frozen = FrozenNetwork::make(*network, InferencePrecision::bf16, sample)) {
+      EXPECT_LT(relative_error(frozen->forward(x), truth), 0.02);
+    }
+    if (const auto frozen = FrozenNetwork::make(*network, InferencePrecision::int8, sample)) {
+      EXPECT_LT(relative_error(frozen->forward(x), truth), 0.06);
+    }
+  }
+}
+
+TEST_F(FrozenNetworkTest, DeadAndTinyChannelsDoNotDrownTheOthers) {
+  // A channel that never answers has a variance near zero, so its norm's scale is enormous.
+  const auto network = random_network(spec_of({8, 6}, {}, {10}));
+  for (Parameter* parameter : network->parameters()) {
+    if (parameter->name == "0.bias") parameter->value.select(0, 3).fill_(-100);
+    if (parameter->name == "0.weight") parameter->value.select(0, 5).mul_(1e-3);
+    if (parameter->name == "0.bias") parameter->value.select(0, 5).mul_(1e-3);
+  }
+  for (Buffer* buffer : network->buffers()) {
+    if (buffer->name == "2.running_var") buffer->value.select(0, 3).fill_(0);
+    if (buffer->name == "2.running_var") buffer->value.select(0, 5).fill_(1e-6);
+    if (buffer->name == "2.running_mean") buffer->value.slice(0, 3, 6).fill_(0);
+  }
+  const at::Tensor sample = at::randn({64, 3, 11, 9});
+  const auto frozen = FrozenNetwork::make(*network, InferencePrecision::int8, sample);
+  if (!frozen) GTEST_SKIP() << "this processor has no 8-bit convolutions";
+  EXPECT_LT(relative_error(frozen->forward(sample), network->forward(sample, ForwardMode{})), 0.06);
+}
+
+TEST_F(FrozenNetworkTest, WhatCannotBeFoldedIsNot) {
+  const auto network = random_network(spec_of({5, 3}, {2}, {11}));
+  for (Parameter* parameter : network->parameters()) {
+    if (parameter->name == "5.weight") parameter->value.select(0, 0).fill_(-1);  // before the pool
+  }
+  EXPECT_FALSE(fold_norms(*network));
+  EXPECT_FALSE(FrozenNetwork::make(*network, InferencePrecision::fp32, at::randn({1, 3, 11, 9})));
+}
+
+}  // namespace
+}  // namespace bitstill
