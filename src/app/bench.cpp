@@ -28,6 +28,7 @@ constexpr RowKind kRows[] = {
      bench_distillation_step},
     {"P2", "a quantized step over the same step in fp32", bench_quantized_step},
     {"P3", "the fused quantize kernel against memcpy and LibTorch's operations", bench_kernels},
+    {"P10", "what learned points cost in messages, counted by kind", bench_traffic},
     {"P12", "sizes of compressed codes and files against entropy and zstd", bench_file_size},
     {"P13", "decoding against zstd's huff0, unpacking against memcpy", bench_decode},
     {"P16", "from mpirun to the end of a first step", bench_start},
@@ -77,7 +78,6 @@ Json to_json(const RowKind& kind, const Row& row, const Json& machine) {
                                {"details", part.details}});
     }
   }
-  if (!row.missing.empty()) line["missing"] = row.missing;
   if (!row.skip.empty()) line["skip"] = row.skip;
   line["against"] = row.against;
   line["conditions"] = machine;
@@ -93,7 +93,6 @@ void print_text(const RowKind& kind, const Row& row) {
                 part.details.dump().c_str());
   }
   if (!row.skip.empty()) std::printf("  SKIP %s\n", row.skip.c_str());
-  for (const std::string& part : row.missing) std::printf("  not built yet: %s\n", part.c_str());
   if (!row.against.empty()) std::printf("  against: %s\n", row.against.c_str());
 }
 

@@ -24,12 +24,14 @@ struct Part {
   bool at_least = true;  // else: at most
   Json details;          // medians, minima: what the value is made of
   bool pass() const { return at_least ? value >= target : value <= target; }
-  double margin() const { return at_least ? value / target : target / value; }
+  double margin() const {
+    if (value == target) return 1;
+    return at_least ? value / target : target / value;
+  }
 };
 
 struct Row {
   std::vector<Part> parts;
-  std::vector<std::string> missing;  // parts that the program cannot show yet
   std::string against;
   Json conditions;   // of this row, beside the machine's
   std::string skip;  // why nothing was measured
@@ -38,6 +40,7 @@ struct Row {
 Row bench_distillation_step(const BenchOptions& options);  // P1
 Row bench_quantized_step(const BenchOptions& options);     // P2
 Row bench_kernels(const BenchOptions& options);            // P3
+Row bench_traffic(const BenchOptions& options);            // P10
 Row bench_file_size(const BenchOptions& options);          // P12
 Row bench_decode(const BenchOptions& options);             // P13
 Row bench_start(const BenchOptions& options);              // P16

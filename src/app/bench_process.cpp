@@ -128,6 +128,12 @@ std::vector<Json> json_lines(const std::string& text) {
   return result;
 }
 
+std::vector<Json> run_step(const Words& arguments) {
+  Words command = {own_path(), "bench", "step"};
+  command.insert(command.end(), arguments.begin(), arguments.end());
+  return json_lines(run_program(on_ranks(kStepRanks, command)).output);
+}
+
 Peer::Peer() {
   const char* folder = std::getenv("BITSTILL_PEERS");
   const char* python = std::getenv("BITSTILL_PEER_PYTHON");

@@ -26,6 +26,10 @@ std::string own_path();
 /// The lines of `text` that are JSON objects.
 std::vector<Json> json_lines(const std::string& text);
 
+/// One run of bench step on two ranks of one thread: a line for each method.
+std::vector<Json> run_step(const Words& arguments);
+constexpr int kStepRanks = 2;
+
 /// ddp_distill.py of BITSTILL_PEERS with two ranks of one thread, run by BITSTILL_PEER_PYTHON.
 class Peer {
  public:

@@ -12,16 +12,9 @@
 namespace bitstill {
 namespace {
 
-constexpr int kRanks = 2;
+constexpr int kRanks = kStepRanks;
 constexpr const char* kOurs =
     "ours reads, checks and normalizes its images from shards; the peer keeps one batch";
-
-/// One run of bench step: its JSON lines.
-std::vector<Json> run_step(const Words& arguments) {
-  Words command = {own_path(), "bench", "step"};
-  command.insert(command.end(), arguments.begin(), arguments.end());
-  return json_lines(run_program(on_ranks(kRanks, command)).output);
-}
 
 /// A and B in turn, round by round.
 struct Pair {
@@ -37,22 +30,29 @@ struct Pair {
 
 // --- P2 ---
 
-Part quantized_part(const BenchOptions& options, const std::string& student,
-                    const std::string& batch) {
-  const auto lines = run_step({"--student", student, "--batch", batch, "--methods", "uniform,none",
-                               "--precision", "auto", "--steps", std::to_string(options.steps),
-                               "--rounds", std::to_string(options.rounds)});
-  const Pair ms{lines.at(1)["round_ms"], lines.at(0)["round_ms"]};
-  Part part;
-  part.name = concat("uniform 4 bits, ", student, ", batch ", batch);
-  part.value = median(ms.ratios());
-  part.target = std::stoi(batch) >= 32 ? 1.02 : 1.05;
-  part.at_least = false;
-  part.details = {{"fp32_ms_median", median(ms.a)},
-                  {"quantized_ms_median", median(ms.b)},
-                  {"value_of_minima", ms.least_b() / ms.least_a()},
-                  {"quantize_ms", lines[0]["ms"]["quantize"]}};
-  return part;
+/// Points fixed (uniform), learned beside the weights (joint), or alone (points).
+void quantized_parts(const BenchOptions& options, const std::string& student,
+                     const std::string& batch, Row& row) {
+  const std::vector<std::string> methods = {"uniform", "joint", "points"};
+  const auto lines =
+      run_step({"--student", student, "--batch", batch, "--methods", "none,uniform,joint,points",
+                "--precision", "auto", "--steps", std::to_string(options.steps), "--rounds",
+                std::to_string(options.rounds)});
+  const bool large = std::stoi(batch) >= 32;
+  for (std::size_t m = 0; m < methods.size(); ++m) {
+    const Json& line = lines.at(m + 1);
+    const Pair ms{lines.at(0)["round_ms"], line["round_ms"]};
+    Part part;
+    part.name = concat(methods[m], " 4 bits, ", student, ", batch ", batch);
+    part.value = median(ms.ratios());
+    part.target = methods[m] == "uniform" ? (large ? 1.02 : 1.05) : (large ? 1.05 : 1.10);
+    part.at_least = false;
+    part.details = {{"fp32_ms_median", median(ms.a)},
+                    {"quantized_ms_median", median(ms.b)},
+                    {"value_of_minima", ms.least_b() / ms.least_a()},
+                    {"quantize_ms", line["ms"]["quantize"]}};
+    row.parts.push_back(part);
+  }
 }
 
 // --- P1 ---
@@ -102,27 +102,49 @@ Configuration plain() {
   return {{{"bucket_mb", 25}, {"channels_last", false}, {"bf16", false}, {"compiled", false}}};
 }
 
-/// One student at one batch: each precision's two programs and the peer's default, in turn.
+/// How ours runs: the step's precision, and the teacher's.
+struct Way {
+  std::string name, precision, teacher;
+};
+
+std::vector<Way> ways(const BenchOptions& options) {
+  std::vector<std::string> precisions = split_list(options.precisions);
+  if (options.precisions == "auto") {
+    precisions = {"fp32"};
+    if (has_bf16()) precisions.emplace_back("bf16");
+  }
+  std::vector<Way> all;
+  for (const std::string& precision : precisions) all.push_back({precision, precision, "auto"});
+  all.push_back({precisions.back() + ", 8-bit teacher", precisions.back(), "int8"});
+  return all;
+}
+
+double speed_target(const Way& way, const std::string& student) {
+  if (way.teacher == "int8") return student == "student1" ? 1.25 : 2;
+  return student == "student1" ? 1.10 : 1.25;
+}
+
+/// One student at one batch: each way's two programs and the peer's default, in turn.
 void distillation_parts(const Peer& peer, const BenchOptions& options, const std::string& student,
-                        const std::string& batch, const std::vector<std::string>& precisions,
-                        Row& row) {
+                        const std::string& batch, Row& row) {
   const std::vector<Json> swept = sweep(peer, options, student, batch);
+  const std::vector<Way> all = ways(options);
   const std::string steps = std::to_string(options.steps);
   const auto ask_peer = [&](const Configuration& configuration) {
     Words words = {"--student", student, "--batch", batch, "--steps", steps};
     for (const std::string& flag : configuration.flags()) words.push_back(flag);
     return json_lines(peer.run(words).output).at(0)["images_per_s"].get<double>();
   };
-  std::vector<Pair> speeds(precisions.size());  // images/s: the peer's, ours
-  std::vector<Json> ours(precisions.size());
+  std::vector<Pair> speeds(all.size());  // images/s: the peer's, ours
+  std::vector<Json> ours(all.size());
   std::vector<double> usual;
   for (int64_t round = 0; round < options.rounds; ++round) {
-    for (std::size_t p = 0; p < precisions.size(); ++p) {
-      ours[p] = run_step({"--student", student, "--batch", batch, "--steps", steps, "--precision",
-                          precisions[p]})
+    for (std::size_t w = 0; w < all.size(); ++w) {
+      ours[w] = run_step({"--student", student, "--batch", batch, "--steps", steps, "--precision",
+                          all[w].precision, "--teacher.precision", all[w].teacher})
                     .at(0);
-      speeds[p].b.push_back(ours[p]["images_per_s"]);
-      speeds[p].a.push_back(ask_peer(fastest(swept, precisions[p] == "bf16")));
+      speeds[w].b.push_back(ours[w]["images_per_s"]);
+      speeds[w].a.push_back(ask_peer(fastest(swept, all[w].precision == "bf16")));
     }
     usual.push_back(ask_peer(plain()));
     say(concat(student, ", batch ", batch, ": round ", round + 1, " of ", options.rounds));
@@ -132,18 +154,18 @@ void distillation_parts(const Peer& peer, const BenchOptions& options, const std
     return *std::max_element(values.begin(), values.end());
   };
   std::size_t best = 0;
-  for (std::size_t p = 0; p < precisions.size(); ++p) {
-    if (median(speeds[p].b) > median(speeds[best].b)) best = p;
-    const Json details = {{"images_per_s", {median(speeds[p].b), median(speeds[p].a)}},
-                          {"images_per_s_best", {peak(speeds[p].b), peak(speeds[p].a)}},
-                          {"value_of_best", peak(speeds[p].b) / peak(speeds[p].a)},
-                          {"ours", ours[p]},
-                          {"peer", fastest(swept, precisions[p] == "bf16").line}};
-    row.parts.push_back({precisions[p] + where, median(speeds[p].ratios()),
-                         student == "student1" ? 1.10 : 1.25, true, details});
+  for (std::size_t w = 0; w < all.size(); ++w) {
+    if (median(speeds[w].b) > median(speeds[best].b)) best = w;
+    const Json details = {{"images_per_s", {median(speeds[w].b), median(speeds[w].a)}},
+                          {"images_per_s_best", {peak(speeds[w].b), peak(speeds[w].a)}},
+                          {"value_of_best", peak(speeds[w].b) / peak(speeds[w].a)},
+                          {"ours", ours[w]},
+                          {"peer", fastest(swept, all[w].precision == "bf16").line}};
+    row.parts.push_back({all[w].name + where, median(speeds[w].ratios()),
+                         speed_target(all[w], student), true, details});
   }
   const Pair default_pair{usual, speeds[best].b};
-  row.parts.push_back({precisions[best] + " over the peer's default" + where,
+  row.parts.push_back({all[best].name + " over the peer's default" + where,
                        median(default_pair.ratios()),
                        3.0,
                        true,
@@ -156,12 +178,11 @@ void distillation_parts(const Peer& peer, const BenchOptions& options, const std
 Row bench_quantized_step(const BenchOptions& options) {
   Row row;
   row.against = "the same step with quant.method none, in turn within one process";
-  row.missing = {"learned points"};
   row.conditions = {
       {"ranks", kRanks}, {"threads", 1}, {"rounds", options.rounds}, {"steps", options.steps}};
   for (const std::string& student : split_list(options.students)) {
     for (const std::string& batch : split_list(options.batches)) {
-      row.parts.push_back(quantized_part(options, student, batch));
+      quantized_parts(options, student, batch, row);
     }
   }
   return row;
@@ -170,7 +191,6 @@ Row bench_quantized_step(const BenchOptions& options) {
 Row bench_distillation_step(const BenchOptions& options) {
   Row row;
   row.against = "ddp_distill.py, the fastest of its --sweep in the same precision, and its default";
-  row.missing = {"8-bit teacher: >= 1.25x and >= 2x"};
   row.conditions = {
       {"ranks", kRanks},          {"threads", 1},           {"bits", 4},      {"bucket", 256},
       {"rounds", options.rounds}, {"steps", options.steps}, {"images", kOurs}};
@@ -179,14 +199,9 @@ Row bench_distillation_step(const BenchOptions& options) {
     row.skip = peer.absent();
     return row;
   }
-  std::vector<std::string> precisions = split_list(options.precisions);
-  if (options.precisions == "auto") {
-    precisions = {"fp32"};
-    if (has_bf16()) precisions.emplace_back("bf16");
-  }
   for (const std::string& student : split_list(options.students)) {
     for (const std::string& batch : split_list(options.batches)) {
-      distillation_parts(peer, options, student, batch, precisions, row);
+      distillation_parts(peer, options, student, batch, row);
     }
   }
   return row;

@@ -138,6 +138,7 @@ class Arm {
   PhaseSeconds before;  // at the end of the warm-up
   std::vector<double> step_ms, round_ms;
   double cpu_s = 0;
+  TrafficCounts traffic{};  // of this rank in the timed steps
 
   TrainingStep& step() { return step_; }
 
@@ -226,6 +227,13 @@ Json Arm::result() {
     return 1000 * (now.*phase - before.*phase) / count;
   };
   const auto images = static_cast<double>(settings_.batch * world);
+  Json sent;  // by this rank, a step
+  for (int kind = 0; kind < kTrafficKinds; ++kind) {
+    const TrafficCount& total = traffic[static_cast<std::size_t>(kind)];
+    sent[traffic_name(static_cast<Traffic>(kind))] = {
+        {"bytes", static_cast<double>(total.bytes) / count},
+        {"messages", static_cast<double>(total.messages) / count}};
+  }
   return {{"method", method},
           {"student", settings_.student},
           {"batch", settings_.batch},
@@ -245,6 +253,8 @@ Json Arm::result() {
             {"backward", ms(&PhaseSeconds::backward)},
             {"exchange", ms(&PhaseSeconds::exchange)},
             {"update", ms(&PhaseSeconds::update)}}},
+          {"sent", sent},
+          {"learned_values", student_.quantizer() ? student_.quantizer()->learned().size() : 0},
           {"round_ms", worst}};
 }
 
@@ -257,7 +267,12 @@ void measure(World& world, const Settings& s, std::vector<std::unique_ptr<Arm>>&
     for (auto& arm : arms) {
       world.control().barrier();
       const double cpu = cpu_seconds();
+      const TrafficCounts sent = traffic_counts();
       const std::vector<double> ms = arm->run(s.steps);
+      for (std::size_t kind = 0; kind < kTrafficKinds; ++kind) {
+        arm->traffic[kind].bytes += traffic_counts()[kind].bytes - sent[kind].bytes;
+        arm->traffic[kind].messages += traffic_counts()[kind].messages - sent[kind].messages;
+      }
       arm->cpu_s += cpu_seconds() - cpu;
       arm->round_ms.push_back(median(ms));
       arm->step_ms.insert(arm->step_ms.end(), ms.begin(), ms.end());
