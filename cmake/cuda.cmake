@@ -110,7 +110,8 @@ endfunction()
 function(bitstill_emulated_kernels)
   file(GLOB kernels CONFIGURE_DEPENDS "${PROJECT_SOURCE_DIR}/src/quant/*.cu")
   set_source_files_properties(${kernels} PROPERTIES LANGUAGE CXX)
-  add_executable(test_quant_emulated ${kernels} "${PROJECT_SOURCE_DIR}/tests/quant/cuda_test.cpp")
+  add_executable(test_quant_emulated ${kernels} "${PROJECT_SOURCE_DIR}/tests/quant/cuda_test.cpp"
+                                     "${PROJECT_SOURCE_DIR}/tests/quant/device_quantizer_test.cpp")
   target_include_directories(test_quant_emulated
                              PRIVATE "${PROJECT_SOURCE_DIR}/tests/quant/emulated")
   target_compile_definitions(test_quant_emulated PRIVATE BITSTILL_EMULATED_GPU=1)
