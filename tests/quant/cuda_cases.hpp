@@ -26,7 +26,7 @@ inline const c10::Device kDevice(c10::kCUDA, 0);
 inline std::string why_not() {
   if (kEmulated) return "";
   if (!has_cuda_kernels()) return "built without CUDA (cmake --preset gpu)";
-  if (!at::hasCUDA()) return "LibTorch without CUDA";
+  if (!at::hasCUDA()) return "no GPU is visible, or LibTorch is one without CUDA";
   return at::detail::getCUDAHooks().deviceCount() > 0 ? "" : "no GPU is visible";
 }
 
