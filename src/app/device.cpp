@@ -8,6 +8,7 @@
 
 #include "bitstill/base/text.hpp"
 #include "bitstill/comm/agree.hpp"
+#include "bitstill/quant/cuda_kernel.hpp"
 
 namespace bitstill {
 namespace {
@@ -38,12 +39,14 @@ DeviceChoice choose_device(World& world, const std::string& device, int64_t thre
   choice.threads = threads > 0 ? static_cast<int>(threads) : (fixed_order ? 1 : cores);
   at::set_num_threads(choice.threads);
   if (at::get_num_interop_threads() != 1) at::set_num_interop_threads(1);  // may be set once only
-  const bool has_cuda = at::hasCUDA() && at::detail::getCUDAHooks().deviceCount() > 0;
+  // Without a GPU at::hasCUDA() is false in a build for GPUs, too.
+  const bool has_cuda =
+      has_cuda_kernels() && at::hasCUDA() && at::detail::getCUDAHooks().deviceCount() > 0;
   agree(world.control(), [&] {
     if (device == "cuda" && !has_cuda) {
       throw Error(ExitCode::environment,
                   concat("run.device = cuda: ",
-                         at::hasCUDA() ? "no GPU is visible on " : "built without CUDA on ",
+                         has_cuda_kernels() ? "no GPU is visible on " : "built without CUDA on ",
                          world.place().host, "; use run.device = cpu, or build with preset gpu"));
     }
   });

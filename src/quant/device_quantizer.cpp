@@ -142,6 +142,7 @@ class DetourQuantizer final : public FlatQuantizer {
   }
   void backward(const float* masters, int64_t step, float* gradients,
                 float* learned_gradients) const override {
+    if (options().method == "uniform" && options().gradient == "straight-through") return;
     const at::Tensor from = on_device(masters).cpu(), changed = on_device(gradients).cpu();
     FlatQuantizer::backward(from.const_data_ptr<float>(), step, changed.mutable_data_ptr<float>(),
                             learned_gradients);

@@ -1,78 +1,16 @@
-// Every CUDA kernel against its CPU kernel, and the quantizer on a device against the one on the
-// host: equal bits. Built twice: with the real kernels (skips without a GPU), and with the same
-// sources on an emulated one (emulated/cuda_runtime.h), whose memory is the host's.
-#include <ATen/Context.h>
-#include <ATen/core/Tensor.h>
-#include <ATen/ops/empty.h>
-#include <ATen/ops/from_blob.h>
+// Every CUDA kernel against its CPU kernel: equal bits.
 #include <gtest/gtest.h>
 
 #include <algorithm>
 #include <cmath>
 
-#include "../../src/quant/flat_quantizer.hpp"
 #include "bitstill/base/error.hpp"
 #include "bitstill/base/text.hpp"
-#include "bitstill/quant/cuda_kernel.hpp"
-#include "bitstill/quant/quantizer.hpp"
+#include "cuda_cases.hpp"
 #include "kernel_cases.hpp"
 
 namespace bitstill {
 namespace {
-
-#ifdef BITSTILL_EMULATED_GPU
-constexpr bool kEmulated = true;
-const c10::Device kDevice(c10::kCPU);
-#else
-constexpr bool kEmulated = false;
-const c10::Device kDevice(c10::kCUDA, 0);
-#endif
-
-std::string why_not() {
-  if (kEmulated) return "";
-  if (!has_cuda_kernels()) return "built without CUDA (cmake --preset gpu)";
-  if (!at::hasCUDA()) return "LibTorch without CUDA";
-  return at::detail::getCUDAHooks().deviceCount() > 0 ? "" : "no GPU is visible";
-}
-
-class CudaTest : public ::testing::Test {
- protected:
-  void SetUp() override {
-    if (const std::string why = why_not(); !why.empty()) GTEST_SKIP() << "SKIP: " << why;
-  }
-};
-
-at::ScalarType type_of(float) {
-  return at::kFloat;
-}
-at::ScalarType type_of(uint8_t) {
-  return at::kByte;
-}
-at::ScalarType type_of(uint64_t) {
-  return at::kLong;
-}
-
-/// Values in the device's memory. Kernels run on the default stream.
-template <class T>
-class OnDevice {
- public:
-  explicit OnDevice(const std::vector<T>& values)
-      : tensor_(host(values).to(kDevice, type_of(T()), false, /*copy=*/true)) {}
-  OnDevice(std::size_t count, T value) : OnDevice(std::vector<T>(count, value)) {}
-  T* data() { return static_cast<T*>(tensor_.mutable_data_ptr()); }
-  std::vector<T> values() const {
-    std::vector<T> result(static_cast<std::size_t>(tensor_.numel()));
-    host(result).copy_(tensor_);
-    return result;
-  }
-
- private:
-  static at::Tensor host(const std::vector<T>& values) {
-    return at::from_blob(const_cast<T*>(values.data()), {static_cast<int64_t>(values.size())},
-                         type_of(T()));
-  }
-  at::Tensor tensor_;
-};
 
 struct Outputs {
   Outputs(int64_t count, int64_t bucket)
@@ -263,7 +201,7 @@ TEST_F(CudaTest, PointsGradientEqualsCpu) {
 std::vector<float> make_steps(int64_t count, int64_t bucket) {
   std::vector<float> steps;
   for (std::size_t b = 0; b < buckets_of(count, bucket); ++b) {
-    steps.push_back(0.03f * static_cast<float>(1 + b % 9));
+    steps.push_back(0.03125f * static_cast<float>(1 + b % 9));
   }
   return steps;
 }
@@ -297,8 +235,13 @@ TEST_F(CudaTest, LsqGradientEqualsCpu) {
                                                                               {28193, 20000}}) {
     for (int bits = 2; bits <= 8; ++bits) {
       SCOPED_TRACE(concat(count, " values in buckets of ", bucket, ", bits ", bits));
-      const std::vector<float> masters = make_values(bits % 2 == 0 ? 0 : 6, count);
+      std::vector<float> masters = make_values(bits % 2 == 0 ? 0 : 6, count);
       const std::vector<float> steps = make_steps(count, bucket);
+      for (std::size_t i = 0; i < masters.size(); i += 3) {  // on levels, the outermost among them
+        const auto levels = static_cast<float>(i % (std::size_t{2} << bits));
+        masters[i] = (levels - std::exp2f(static_cast<float>(bits))) *
+                     steps[i / static_cast<std::size_t>(bucket)];
+      }
       std::vector<float> want = make_gradients(count), want_steps(steps.size());
       OnDevice<float> from(masters), device_steps(steps), got(want), got_steps(steps.size(), -77),
           space(static_cast<std::size_t>(lsq_sums(count, bucket)), -77);
@@ -348,166 +291,6 @@ TEST_F(CudaTest, TooManyBlocksAreAnError) {
   } catch (const Error& error) {
     EXPECT_EQ(error.code(), ExitCode::environment);
     EXPECT_NE(std::string(error.what()).find("quant.bucket"), std::string::npos) << error.what();
-  }
-}
-
-// ---- the quantizer over flat buffers -----------------------------------------------------------
-
-QuantOptions options_of(const std::string& method, int64_t bits, int64_t bucket) {
-  QuantOptions options;
-  options.method = method;
-  options.bits = bits;
-  options.bucket = bucket;
-  return options;
-}
-
-std::vector<QuantOptions> supported_options() {
-  std::vector<QuantOptions> all;
-  for (int64_t bits = 1; bits <= 8; ++bits) {
-    const int64_t bucket = bits % 3 == 0 ? 0 : 10 * bits + 200;
-    for (const char* method : {"uniform", "points", "joint", "kmeans"}) {
-      all.push_back(options_of(method, bits, bucket));
-    }
-    all.push_back(options_of("uniform", bits, bucket));
-    all.back().rounding = "stochastic";
-    for (const char* step_size : {"tensor", "channel", "bucket"}) {
-      if (bits == 1) continue;
-      all.push_back(options_of("lsq", bits, bucket));
-      all.back().step_size = step_size;
-    }
-  }
-  return all;
-}
-
-std::vector<QuantOptions> unsupported_options() {
-  std::vector<QuantOptions> all(7, options_of("uniform", 4, 256));
-  all[0].scaling = "absmax";
-  all[1].range = "error";
-  all[2].scales = "bf16";
-  all[3].clip = 0.3;
-  all[4].subtract_mean = true;
-  all[5].gradient = "truncated";
-  all[6].gradient = "range";
-  all.push_back(options_of("joint", 4, 256));
-  all.back().scales = "fp16";
-  return all;
-}
-
-/// Two quantized tensors, one of them first, and others around the second; gaps between them.
-std::vector<Segment> segments_of(const QuantOptions& options) {
-  int64_t points = int64_t{1} << options.bits;
-  if (options.scaling != "linear") --points;
-  return {{"first", {10, 77}, 0, 770, points},
-          {"bias", {13}, 784, 13, 0},
-          {"second", {9, 1001}, 800, 9009, points},
-          {"last", {5}, 9824, 5, 0}};
-}
-
-constexpr std::size_t kFlat = 9840;
-
-class Pair {
- public:
-  explicit Pair(const QuantOptions& options)
-      : host_(make_quantizer(options, segments_of(options), 21)),
-        device_(make_device_quantizer(options, segments_of(options), 21, kDevice)),
-        masters_(make_values(0, kFlat)),
-        device_masters_(masters_) {
-    host_->start(masters_.data());
-    device_->start(masters_.data());
-  }
-
-  void expect_equal_passes(int64_t step) {
-    std::vector<float> shadows(kFlat, -77.0f), gradients = make_gradients(kFlat, 3);
-    OnDevice<float> got(shadows), got_gradients(gradients);
-    host_->quantize(masters_.data(), shadows.data(), step);
-    device_->quantize(device_masters_.data(), got.data(), step);
-    const auto values = [&](const std::vector<float>& flat) {
-      return bits_of({flat.begin(), flat.begin() + 9829});  // the last segment's end
-    };
-    ASSERT_EQ(values(shadows), values(got.values()));
-
-    std::vector<float> learned(host_->learned().size(), -77.0f), got_learned = learned;
-    host_->backward(masters_.data(), step, gradients.data(), learned.data());
-    device_->backward(device_masters_.data(), step, got_gradients.data(), got_learned.data());
-    ASSERT_EQ(bits_of(gradients), bits_of(got_gradients.values()));
-    ASSERT_EQ(bits_of(learned), bits_of(got_learned));
-    host_->backward(masters_.data(), step, gradients.data(), nullptr);
-    device_->backward(device_masters_.data(), step, got_gradients.data(), nullptr);
-    ASSERT_EQ(bits_of(gradients), bits_of(got_gradients.values()));
-  }
-
-  void move_learned() {
-    for (Quantizer* quantizer : {host_.get(), device_.get()}) {
-      for (float& value : quantizer->learned()) value = value * 1.1f + 0.01f;
-      quantizer->settle();
-    }
-  }
-
-  void use_uniform_points() {
-    host_->use_uniform_points(true);
-    device_->use_uniform_points(true);
-  }
-
-  std::string message_of(Quantizer& quantizer, const float* masters, float* shadows) {
-    try {
-      quantizer.quantize(masters, shadows, 0);
-    } catch (const Error& error) {
-      EXPECT_EQ(error.code(), ExitCode::numbers);
-      return error.what();
-    }
-    return "nothing was thrown";
-  }
-
-  void expect_equal_errors() {
-    masters_[800 + 5000] = NAN;
-    masters_[800 + 9000] = INFINITY;
-    OnDevice<float> bad(masters_), shadows(kFlat, 0);
-    std::vector<float> host_shadows(kFlat);
-    const std::string want = message_of(*host_, masters_.data(), host_shadows.data());
-    EXPECT_NE(want.find("second"), std::string::npos);
-    EXPECT_EQ(want, message_of(*device_, bad.data(), shadows.data()));
-  }
-
- private:
-  std::unique_ptr<Quantizer> host_, device_;
-  std::vector<float> masters_;
-  OnDevice<float> device_masters_;
-};
-
-TEST_F(CudaTest, DeviceQuantizerEqualsHost) {
-  for (const QuantOptions& options : supported_options()) {
-    SCOPED_TRACE(to_json(options).dump());
-    ASSERT_EQ(unsupported_option(options), "");
-    Pair pair(options);
-    ASSERT_NO_FATAL_FAILURE(pair.expect_equal_passes(0));
-    pair.move_learned();
-    ASSERT_NO_FATAL_FAILURE(pair.expect_equal_passes(7));
-    if (options.method != "points") continue;
-    pair.use_uniform_points();
-    ASSERT_NO_FATAL_FAILURE(pair.expect_equal_passes(8));
-  }
-}
-
-TEST_F(CudaTest, OthersGoThroughTheHostAndSaySo) {
-  for (const QuantOptions& options : unsupported_options()) {
-    SCOPED_TRACE(to_json(options).dump());
-    const std::string lacking = unsupported_option(options);
-    ASSERT_NE(lacking, "");
-    ::testing::internal::CaptureStderr();
-    Pair pair(options);
-    ASSERT_NO_FATAL_FAILURE(pair.expect_equal_passes(0));
-    ASSERT_NO_FATAL_FAILURE(pair.expect_equal_passes(1));
-    const std::string said = ::testing::internal::GetCapturedStderr();
-    EXPECT_EQ(said.find(lacking), 0) << said;
-    EXPECT_EQ(std::count(said.begin(), said.end(), '\n'), 1) << said;  // once, not in every pass
-  }
-}
-
-TEST_F(CudaTest, ErrorsNameTensorAndBucketAsOnTheHost) {
-  for (const char* method : {"uniform", "joint", "lsq"}) {
-    QuantOptions options = options_of(method, 4, 256);
-    options.step_size = "bucket";
-    Pair(options).expect_equal_errors();
   }
 }
 
