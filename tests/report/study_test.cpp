@@ -146,7 +146,10 @@ TEST(StudyReport, QdHasToBeAbovePmBySignificanceAndByTheGap) {
   folder.add_arm("qd", "QD", 3, 2, {950, 960, 955});
   folder.add_arm("pm", "PM", 7, 2, {930, 941, 936});                  // 1.9 to 2 points below
   folder.add_arm("pm_bucket", "PM + bucket", 8, 2, {600, 990, 700});  // not significant
+  folder.add_arm("pm_range", "PM + range", 9, 2, {940, 951, 946});  // a rival: shown, not required
   Study study = read_study(folder.path());
+  EXPECT_TRUE(target(study_targets(study), "above PM + range").pass);
+  EXPECT_FALSE(target(study_targets(study), "above PM + range").separation);
   EXPECT_TRUE(target(study_targets(study), "above PM").pass);
   EXPECT_TRUE(target(study_targets(study), "above PM").separation);
   EXPECT_FALSE(target(study_targets(study), "above PM + bucket").pass);

@@ -1,0 +1,143 @@
+// Under mpirun: one bit of one rank's weights or points flips in mid-training; within
+// run.check_steps steps all ranks end with an error that names the tensor.
+#include <gtest/gtest.h>
+
+#include <bit>
+#include <cstdlib>
+#include <filesystem>
+
+#include "bitstill/base/random.hpp"
+#include "bitstill/base/text.hpp"
+#include "bitstill/comm/agree.hpp"
+#include "bitstill/data/shard_writer.hpp"
+#include "bitstill/train/trainer.hpp"
+#include "rank_main.hpp"
+#include "train_fixture.hpp"
+
+namespace bitstill {
+namespace {
+
+constexpr int64_t kRows = 96, kCheckSteps = 4, kFlipAt = 6;  // found after step 8
+
+/// A folder that all ranks see, removed by rank 0.
+class SharedFolder {
+ public:
+  SharedFolder() {
+    std::vector<char> name(256);
+    if (rank() == 0) {
+      const std::string made =
+          (std::filesystem::temp_directory_path() / "bitstill-divergence.XXXXXX").string();
+      std::copy(made.begin(), made.end(), name.begin());
+      if (::mkdtemp(name.data()) == nullptr) throw std::runtime_error("no temporary folder");
+    }
+    rank_world().control().broadcast(name.data(), 256, ElementType::u8, 0);
+    path_ = name.data();
+  }
+  ~SharedFolder() {
+    rank_world().control().barrier();
+    std::error_code ignored;
+    if (rank() == 0) std::filesystem::remove_all(path_, ignored);
+  }
+  SharedFolder(const SharedFolder&) = delete;
+  SharedFolder& operator=(const SharedFolder&) = delete;
+  static int rank() { return rank_world().place().rank; }
+  const std::string& path() const { return path_; }
+
+ private:
+  std::string path_;
+};
+
+void write_shards(const std::string& folder) {
+  const NetworkSpec spec = small_spec();
+  ShardWriter writer({folder, spec.input, spec.classes, {kRows, 8, 8}, 0});
+  RandomStream stream(1, StreamPurpose::initialization);
+  std::vector<uint8_t> pixels(static_cast<std::size_t>(spec.input.pixels()));
+  for (const auto& [split, count] : {std::pair{Split::train, kRows},
+                                     {Split::validation, int64_t{8}},
+                                     {Split::test, int64_t{8}}}) {
+    for (int64_t row = 0; row < count; ++row) {
+      for (uint8_t& pixel : pixels) pixel = static_cast<uint8_t>(stream.next());
+      writer.add(split, pixels.data(), row % spec.classes);
+    }
+  }
+  ShardIndex description;
+  description.summary.name = "random";
+  description.summary.split_rule = "random";
+  description.summary.classes = {"a", "b", "c", "d"};
+  description.source = description.licence = "random numbers";
+  writer.finish(description);
+}
+
+/// The lowest bit of the mantissa, as a cosmic ray would.
+void flip(float* value) {
+  *value = std::bit_cast<float>(std::bit_cast<uint32_t>(*value) ^ 1u);
+}
+
+TrainerOptions options_for(const std::string& folder, const QuantOptions& quant) {
+  TrainerOptions options;
+  options.train.epochs = 2;
+  options.train.global_batch = 8;
+  options.train.micro_batch = 2;
+  options.folder = folder;
+  options.seed = 1;
+  options.check_steps = kCheckSteps;
+  options.quant = quant;
+  return options;
+}
+
+/// Trains; the last rank's `harm` happens in step kFlipAt.
+void train(const std::string& method, const std::function<void(Student&)>& harm) {
+  const SharedFolder folder;
+  World& world = rank_world();
+  agree(world.control(), [&] {
+    if (world.place().rank == 0) {
+      write_shards(folder.path() + "/shards");
+      std::filesystem::create_directories(folder.path() + "/run/checkpoints");
+    }
+  });
+  const Dataset dataset(folder.path() + "/shards");
+  QuantOptions quant = uniform(2, 16);
+  quant.method = method;
+  Student student = small_student(3, quant);
+  TrainerOptions options = options_for(folder.path() + "/run", quant);
+  int64_t steps = 0;
+  options.stop_requested = [&] {
+    if (steps++ == kFlipAt && world.place().rank == world.place().world - 1) harm(student);
+    return false;
+  };
+  RunLog log;
+  if (world.place().rank == 0) log = RunLog(folder.path() + "/run/run.jsonl", false);
+  Watchdog watchdog(world, 0);
+  run_training(world, watchdog, dataset, student, nullptr, options, Json::object(), log);
+}
+
+void expect_found(const std::string& method, const std::string& tensor,
+                  const std::function<void(Student&)>& harm) {
+  if (rank_world().place().world == 1) {
+    EXPECT_NO_THROW(train(method, harm));  // nobody to differ from
+    return;
+  }
+  const std::string error = error_of(ExitCode::numbers, [&] { train(method, harm); });
+  EXPECT_EQ(error.find(concat(tensor, " after step 8 differs: ")), 0u) << error;
+}
+
+TEST(Divergence, AFlippedPointIsFound) {
+  for (const char* method : {"points", "joint"}) {
+    expect_found(method, "quantizer.0.weight",
+                 [](Student& student) { flip(&student.quantizer()->learned()[1]); });
+  }
+}
+
+TEST(Divergence, AFlippedWeightIsFound) {
+  expect_found("uniform", "0.weight",
+               [](Student& student) { flip(student.masters().mutable_data_ptr<float>()); });
+}
+
+TEST(Divergence, EqualRanksGoOn) {
+  for (const char* method : {"points", "joint", "lsq"}) {
+    EXPECT_NO_THROW(train(method, [](Student&) {}));
+  }
+}
+
+}  // namespace
+}  // namespace bitstill
