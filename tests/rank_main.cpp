@@ -12,11 +12,12 @@ namespace {
 std::unique_ptr<World> world;
 
 class FailurePrinter final : public testing::EmptyTestEventListener {
+  // Kept, since UnitTest must not be asked while it reports a failure: it holds its lock.
+  void OnTestStart(const testing::TestInfo& test) override { test_ = &test; }
   void OnTestPartResult(const testing::TestPartResult& result) override {
     if (!result.failed()) return;
-    const testing::TestInfo* test = testing::UnitTest::GetInstance()->current_test_info();
     std::fprintf(stderr, "[rank %d] %s.%s %s:%d\n%s\n", world->place().rank,
-                 test ? test->test_suite_name() : "", test ? test->name() : "",
+                 test_ ? test_->test_suite_name() : "", test_ ? test_->name() : "",
                  result.file_name() ? result.file_name() : "?", result.line_number(),
                  result.summary());
   }
@@ -26,6 +27,7 @@ class FailurePrinter final : public testing::EmptyTestEventListener {
                   tests.test_to_run_count(), world->place().world);
     }
   }
+  const testing::TestInfo* test_ = nullptr;
 };
 
 }  // namespace
