@@ -29,11 +29,11 @@ struct RunConfig {
   int64_t prefetch = 4;              // data.prefetch
   AugmentationOptions augmentation;  // data.shift, data.flip, data.variants
   RunOptions run;
-  NetworkSpec model;                    // model.*; input and classes come from the shards
-  NetworkSpec teacher;                  // teacher.*: what a plain PyTorch file cannot say of itself
-  std::string teacher_file;             // teacher.file
+  NetworkSpec model;         // model.*; input and classes come from the shards
+  NetworkSpec teacher;       // teacher.*: what a plain PyTorch file cannot say of itself
+  std::string teacher_file;  // teacher.file
   std::string teacher_precision = "auto";  // teacher.precision: auto | fp32 | bf16 | int8
-  std::string student_init = "random";  // student.init: random | FILE
+  std::string student_init = "random";     // student.init: random | FILE
   QuantOptions quant;
   DistillOptions distill;
   TrainOptions train;
