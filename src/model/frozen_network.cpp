@@ -88,6 +88,7 @@ std::unique_ptr<FrozenNetwork> FrozenNetwork::make(const Network& network,
                                                    InferencePrecision precision,
                                                    const at::Tensor& sample) {
   const at::NoGradGuard no_grad;
+  const c10::impl::ExcludeDispatchKeyGuard no_autocast(c10::autocast_dispatch_keyset);
   for (const Parameter* parameter : network.parameters()) {
     if (!parameter->value.is_cpu()) return nullptr;
   }
@@ -98,30 +99,34 @@ std::unique_ptr<FrozenNetwork> FrozenNetwork::make(const Network& network,
   frozen->classes_ = network.spec().classes;
   try {
     if (precision == InferencePrecision::int8) frozen->quantize(*folded, sample);
-    at::Tensor x = sample.slice(0, 0, 1);
+    // oneDNN lays weights out for the shape that they will meet: the layers run as they come.
+    constexpr int64_t kUsualBatch = 32;
+    at::Tensor x = sample.slice(0, 0, kUsualBatch);
     for (std::size_t i = 0; i < folded->size(); ++i) {
       if (frozen->layers_.size() == i) frozen->layers_.emplace_back();
+      if (i == 0) x = frozen->enter(x);
       Layer& layer = frozen->layers_[i];
       layer.affine = (*folded)[i];
       AffineLayer& affine = layer.affine;
       if (affine.convolution()) layer.padding = affine.weight.size(2) / 2;
+      const std::vector<int64_t> shape = x.sizes().vec();
       if (layer.int8) {
         affine.weight = call("onednn::qconv_prepack",
                              {affine.weight, layer.weight_scale, layer.in_scale, layer.in_zero,
-                              pair_of(1), pair_of(layer.padding), pair_of(1), 1, IValue()});
+                              pair_of(1), pair_of(layer.padding), pair_of(1), 1, shape});
       } else {
         affine.weight = affine.weight.to(frozen->type_);
         affine.bias = affine.bias.to(frozen->type_);
         if (affine.convolution()) {
           affine.weight = call("mkldnn::_reorder_convolution_weight",
                                {affine.weight.contiguous(at::MemoryFormat::ChannelsLast),
-                                pair_of(layer.padding), pair_of(1), pair_of(1), 1, IValue()});
+                                pair_of(layer.padding), pair_of(1), pair_of(1), 1, shape});
         } else if (frozen->type_ == at::kBFloat16) {
-          affine.weight = call("mkldnn::_reorder_linear_weight", {affine.weight, IValue()});
+          affine.weight = call("mkldnn::_reorder_linear_weight", {affine.weight, kUsualBatch});
         }
       }
+      x = frozen->run(layer, x);
     }
-    frozen->forward(x);
   } catch (const c10::Error&) {
     return nullptr;  // without oneDNN, or on a processor without these instructions
   }
@@ -206,14 +211,18 @@ at::Tensor FrozenNetwork::run(const Layer& layer, const at::Tensor& x) const {
   return affine.relu ? y.relu() : y;
 }
 
+at::Tensor FrozenNetwork::enter(const at::Tensor& given) const {
+  const at::Tensor x = given.contiguous(at::MemoryFormat::ChannelsLast);
+  const Layer& first = layers_.front();
+  if (!first.int8) return x.to(type_);
+  return at::quantize_per_tensor(x, first.in_scale, first.in_zero, at::kQUInt8).int_repr();
+}
+
 at::Tensor FrozenNetwork::forward(const at::Tensor& given) const {
   const at::NoGradGuard no_grad;
   const c10::impl::ExcludeDispatchKeyGuard no_autocast(c10::autocast_dispatch_keyset);
   if (given.size(0) == 0) return at::zeros({0, classes_});
-  at::Tensor x = given.contiguous(at::MemoryFormat::ChannelsLast);
-  const Layer& first = layers_.front();
-  x = first.int8 ? at::quantize_per_tensor(x, first.in_scale, first.in_zero, at::kQUInt8).int_repr()
-                 : x.to(type_);
+  at::Tensor x = enter(given);
   for (const Layer& layer : layers_) x = run(layer, x);
   return x.to(at::kFloat);
 }

@@ -33,6 +33,7 @@ class FrozenNetwork {
     at::Tensor weight_scale, weight_zero;  // [out]
   };
   FrozenNetwork() = default;
+  at::Tensor enter(const at::Tensor& x) const;  // what the first layer takes
   at::Tensor run(const Layer& layer, const at::Tensor& x) const;
   void quantize(std::vector<AffineLayer>& layers, const at::Tensor& sample);
 
