@@ -1,6 +1,7 @@
 #include <algorithm>
 #include <cmath>
 #include <numeric>
+#include <optional>
 
 #include "bitstill/base/text.hpp"
 #include "bitstill/report/figures.hpp"
@@ -14,10 +15,9 @@ struct Box {
   double left, top, right, bottom;
 };
 
-double overlap(const Box& a, const Box& b) {
-  const double width = std::min(a.right, b.right) - std::max(a.left, b.left);
-  const double height = std::min(a.bottom, b.bottom) - std::max(a.top, b.top);
-  return width > 0 && height > 0 ? width * height : 0;
+bool touch(const Box& a, const Box& b) {
+  return std::min(a.right, b.right) > std::max(a.left, b.left) &&
+         std::min(a.bottom, b.bottom) > std::max(a.top, b.top);
 }
 
 bool complete(const SizePoint& point) {
@@ -132,8 +132,9 @@ class Scatter {
     svg.close_group();
   }
 
-  /// Each name at the free place nearest to its point: no two names, dots, intervals or pieces of
-  /// the frontier touch where any such place is left.
+  /// Each name at the free place nearest to its point, the frontier's first. No two names, dots,
+  /// intervals or pieces of the frontier touch: a name without a place nearby is left out, its dot
+  /// tells it when pointed at.
   void draw_names(Svg& svg) {
     for (const auto& point : points_) {
       const double x = at_x(point.bytes), y = at_y(point.accuracy);
@@ -142,29 +143,38 @@ class Scatter {
         taken_.push_back({x - 5, at_y(point.high) - 1, x + 5, at_y(point.low) + 1});
       }
     }
-    for (const auto& point : points_) {
+    std::vector<std::size_t> order = frontier(points_);
+    const std::vector<std::size_t> first = order;
+    for (std::size_t i = 0; i < points_.size(); ++i) {
+      if (std::find(first.begin(), first.end(), i) == first.end()) order.push_back(i);
+    }
+    for (const std::size_t i : order) {
+      const SizePoint& point = points_[i];
       const std::string name = shorten(point.name, width_ > 500 ? 32 : 20);
-      const Box box = best_place(at_x(point.bytes), at_y(point.accuracy), text_width(name));
-      taken_.push_back(box);
-      svg.text((box.left + box.right) / 2, box.bottom - 3.5, Anchor::middle, "name", name);
+      const auto box = best_place(at_x(point.bytes), at_y(point.accuracy), text_width(name));
+      if (!box) continue;
+      taken_.push_back(*box);
+      svg.text((box->left + box->right) / 2, box->bottom - 3.5, Anchor::middle, "name", name);
     }
   }
 
-  Box best_place(double x, double y, double width) const {
+  std::optional<Box> best_place(double x, double y, double width) const {
+    constexpr double kTouches = 100;  // more than the farthest place costs
     Box best{};
-    double least = HUGE_VAL;
-    for (double dy = -96; dy <= 96; dy += 8) {
+    double least = kTouches;
+    for (double dy = -40; dy <= 40; dy += 8) {
       for (const double dx : {12 + width / 2, -12 - width / 2, 0.0}) {
         const Box box{x + dx - width / 2, y + dy - 7.5, x + dx + width / 2, y + dy + 7.5};
         double cost = std::abs(dy) * 0.2 + (dx < 0 ? 1 : 0) + (dx == 0 ? 2 : 0);
         if (box.left < kLeft + 2 || box.right > width_) cost += 1e4;
         if (box.top < 0 || box.bottom > kBottom) cost += 1e4;
-        for (const Box& other : taken_) cost += 10 * overlap(box, other);
+        for (const Box& other : taken_) cost += touch(box, other) ? kTouches : 0;
         if (cost >= least) continue;
         least = cost;
         best = box;
       }
     }
+    if (least >= kTouches) return {};
     return best;
   }
 
