@@ -1,8 +1,10 @@
 // The one exception type and the exit codes of the program.
 #pragma once
 
+#include <algorithm>
 #include <stdexcept>
 #include <string>
+#include <utility>
 
 namespace bitstill {
 
@@ -19,13 +21,21 @@ enum class ExitCode {
   stopped = 75,     // by a signal, resumable
 };
 
-/// One clear line: what is wrong, where, and how to mend it. No trailing full stop or newline.
+/// One clear line: what is wrong, where, and how to mend it. No trailing full stop or newline; line
+/// breaks within it (in a name that a damaged file gives) become spaces.
 class Error : public std::runtime_error {
  public:
-  Error(ExitCode code, const std::string& message) : std::runtime_error(message), code_(code) {}
+  Error(ExitCode code, std::string message)
+      : std::runtime_error(one_line(std::move(message))), code_(code) {}
   ExitCode code() const { return code_; }
 
  private:
+  static std::string one_line(std::string text) {
+    std::replace_if(
+        text.begin(), text.end(), [](char c) { return c == '\n' || c == '\r'; }, ' ');
+    return text;
+  }
+
   ExitCode code_;
 };
 
