@@ -18,7 +18,7 @@ namespace {
 /// What one rank has of a round, as text.
 struct Answers {
   std::string predictions;
-  std::string skipped;  // reasons, each with a zero byte behind it: names may hold newlines
+  std::string skipped;  // reasons, each a line (an Error is one line whatever names it carries)
 };
 
 /// Images [from, to) read with all threads of this rank. Those that cannot be read are taken out
@@ -71,7 +71,7 @@ Answers answer_batch(const LoadedModel& model, const ImageList& images, int64_t 
                 concat(reasons.front(), "; mend it or leave such images out with --skip-bad"));
   }
   Answers answers;
-  for (const std::string& reason : reasons) answers.skipped += reason + '\0';
+  for (const std::string& reason : reasons) answers.skipped += reason + '\n';
   if (batch.count() == 0) return answers;
   const Logits logits = forward_batch(*model.network, batch, model.normalization, options.device,
                                       options.channels_last);
@@ -118,7 +118,7 @@ Answers gather(Communicator& comm, Answers mine) {
 
 void add_reasons(const std::string& text, std::vector<std::string>* reasons) {
   for (std::size_t from = 0, to = 0; from < text.size(); from = to + 1) {
-    to = text.find('\0', from);
+    to = text.find('\n', from);
     reasons->push_back(text.substr(from, to - from));
   }
 }
