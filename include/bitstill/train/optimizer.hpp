@@ -1,5 +1,5 @@
-// torch::optim on slices of the flat masters: one slice a run of parameters of equal decay, without
-// those that the method leaves alone.
+// SGD, Adam and AdamW by LibTorch's fused updates on slices of the flat masters: one slice a run of
+// parameters of equal decay, without those that the method leaves alone.
 #pragma once
 
 #include <memory>
