@@ -34,6 +34,7 @@ class Run {
   bool note_best();
   int64_t shipped_step() const;
   void save();
+  void forget_earlier_run();
   void finish(RunResult* result);
   Json measure_shipped(const std::string& name, RunResult* result);
   EvaluateOptions evaluate_options() const;
@@ -238,6 +239,22 @@ int64_t Run::shipped_step() const {
   return best ? progress_.best_epoch * plan_.steps() : progress_.step;
 }
 
+/// Killed before its first save, this run must not be resumed or shipped from another's state.
+void Run::forget_earlier_run() {
+  agree(world_.control(), [&] {
+    if (world_.place().rank != 0) return;
+    for (const char* name : {"last", "best"}) {
+      const std::string file = path(concat("checkpoints/", name, ".safetensors"));
+      std::error_code failed;
+      std::filesystem::remove(file, failed);
+      if (failed) {
+        throw Error(ExitCode::storage,
+                    concat("cannot remove ", file, " of an earlier run: ", failed.message()));
+      }
+    }
+  });
+}
+
 RunResult Run::run() {
   Communicator& control = world_.control();
   const std::string checkpoint = path("checkpoints/last.safetensors");
@@ -248,9 +265,11 @@ RunResult Run::run() {
     });
     say(concat("resuming after epoch ", progress_.epoch));
   }
-  // What the log holds after this epoch is about to be done again.
   if (options_.resume) {
+    // What the log holds after this epoch is about to be done again.
     log_.write({{"type", "resumed"}, {"epoch", progress_.epoch}, {"step", progress_.step}});
+  } else {
+    forget_earlier_run();
   }
   RunResult result;
   const TrainOptions& train = options_.train;

@@ -39,5 +39,8 @@ for optimizer in sgd adam; do
     same_weights clean.$optimizer $how.$optimizer
   done
 done
+# A new run in a folder that another run left is not resumed from that one's state.
+distil 1 data kill.sgd "${setting[@]}" --train.epochs 0
+[ ! -e "$WORK/kill.sgd/checkpoints/last.safetensors" ] || fail "the earlier run's checkpoint is left"
 finish "SIGTERM (exit 75) and SIGKILL in mid-epoch, sgd and adam: the last whole epoch is kept, and" \
   "the resumed run ends byte-identical"
