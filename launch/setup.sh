@@ -7,7 +7,7 @@ usage() {
   cat <<'END'
 launch/setup.sh [--gpu] [--dev] [--check]
   --gpu    LibTorch with CUDA (3 GB) instead of its CPU half (0.6 GB)
-  --dev    also clang-format, clang-tidy and clang's sanitizers
+  --dev    also clang-format, clang-tidy, clang's sanitizers, numpy for a test
   --check  install nothing; say what is missing, exit 8 if anything is
 Environment: BITSTILL_TORCH=<site-packages>/torch uses a torch 2.11.0 that is already installed.
              CXX, CMAKE_PREFIX_PATH, CPATH: where to look without root (modules, Spack).
@@ -18,7 +18,7 @@ packages=(build-essential cmake ninja-build ccache pkg-config git python3 python
   libopenmpi-dev openmpi-bin libhdf5-dev libboost-program-options-dev libgtest-dev
   nlohmann-json3-dev libhwy-dev libturbojpeg0-dev libpng-dev zlib1g-dev libssl-dev
   libzstd-dev)
-dev_packages=(clang-14 clang-format-14 clang-tidy-14 libclang-rt-14-dev)
+dev_packages=(clang-14 clang-format-14 clang-tidy-14 libclang-rt-14-dev python3-numpy)
 
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 deps=$root/build/deps
