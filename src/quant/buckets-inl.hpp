@@ -75,6 +75,9 @@ constexpr bool holds_sixteen() {
 #endif
 }
 
+/// How many values further memory is asked for: 8 KB, which gained a tenth on 64 MB.
+constexpr int64_t kAhead = 2048;
+
 /// The extent of a bucket; not finite when a value is not.
 HWY_INLINE Extent extent_of(const float* values, int64_t count) {
   const hn::ScalableTag<float> d;
@@ -87,6 +90,8 @@ HWY_INLINE Extent extent_of(const float* values, int64_t count) {
     auto high_0 = low_0, high_1 = low_1, sum_0 = low_0, sum_1 = low_1;
     for (i = 2 * lanes; i + 2 * lanes <= count; i += 2 * lanes) {
       const auto v_0 = hn::LoadU(d, values + i), v_1 = hn::LoadU(d, values + i + lanes);
+      hwy::Prefetch(values + i + kAhead);  // past the end it does nothing
+      hwy::Prefetch(values + i + lanes + kAhead);
       low_0 = hn::Min(low_0, v_0);
       low_1 = hn::Min(low_1, v_1);
       high_0 = hn::Max(high_0, v_0);

@@ -103,20 +103,26 @@ HWY_INLINE void fill_random(const UniformRun& run, uint64_t block, int64_t block
 /// beta <= v <= max in order; so does x (s-1) in [0, s-1]. With given scales it is clamped.
 enum class Rounding { nearest, nearest_clamped, stochastic };
 
-/// The scaled values' codes as floats plus kMagic.
-template <Rounding kRounding, class D, class V>
+/// The scaled values' codes as floats; kBits: plus kMagic.
+template <Rounding kRounding, bool kBits, class D, class V>
 HWY_INLINE V round_scaled(D d, V scaled, V last, const uint32_t* words) {
   const auto magic = hn::Set(d, kMagic);
-  if constexpr (kRounding == Rounding::nearest) return hn::Add(scaled, magic);
-  scaled = hn::Min(hn::Max(scaled, hn::Zero(d)), last);
-  if constexpr (kRounding == Rounding::nearest_clamped) return hn::Add(scaled, magic);
+  if constexpr (kRounding != Rounding::nearest) {
+    scaled = hn::Min(hn::Max(scaled, hn::Zero(d)), last);
+  }
+  if constexpr (kRounding != Rounding::stochastic) {
+    if constexpr (kBits) return hn::Add(scaled, magic);
+    return hn::Round(scaled);
+  }
   const hn::RebindToSigned<D> di;
   const hn::RebindToUnsigned<D> du;
   const auto low = hn::ConvertTo(d, hn::ConvertTo(di, scaled));  // scaled >= 0: the floor
   const auto bits = hn::ShiftRight<8>(hn::LoadU(du, words));
   const auto number = hn::Mul(hn::ConvertTo(d, hn::BitCast(di, bits)), hn::Set(d, 0x1p-24f));
   const auto up = hn::IfThenElseZero(hn::Lt(number, hn::Sub(scaled, low)), hn::Set(d, 1.0f));
-  return hn::Add(hn::Add(low, up), magic);
+  const auto code = hn::Add(low, up);
+  if constexpr (kBits) return hn::Add(code, magic);
+  return code;
 }
 
 /// Moves whole vectors of a bucket to their points, from value `begin`; where it stopped. kTable:
@@ -128,11 +134,13 @@ HWY_INLINE int64_t move_whole(D d, const float* values, int64_t begin, int64_t c
   using V = hn::Vec<D>;
   const hn::RebindToSigned<D> di;
   const auto alpha = hn::Set(d, scale.alpha), beta = hn::Set(d, scale.beta);
-  const auto last = hn::Set(d, points.last), magic = hn::Set(d, kMagic);
+  const auto last = hn::Set(d, points.last);
   const auto scaled = [&](V v, int64_t)
                           HWY_ATTR { return hn::Mul(hn::Div(hn::Sub(v, beta), alpha), last); };
-  const auto rounded = [&](V v, int64_t i)
-                           HWY_ATTR { return round_scaled<kRounding>(d, v, last, words + i); };
+  constexpr bool kBits = kTable || kSink == Sink::codes;
+  const auto rounded = [&](V v, int64_t i) HWY_ATTR {
+    return round_scaled<kRounding, kBits>(d, v, last, words + i);
+  };
   if constexpr (kSink == Sink::codes) {
     const hn::Rebind<uint8_t, D> d8;
     const auto store = [&](V v, int64_t i) HWY_ATTR {
@@ -151,8 +159,7 @@ HWY_INLINE int64_t move_whole(D d, const float* values, int64_t begin, int64_t c
       return move_vectors(d, values, begin, count, store, scaled, rounded, shadow);
     } else {
       const auto high = hn::Set(d, points.high), low = hn::Set(d, points.low);
-      const auto point = [&](V v, int64_t) HWY_ATTR {
-        const auto code = hn::Sub(v, magic);
+      const auto point = [&](V code, int64_t) HWY_ATTR {
         return hn::MulAdd(code, high, hn::Mul(code, low));  // code high is exact: one rounding
       };
       const auto shadow = [&](V v, int64_t) HWY_ATTR { return hn::Add(hn::Mul(v, alpha), beta); };
