@@ -15,6 +15,8 @@
 
 #include <algorithm>
 
+#include "winograd.hpp"
+
 namespace bitstill {
 namespace {
 
@@ -114,6 +116,9 @@ std::unique_ptr<FrozenNetwork> FrozenNetwork::make(const Network& network,
         affine.weight = call("onednn::qconv_prepack",
                              {affine.weight, layer.weight_scale, layer.in_scale, layer.in_zero,
                               pair_of(1), pair_of(layer.padding), pair_of(1), 1, shape});
+      } else if (frozen->type_ == at::kFloat && WinogradConvolution::takes(affine)) {
+        layer.winograd = std::make_shared<const WinogradConvolution>(affine);
+        affine = {};
       } else {
         affine.weight = affine.weight.to(frozen->type_);
         affine.bias = affine.bias.to(frozen->type_);
@@ -186,6 +191,7 @@ void FrozenNetwork::quantize(std::vector<AffineLayer>& layers, const at::Tensor&
 }
 
 at::Tensor FrozenNetwork::run(const Layer& layer, const at::Tensor& x) const {
+  if (layer.winograd) return layer.winograd->forward(x);
   const AffineLayer& affine = layer.affine;
   const char* const after = affine.relu ? "relu" : "none";
   if (layer.int8) {
