@@ -7,10 +7,8 @@
 #include <ATen/core/stack.h>
 #include <ATen/ops/amax.h>
 #include <ATen/ops/empty.h>
-#include <ATen/ops/linear.h>
 #include <ATen/ops/max_pool2d.h>
 #include <ATen/ops/quantize_per_tensor.h>
-#include <ATen/ops/relu.h>
 #include <ATen/ops/zeros.h>
 
 #include <algorithm>
@@ -126,7 +124,7 @@ std::unique_ptr<FrozenNetwork> FrozenNetwork::make(const Network& network,
           affine.weight = call("mkldnn::_reorder_convolution_weight",
                                {affine.weight.contiguous(at::MemoryFormat::ChannelsLast),
                                 pair_of(layer.padding), pair_of(1), pair_of(1), 1, shape});
-        } else if (frozen->type_ == at::kBFloat16) {
+        } else {
           affine.weight = call("mkldnn::_reorder_linear_weight", {affine.weight, kUsualBatch});
         }
       }
@@ -208,13 +206,8 @@ at::Tensor FrozenNetwork::run(const Layer& layer, const at::Tensor& x) const {
                                pair_of(1), 1, after, no_scalars(), ""});
     return affine.pool ? at::max_pool2d(y, 2) : y;
   }
-  const at::Tensor flat = x.flatten(1).to(type_);
-  if (type_ == at::kBFloat16) {
-    return call("mkldnn::_linear_pointwise",
-                {flat, affine.weight, affine.bias, after, no_scalars(), ""});
-  }
-  const at::Tensor y = at::linear(flat, affine.weight, affine.bias);
-  return affine.relu ? y.relu() : y;
+  return call("mkldnn::_linear_pointwise",
+              {x.flatten(1).to(type_), affine.weight, affine.bias, after, no_scalars(), ""});
 }
 
 at::Tensor FrozenNetwork::enter(const at::Tensor& given) const {
