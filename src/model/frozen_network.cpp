@@ -201,9 +201,10 @@ at::Tensor FrozenNetwork::run(const Layer& layer, const at::Tensor& x) const {
     return affine.pool ? pool_codes(y) : y;
   }
   if (affine.convolution()) {
-    const at::Tensor y = call("mkldnn::_convolution_pointwise",
-                              {x, affine.weight, affine.bias, pair_of(layer.padding), pair_of(1),
-                               pair_of(1), 1, after, no_scalars(), ""});
+    const at::Tensor y =
+        call("mkldnn::_convolution_pointwise",
+             {x.contiguous(at::MemoryFormat::ChannelsLast), affine.weight, affine.bias,
+              pair_of(layer.padding), pair_of(1), pair_of(1), 1, after, no_scalars(), ""});
     return affine.pool ? at::max_pool2d(y, 2) : y;
   }
   return call("mkldnn::_linear_pointwise",

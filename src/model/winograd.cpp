@@ -37,9 +37,10 @@ at::Tensor kernel_transform(int64_t k) {
 
 /// Whether x is as forward() returns it.
 bool is_padded(const at::Tensor& x) {
-  const int64_t pixel = x.stride(3);
-  return x.stride(1) == 1 && pixel == padded(x.size(1)) && x.stride(2) == x.size(3) * pixel &&
-         x.stride(0) == x.size(2) * x.stride(2) && x.storage_offset() == 0;
+  constexpr uintptr_t kAlignment = 64;
+  const int64_t pixel = padded(x.size(1)), row = x.size(3) * pixel;
+  return x.strides() == at::IntArrayRef{x.size(2) * row, 1, row, pixel} &&
+         reinterpret_cast<uintptr_t>(x.const_data_ptr()) % kAlignment == 0;
 }
 
 /// [n, channels, height, width], channels-last with padded pixels.

@@ -11,7 +11,7 @@
 namespace bitstill {
 
 /// The points a and b. Those near 1 lose least: their powers stay small.
-constexpr double kWinogradPoints[2] = {1.0, 2.0};
+constexpr double kWinogradPoints[2] = {0.75, 1.5};
 constexpr int64_t kWinogradSide = 6;          // of a tile of inputs
 constexpr int64_t kWinogradChannels = 16;     // channels are padded to a multiple of these
 constexpr int64_t kWinogradLargestBlock = 3;  // output channels at a time, in kWinogradChannels
