@@ -1,4 +1,5 @@
-// oneDNN by LibTorch's dispatcher: fused convolution + ReLU in fp32, bf16, or on 8-bit codes.
+// oneDNN by LibTorch's dispatcher: fused convolution + ReLU in bf16 or on 8-bit codes, and in fp32
+// where Winograd's way does not fit.
 #include "bitstill/model/frozen_network.hpp"
 
 #include <ATen/TensorOperators.h>

@@ -11,8 +11,9 @@ namespace bitstill {
 /// multiplications for 16 outputs instead of 144, a 5x5 one 36 for 4 instead of 100. What an image
 /// becomes does not depend, to the bit, on the others of its batch nor on the number of threads.
 ///
-/// Error: against exact arithmetic a few 1e-6 of the largest output, about ten times a direct fp32
-/// convolution's.
+/// Weights take 4 times the memory of a 3x3 kernel's, 1.44 times of a 5x5 one's. Error against
+/// exact arithmetic, in the mean square: 2e-7 to 6e-7 of the outputs' (a direct fp32 convolution:
+/// 1e-7 with 3 channels, 2e-7 to 5e-7 with fifty and more).
 class WinogradConvolution {
  public:
   static bool takes(const AffineLayer& layer);
