@@ -1,4 +1,5 @@
-// oneDNN by LibTorch's dispatcher: fused convolution + ReLU in fp32, bf16, or on 8-bit codes.
+// oneDNN by LibTorch's dispatcher: fused convolution + ReLU in bf16 or on 8-bit codes, and in fp32
+// where Winograd's way does not fit.
 #include "bitstill/model/frozen_network.hpp"
 
 #include <ATen/TensorOperators.h>
@@ -7,13 +8,13 @@
 #include <ATen/core/stack.h>
 #include <ATen/ops/amax.h>
 #include <ATen/ops/empty.h>
-#include <ATen/ops/linear.h>
 #include <ATen/ops/max_pool2d.h>
 #include <ATen/ops/quantize_per_tensor.h>
-#include <ATen/ops/relu.h>
 #include <ATen/ops/zeros.h>
 
 #include <algorithm>
+
+#include "winograd.hpp"
 
 namespace bitstill {
 namespace {
@@ -114,6 +115,9 @@ std::unique_ptr<FrozenNetwork> FrozenNetwork::make(const Network& network,
         affine.weight = call("onednn::qconv_prepack",
                              {affine.weight, layer.weight_scale, layer.in_scale, layer.in_zero,
                               pair_of(1), pair_of(layer.padding), pair_of(1), 1, shape});
+      } else if (frozen->type_ == at::kFloat && WinogradConvolution::takes(affine)) {
+        layer.winograd = std::make_shared<const WinogradConvolution>(affine);
+        affine = {};
       } else {
         affine.weight = affine.weight.to(frozen->type_);
         affine.bias = affine.bias.to(frozen->type_);
@@ -121,7 +125,7 @@ std::unique_ptr<FrozenNetwork> FrozenNetwork::make(const Network& network,
           affine.weight = call("mkldnn::_reorder_convolution_weight",
                                {affine.weight.contiguous(at::MemoryFormat::ChannelsLast),
                                 pair_of(layer.padding), pair_of(1), pair_of(1), 1, shape});
-        } else if (frozen->type_ == at::kBFloat16) {
+        } else {
           affine.weight = call("mkldnn::_reorder_linear_weight", {affine.weight, kUsualBatch});
         }
       }
@@ -186,6 +190,7 @@ void FrozenNetwork::quantize(std::vector<AffineLayer>& layers, const at::Tensor&
 }
 
 at::Tensor FrozenNetwork::run(const Layer& layer, const at::Tensor& x) const {
+  if (layer.winograd) return layer.winograd->forward(x);
   const AffineLayer& affine = layer.affine;
   const char* const after = affine.relu ? "relu" : "none";
   if (layer.int8) {
@@ -197,18 +202,14 @@ at::Tensor FrozenNetwork::run(const Layer& layer, const at::Tensor& x) const {
     return affine.pool ? pool_codes(y) : y;
   }
   if (affine.convolution()) {
-    const at::Tensor y = call("mkldnn::_convolution_pointwise",
-                              {x, affine.weight, affine.bias, pair_of(layer.padding), pair_of(1),
-                               pair_of(1), 1, after, no_scalars(), ""});
+    const at::Tensor y =
+        call("mkldnn::_convolution_pointwise",
+             {x.contiguous(at::MemoryFormat::ChannelsLast), affine.weight, affine.bias,
+              pair_of(layer.padding), pair_of(1), pair_of(1), 1, after, no_scalars(), ""});
     return affine.pool ? at::max_pool2d(y, 2) : y;
   }
-  const at::Tensor flat = x.flatten(1).to(type_);
-  if (type_ == at::kBFloat16) {
-    return call("mkldnn::_linear_pointwise",
-                {flat, affine.weight, affine.bias, after, no_scalars(), ""});
-  }
-  const at::Tensor y = at::linear(flat, affine.weight, affine.bias);
-  return affine.relu ? y.relu() : y;
+  return call("mkldnn::_linear_pointwise",
+              {x.flatten(1).to(type_), affine.weight, affine.bias, after, no_scalars(), ""});
 }
 
 at::Tensor FrozenNetwork::enter(const at::Tensor& given) const {

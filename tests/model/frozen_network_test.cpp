@@ -49,6 +49,11 @@ const std::vector<NetworkSpec> kSpecs = {
     spec_of({8, 6, 4}, {}, {10}),
 };
 
+NetworkSpec with_kernels(NetworkSpec spec, std::vector<int64_t> kernels) {
+  spec.kernels = std::move(kernels);
+  return spec;
+}
+
 class FrozenNetworkTest : public testing::Test {
  protected:
   void SetUp() override { at::manual_seed(3); }
@@ -65,6 +70,29 @@ TEST_F(FrozenNetworkTest, FoldingKeepsTheFunctionAlsoAtTheBorders) {
     EXPECT_LT(relative_error(frozen->forward(x.slice(0, 2, 3)), truth.slice(0, 2, 3)), 1e-5);
     EXPECT_EQ(frozen->forward(x.slice(0, 0, 0)).sizes(), (at::IntArrayRef{0, 4}));
   }
+}
+
+TEST_F(FrozenNetworkTest, KernelsOfAllSizesFollowEachOther) {
+  const NetworkSpec spec = with_kernels(spec_of({6, 17, 5, 20, 7}, {2}, {9}), {3, 7, 5, 1, 3});
+  const auto network = random_network(spec);
+  const at::Tensor x = at::randn({4, 3, 11, 9});
+  const auto frozen = FrozenNetwork::make(*network, InferencePrecision::fp32, x);
+  ASSERT_TRUE(frozen);
+  EXPECT_LT(relative_error(frozen->forward(x), network->forward(x, ForwardMode{})), 1e-5);
+}
+
+/// Eight convolutions, each near 5e-7 in the mean square (winograd_test.cpp), then two linear
+/// layers.
+TEST_F(FrozenNetworkTest, TheTeachersLogitsAreThoseOfTheNetwork) {
+  NetworkSpec spec;
+  spec.kind = "teacher";
+  spec.input = {3, 32, 32};
+  spec.classes = 10;
+  const auto network = random_network(spec);
+  const at::Tensor x = at::randn({5, 3, 32, 32});
+  const auto frozen = FrozenNetwork::make(*network, InferencePrecision::fp32, x);
+  ASSERT_TRUE(frozen);
+  EXPECT_LT(relative_error(frozen->forward(x), network->forward(x, ForwardMode{})), 5e-6);
 }
 
 TEST_F(FrozenNetworkTest, LowPrecisionsStayNear) {

@@ -9,6 +9,8 @@
 
 namespace bitstill {
 
+class WinogradConvolution;
+
 enum class InferencePrecision { fp32, bf16, int8 };
 
 /// On the CPU. Ready after construction; forward() is const and keeps nothing.
@@ -25,6 +27,7 @@ class FrozenNetwork {
 
  private:
   struct Layer {
+    std::shared_ptr<const WinogradConvolution> winograd;  // fp32: does it all, where there is one
     AffineLayer affine;                    // weight as oneDNN wants it, in the layer's precision
     int64_t padding = 0;                   // convolutions
     bool int8 = false;                     // codes in, codes out
