@@ -45,9 +45,9 @@ std::string cannot_freeze(const std::string& setting, const std::string& precisi
 std::unique_ptr<Teacher> make_teacher(std::unique_ptr<Network> network,
                                       const std::string& precision, bool bf16,
                                       const Dataset& shards) {
-  const bool automatic = precision == "auto";
-  const InferencePrecision wanted =
-      inference_precision(automatic ? (bf16 ? "bf16" : "fp32") : precision, "teacher.precision");
+  const InferencePrecision wanted = precision == "auto"
+                                        ? fastest_precision(bf16)
+                                        : inference_precision(precision, "teacher.precision");
   auto frozen = freeze(*network, wanted, shards, shards.index().normalization);
   if (frozen) return make_frozen_teacher(std::move(frozen));
   if (wanted == InferencePrecision::int8) {

@@ -25,8 +25,8 @@ LoadedModel load_model_for(const std::string& path, const NetworkSpec& network,
 /// What to say where a network cannot be compiled (infer/freeze.hpp).
 std::string cannot_freeze(const std::string& setting, const std::string& precision);
 
-/// A teacher on every rank, compiled for inference where it can be. `precision`: auto (bf16 or
-/// fp32), fp32, bf16, int8; Error(settings) where int8 cannot be.
+/// A teacher on every rank, compiled for inference where it can be. `precision`: auto (the
+/// fastest of fp32 and, by `bf16`, bf16), fp32, bf16, int8; Error(settings) where int8 cannot be.
 std::unique_ptr<Teacher> make_teacher(std::unique_ptr<Network> network,
                                       const std::string& precision, bool bf16,
                                       const Dataset& shards);

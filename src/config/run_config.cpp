@@ -82,7 +82,7 @@ void add_settings(SettingTable& table, RunConfig& c) {
   add_network_settings(table, "teacher", c.teacher);
   table.add("teacher.file", &c.teacher_file, "the teacher's weights: .safetensors");
   table.add("teacher.precision", &c.teacher_precision,
-            "auto (train.precision) | fp32 | bf16 | int8 (convolutions on 8-bit codes; CPU)");
+            "auto (fp32; bf16 by AMX) | fp32 | bf16 | int8 (convolutions on 8-bit codes; CPU)");
   table.add("student.init", &c.student_init, "random | FILE (.safetensors)");
   add_quant_settings(table, c.quant);
   table.add("distill.temperature", &c.distill.temperature, "T of the soft targets");

@@ -1,5 +1,7 @@
 #include "bitstill/infer/freeze.hpp"
 
+#include <ATen/cpu/Utils.h>
+
 #include <algorithm>
 #include <numeric>
 
@@ -24,6 +26,14 @@ std::unique_ptr<FrozenNetwork> freeze(const Network& network, InferencePrecision
   dataset.read(split, batch.rows, batch.pixels.data(), batch.labels.data());
   return FrozenNetwork::make(network, precision,
                              to_input(batch, shape, normalization, at::kCPU, true));
+}
+
+InferencePrecision fastest_precision(bool bf16) {
+  if (!bf16) return InferencePrecision::fp32;
+  const auto capabilities = at::cpu::get_cpu_capabilities();
+  const auto amx = capabilities.find("amx_bf16");
+  const bool has_amx = amx != capabilities.end() && amx->second.toBool();
+  return has_amx ? InferencePrecision::bf16 : InferencePrecision::fp32;
 }
 
 InferencePrecision inference_precision(const std::string& word, const std::string& setting) {

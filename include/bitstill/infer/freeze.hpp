@@ -14,6 +14,10 @@ namespace bitstill {
 std::unique_ptr<FrozenNetwork> freeze(const Network& network, InferencePrecision precision,
                                       const Dataset& dataset, const Normalization& normalization);
 
+/// What is fastest of fp32 and, where `bf16` is good enough, bf16: Winograd's fp32 is faster than
+/// bf16 without AMX, the processor's matrix unit.
+InferencePrecision fastest_precision(bool bf16);
+
 /// "fp32", "bf16", "int8". Error(settings) naming `setting` for another word.
 InferencePrecision inference_precision(const std::string& word, const std::string& setting);
 
