@@ -82,6 +82,20 @@ __global__ void sum_points(CodedRun run, int64_t piece, int point_count, const f
   }
 }
 
+constexpr int kClipThreads = 256;
+constexpr int64_t kClipSpan = 2048;  // values of a block
+
+__global__ void clip(CodedRun run, int point_count, const float* masters, float* gradients) {
+  const int64_t begin = int64_t{blockIdx.x} * kClipSpan;
+  const int64_t end = begin + kClipSpan < run.count ? begin + kClipSpan : run.count;
+  for (int64_t i = begin + threadIdx.x; i < end; i += kClipThreads) {
+    const float alpha = run.alpha[i / run.bucket], beta = run.beta[i / run.bucket];
+    const float low = run.points[0] * alpha + beta;
+    const float high = run.points[point_count - 1] * alpha + beta;
+    if (masters[i] < low || masters[i] > high) gradients[i] = 0;
+  }
+}
+
 }  // namespace
 
 void cuda_quantize_points(const PointsRun& run, const CudaOutputs& outputs, void* stream) {
@@ -98,6 +112,13 @@ void cuda_points_gradient(const CodedRun& run, int point_count, const float* gra
            stream, run, gradient_piece(run.bucket), point_count, gradients, sums);
   }
   launch_add_sums(sums, blocks, 1, point_count, gradient, stream);
+}
+
+void cuda_clip_gradient(const CodedRun& run, int point_count, const float* masters,
+                        float* gradients, void* stream) {
+  if (run.count == 0) return;
+  launch("the clipping of gradients", clip, dim3(blocks_for(run.count, kClipSpan)),
+         dim3(kClipThreads), stream, run, point_count, masters, gradients);
 }
 
 }  // namespace bitstill

@@ -33,4 +33,14 @@ void range_gradient(const CodedRun& run, const float* masters, float* gradients)
   }
 }
 
+void clipped_gradient(const CodedRun& run, int point_count, const float* masters,
+                      float* gradients) {
+  for (int64_t i = 0; i < run.count; ++i) {
+    const float alpha = run.alpha[i / run.bucket], beta = run.beta[i / run.bucket];
+    const float low = run.points[0] * alpha + beta;
+    const float high = run.points[point_count - 1] * alpha + beta;
+    if (masters[i] < low || masters[i] > high) gradients[i] = 0;
+  }
+}
+
 }  // namespace bitstill

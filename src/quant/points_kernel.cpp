@@ -227,16 +227,18 @@ HWY_INLINE void add_by_table(int64_t count, BlockWork& work) {
   }
 }
 
-/// The sums of one block: values [begin, end) of the run, whose codes lie in work.codes.
-template <class AlphaOf>
+/// The sums of one block: values [begin, end) of the run, whose codes lie in work.codes. Of each
+/// bucket's part, clip(b, from, to) is called once its gradients were read.
+template <class AlphaOf, class Clip>
 HWY_INLINE void sum_block(int64_t begin, int64_t end, int64_t bucket, int point_count,
                           const AlphaOf& alpha_of, const float* gradients, BlockWork& work,
-                          float* sums) {
+                          float* sums, const Clip& clip) {
   for (int64_t i = begin, stop = 0; i < end; i = stop) {
     const int64_t b = i / bucket;
     stop = std::min((b + 1) * bucket, end);
     const float alpha = alpha_of(b);
     for (int64_t k = i; k < stop; ++k) work.terms[k - begin] = alpha * gradients[k];
+    clip(b, i, stop);
   }
   const int64_t count = end - begin, padded = (count + kGroup - 1) / kGroup * kGroup;
   std::fill(work.terms + count, work.terms + padded, 0.0f);
@@ -261,30 +263,41 @@ void gradient_of_codes(const CodedRun& run, int point_count, const float* gradie
       std::copy(run.codes + begin, run.codes + stop, work.codes);
       sum_block(
           begin, stop, run.bucket, point_count, [&](int64_t b) { return run.alpha[b]; }, gradients,
-          work, sums);
+          work, sums, [](int64_t, int64_t, int64_t) {});
     }
   }
 }
 
 /// Blocks take their codes as the buckets are assigned, so these stay in the first cache. A piece's
 /// buckets are shorter than 4096 values and make one block, or the piece is one bucket.
-HWY_FLATTEN int64_t gradient(const PointsRun& run, const float* gradients, float* sums) {
+HWY_FLATTEN int64_t gradient(const PointsRun& run, const float* gradients, float* sums,
+                             float* clipped) {
   const NearestTable table(run.points, run.point_count);
   BlockWork work;
-  float alphas[kGradientBlock];  // of a piece's buckets
+  Scale scales[kGradientBlock];  // of a piece's buckets
   const bool inside = run.alpha == nullptr;
   const int64_t piece = gradient_piece(run.bucket);
   const auto scale_of = [&](int64_t b, Extent extent) { return linear_scale(run, b, extent); };
   const auto sum = [&](int64_t begin, int64_t end) HWY_ATTR {
     const int64_t first = begin / piece * piece / run.bucket;  // the piece's first bucket
+    const auto clip = [&](int64_t b, int64_t from, int64_t to) HWY_ATTR {
+      if (clipped == nullptr) return;
+      const Scale scale = scales[b - first];
+      const float low = run.points[0] * scale.alpha + scale.beta;
+      const float high = run.points[run.point_count - 1] * scale.alpha + scale.beta;
+      for (int64_t i = from; i < to; ++i) {
+        const bool beyond = (run.masters[i] < low) | (run.masters[i] > high);
+        clipped[i] = beyond ? 0.0f : gradients[i];
+      }
+    };
     sum_block(
-        begin, end, run.bucket, run.point_count, [&](int64_t b) { return alphas[b - first]; },
-        gradients, work, sums);
+        begin, end, run.bucket, run.point_count, [&](int64_t b) { return scales[b - first].alpha; },
+        gradients, work, sums, clip);
     sums += run.point_count;
   };
   const auto move = [&](int64_t b, int64_t begin, int64_t count, Scale scale) HWY_ATTR {
     const int64_t end = begin + count, start = begin / piece * piece;
-    alphas[b - start / run.bucket] = scale.alpha;
+    scales[b - start / run.bucket] = scale;
     if (run.bucket >= kGradientBlock) {
       for (int64_t from = begin, stop = 0; from < end; from = stop) {
         stop = block_end(from, end);
@@ -320,8 +333,8 @@ int64_t encode_points(const PointsRun& run, uint8_t* codes, float* alpha, float*
   return HWY_DYNAMIC_DISPATCH(encode)(run, codes, alpha, beta);
 }
 
-int64_t points_gradient(const PointsRun& run, const float* gradients, float* sums) {
-  return HWY_DYNAMIC_DISPATCH(gradient)(run, gradients, sums);
+int64_t points_gradient(const PointsRun& run, const float* gradients, float* sums, float* clipped) {
+  return HWY_DYNAMIC_DISPATCH(gradient)(run, gradients, sums, clipped);
 }
 
 void points_gradient(const CodedRun& run, int point_count, const float* gradients, float* sums) {

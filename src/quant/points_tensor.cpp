@@ -11,6 +11,7 @@
 #include "bitstill/base/error.hpp"
 #include "bitstill/base/text.hpp"
 #include "bitstill/quant/cuda_kernel.hpp"
+#include "bitstill/quant/master_gradient.hpp"
 #include "bitstill/quant/points_kernel.hpp"
 #include "scaled_tensor.hpp"
 #include "share_out.hpp"
@@ -28,7 +29,9 @@ class PointsTensor : public ScaledTensor {
  public:
   using ScaledTensor::quantize;
   PointsTensor(const QuantOptions& options, const Segment& segment)
-      : ScaledTensor(options, segment), uniform_(start_points("uniform", {}, segment.points)) {}
+      : ScaledTensor(options, segment),
+        clips_(options.method == "joint" && options.clip_gradient),
+        uniform_(start_points("uniform", {}, segment.points)) {}
 
   std::vector<float> points() const override { return {in_use(), in_use() + segment_.points}; }
   int64_t learned_count() const override { return segment_.points; }
@@ -58,11 +61,20 @@ class PointsTensor : public ScaledTensor {
   }
 
   void backward(const Piece& masters, float* gradients, float* learned) const override {
-    if (learned == nullptr) return;
-    if (!plain_) return add_by_codes(ScaledTensor::encode(masters), masters, gradients, learned);
-    add_pieces(masters.count, learned, [&](int64_t begin, int64_t count, float* sums) {
-      points_gradient(run_of(masters.masters + begin, count), gradients + begin, sums);
-    });
+    if (learned == nullptr && !clips_) return;
+    if (learned != nullptr && plain_) {
+      return add_pieces(masters.count, learned, [&](int64_t begin, int64_t count, float* sums) {
+        float* const from = gradients + begin;
+        points_gradient(run_of(masters.masters + begin, count), from, sums,
+                        clips_ ? from : nullptr);
+      });
+    }
+    const Coded coded = ScaledTensor::encode(masters);
+    if (learned != nullptr) add_by_codes(coded, masters, gradients, learned);
+    if (!clips_) return;
+    clipped_gradient({coded.codes.data(), masters.count, bucket_, in_use(), coded.alpha.data(),
+                      coded.beta.data()},
+                     static_cast<int>(segment_.points), masters.masters, gradients);
   }
 
   const float* learned_in_use() const override { return in_use(); }
@@ -70,18 +82,22 @@ class PointsTensor : public ScaledTensor {
     cuda_quantize_points(run_of(pass), {.shadows = shadows, .bad = pass.bad}, pass.stream);
   }
   void backward(const DevicePass& pass, float* gradients, float* learned) const override {
-    if (learned == nullptr) return;
+    if (learned == nullptr && !clips_) return;
     const at::Tensor codes = work_space(pass, segment_.count, at::kByte);
-    const at::Tensor alpha = work_space(pass, buckets(segment_.count), at::kFloat);
+    const at::Tensor scales = work_space(pass, 2 * buckets(segment_.count), at::kFloat);
     auto* const code = codes.mutable_data_ptr<uint8_t>();
-    auto* const scale = alpha.mutable_data_ptr<float>();
-    cuda_quantize_points(run_of(pass), {.codes = code, .alpha = scale}, pass.stream);
-    add_on_device(pass, code, scale, gradients, learned);
+    auto* const alpha = scales.mutable_data_ptr<float>();
+    float* const beta = alpha + buckets(segment_.count);
+    cuda_quantize_points(run_of(pass), {.codes = code, .alpha = alpha, .beta = beta}, pass.stream);
+    if (learned != nullptr) add_on_device(pass, code, alpha, gradients, learned);
+    if (!clips_) return;
+    cuda_clip_gradient({code, segment_.count, bucket_, pass.learned, alpha, beta},
+                       static_cast<int>(segment_.points), pass.masters, gradients, pass.stream);
   }
 
  protected:
   virtual std::string default_start() const {
-    return options_.method == "joint" ? "uniform" : "quantiles";
+    return options_.method == "joint" ? "kmeans" : "quantiles";
   }
 
   void add_by_codes(const Coded& coded, const Piece& masters, const float* gradients,
@@ -164,6 +180,7 @@ class PointsTensor : public ScaledTensor {
     add_blocks(sums.data(), blocks, static_cast<int>(segment_.points), learned);
   }
 
+  bool clips_;  // the masters' gradient
   std::vector<float> uniform_;
   bool uniform_on_ = false;
 };

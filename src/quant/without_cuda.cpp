@@ -34,6 +34,9 @@ void cuda_copy(const CopyRange*, int64_t, const float*, float*, void*) {
 void cuda_points_gradient(const CodedRun&, int, const float*, float*, float*, void*) {
   refuse();
 }
+void cuda_clip_gradient(const CodedRun&, int, const float*, float*, void*) {
+  refuse();
+}
 void cuda_lsq_gradient(const LsqRun&, float*, float*, float*, void*) {
   refuse();
 }

@@ -30,6 +30,8 @@ std::vector<QuantOptions> supported_options() {
     }
     all.push_back(options_of("uniform", bits, bucket));
     all.back().rounding = "stochastic";
+    all.push_back(options_of("joint", bits, bucket));
+    all.back().clip_gradient = false;
     for (const char* step_size : {"tensor", "channel", "bucket"}) {
       if (bits == 1) continue;
       all.push_back(options_of("lsq", bits, bucket));

@@ -28,6 +28,16 @@ TEST(TruncatedGradient, IsZeroOutside) {
   }
 }
 
+TEST(ClippedGradient, IsZeroBeyondTheOutermostPointsOfABucket) {
+  // Two buckets of one range each: shadows of the outermost points at 1 and 3, at -0.75 and 0.25.
+  const std::vector<float> points = {0.25f, 0.5f, 0.75f}, alpha = {4, 2}, beta = {0, -1.25f};
+  const std::vector<float> masters = {0, 0.99f, 1, 2, 3, 3.01f, 4, -1.25f, -0.75f, 0.25f, 0.75f};
+  std::vector<float> gradients(masters.size(), -3);
+  clipped_gradient({nullptr, 11, 7, points.data(), alpha.data(), beta.data()}, 3, masters.data(),
+                   gradients.data());
+  EXPECT_EQ(gradients, (std::vector<float>{0, 0, -3, -3, -3, 0, 0, 0, -3, -3, 0}));
+}
+
 /// v + alpha(v) r of one bucket with r held, times g.
 double held_loss(const std::vector<double>& v, const std::vector<double>& r,
                  const std::vector<float>& g) {

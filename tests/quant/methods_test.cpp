@@ -199,6 +199,41 @@ TEST(Methods, LearnedGradientsEqualDifferencesWithAssignmentsHeld) {
   }
 }
 
+/// The masters' gradient of joint training, whichever way it is computed: with the points' and
+/// alone, by the fused kernel and (with half scales) by codes.
+TEST(Methods, JointClipsTheGradientBeyondTheOutermostPoints) {
+  for (const char* scales : {"fp32", "fp16"}) {
+    for (const bool clips : {true, false}) {
+      for (const bool learns : {true, false}) {
+        SCOPED_TRACE(testing::Message() << scales << " " << clips << " " << learns);
+        QuantOptions options = options_of("joint", 2, 50);
+        options.scales = scales;
+        options.clip_gradient = clips;
+        Case c(options);
+        const std::vector<float> before = normal_values(c.masters.size(), 8);
+        std::vector<float> gradients = before, learned(c.quantizer->learned().size());
+        c.quantizer->backward(c.masters.data(), 0, gradients.data(),
+                              learns ? learned.data() : nullptr);
+        int beyond = 0;
+        for (const Segment& segment : c.segments) {
+          if (!segment.quantized()) continue;
+          const QuantizedTensor tensor = c.quantizer->encode(segment, c.masters.data(), 0);
+          for (int64_t i = 0; i < segment.count; ++i) {
+            const auto b = static_cast<std::size_t>(i / tensor.bucket);
+            const auto at = static_cast<std::size_t>(segment.offset + i);
+            const float low = tensor.points.front() * tensor.alpha[b] + tensor.beta[b];
+            const float high = tensor.points.back() * tensor.alpha[b] + tensor.beta[b];
+            const bool outside = c.masters[at] < low || c.masters[at] > high;
+            beyond += outside ? 1 : 0;
+            EXPECT_EQ(gradients[at], clips && outside ? 0.0f : before[at]) << segment.name << i;
+          }
+        }
+        EXPECT_GT(beyond, 10);  // points start inside the range
+      }
+    }
+  }
+}
+
 TEST(Methods, LsqGradientsAreTheFormulas) {
   for (const char* step_size : {"tensor", "channel", "bucket"}) {
     QuantOptions options = options_of("lsq", 3, 50);

@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <cmath>
 
+#include "bitstill/quant/master_gradient.hpp"
 #include "bitstill/quant/points_kernel.hpp"
 #include "kernel_cases.hpp"
 
@@ -286,6 +287,13 @@ TEST(PointsGradient, EveryTargetEqualsTheReference) {
           points_gradient(coded(run, r), run.point_count, gradients.data(), coded_sums.data());
           ASSERT_EQ(bits_of(want), bits_of(sums));
           ASSERT_EQ(bits_of(want), bits_of(coded_sums));
+          // With the masters' gradients clipped in place.
+          std::vector<float> clipped = gradients, in_place = gradients;
+          clipped_gradient(coded(run, r), run.point_count, values.data(), clipped.data());
+          std::fill(sums.begin(), sums.end(), -77.0f);
+          ASSERT_EQ(points_gradient(run, in_place.data(), sums.data(), in_place.data()), -1);
+          ASSERT_EQ(bits_of(want), bits_of(sums));
+          ASSERT_EQ(bits_of(clipped), bits_of(in_place));
         }
       }
     }

@@ -47,6 +47,10 @@ void cuda_copy(const CopyRange* ranges, int64_t range_count, const float* master
 void cuda_points_gradient(const CodedRun& run, int point_count, const float* gradients, float* sums,
                           float* gradient, void* stream);
 
+/// As clipped_gradient (master_gradient.hpp).
+void cuda_clip_gradient(const CodedRun& run, int point_count, const float* masters,
+                        float* gradients, void* stream);
+
 /// As lsq_gradient. sums: lsq_sums(count, bucket) floats of work space.
 constexpr int64_t lsq_blocks(int64_t bucket) {
   return bucket < kGradientBlock ? 1 : bucket / kGradientBlock;

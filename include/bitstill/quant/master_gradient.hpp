@@ -21,4 +21,11 @@ void truncated_gradient(const float* masters, int64_t count, float* gradients);
 /// has the order of points_kernel.hpp with a piece for each bucket, rounded to fp32 once.
 void range_gradient(const CodedRun& run, const float* masters, float* gradients);
 
+/// quant.clip_gradient, for learned points p_0 <= ... <= p_{s-1}: the gradient is 0 where a master
+/// lies below the shadow of its bucket's p_0 or above that of p_{s-1}. Without it such a master,
+/// whose shadow does not follow it, drifts on and stretches the range that scales its whole bucket;
+/// with it the extremes rest as soon as the outermost points lie inside. `run`: its codes are not
+/// used.
+void clipped_gradient(const CodedRun& run, int point_count, const float* masters, float* gradients);
+
 }  // namespace bitstill

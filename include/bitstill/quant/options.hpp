@@ -17,6 +17,7 @@ struct QuantOptions {
   double clip = 0;
   bool subtract_mean = false;
   std::string gradient = "straight-through", tensors = "weights", rules;
+  bool clip_gradient = true;
   bool first_layer = true, last_layer = true;
   std::string start = "auto", optimizer = "auto", step_size = "tensor";
   double rate = 0;
@@ -42,13 +43,18 @@ void visit_settings(Options& options, const Visit& visit) {
         "fp32 | fp16 | bf16: type of the buckets' scales, also in training");
   visit("gradient", options.gradient,
         "straight-through | truncated (weights in [-1, 1]) | range (through the range, too)");
+  visit("clip_gradient", options.clip_gradient,
+        "joint: no gradient for weights beyond the outermost points, as lsq");
   visit("tensors", options.tensors, "weights | all (biases and norms too)");
   visit("first_layer", options.first_layer, "quantize the first layer");
   visit("last_layer", options.last_layer, "quantize the last layer");
   visit("rules", options.rules,
         "PATTERN:VALUE,...: tensors by name (* matches anything), the first match counts; VALUE is "
         "bits, or a number of points with p (3p), or none");
-  visit("start", options.start, "auto | quantiles | uniform | kmeans: where learned points start");
+  visit(
+      "start", options.start,
+      "auto (points: quantiles, else kmeans) | quantiles | uniform | kmeans: where learned points "
+      "start");
   visit("optimizer", options.optimizer,
         "of what is learned: auto | adam | scaled (sums over sqrt(weights points)) | sgd");
   visit("rate", options.rate, "of what is learned; follows train.schedule; 0: the method's own");

@@ -53,8 +53,10 @@ constexpr int64_t gradient_blocks(int64_t count, int64_t bucket) {
 /// The sums of a run's blocks: sums[block s + j], gradient_blocks(count, bucket) x s. A run may be
 /// shared out among threads at multiples of gradient_piece(bucket), each writing its own blocks.
 /// The first form assigns anew from the masters and returns as quantize_points; in the second
-/// every code is below `point_count`. gradients: dL/dw, `count` finite values.
-int64_t points_gradient(const PointsRun& run, const float* gradients, float* sums);
+/// every code is below `point_count`. gradients: dL/dw, `count` finite values. clipped, where
+/// wanted: what clipped_gradient (master_gradient.hpp) makes of them; may be `gradients` itself.
+int64_t points_gradient(const PointsRun& run, const float* gradients, float* sums,
+                        float* clipped = nullptr);
 void points_gradient(const CodedRun& run, int point_count, const float* gradients, float* sums);
 
 /// gradient[j] = the sum over `blocks` of sums[block s + j].
