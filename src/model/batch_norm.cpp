@@ -6,12 +6,15 @@
 #include <ATen/ops/batch_norm.h>
 #include <ATen/ops/cat.h>
 #include <ATen/ops/full.h>
+#include <ATen/ops/max_pool2d.h>
 #include <ATen/ops/ones.h>
 #include <ATen/ops/relu.h>
 #include <ATen/ops/zeros.h>
 #include <torch/csrc/autograd/custom_function.h>
 
 #include <algorithm>
+
+#include "bitstill/model/relu_norm.hpp"
 
 namespace bitstill {
 namespace {
@@ -117,16 +120,20 @@ std::pair<at::Tensor, at::Tensor> BatchNorm::scale_and_shift() const {
   return {scale, bias.value.detach() - mean.value * scale};
 }
 
-at::Tensor BatchNorm::forward_relu(at::Tensor& x, const ForwardMode& mode) {
+at::Tensor BatchNorm::forward_relu(at::Tensor& x, const ForwardMode& mode, bool pool) {
+  if (mode.training && !mode.sum_over_ranks && takes_relu_norm(x)) {
+    return relu_norm(x, *this, pool);
+  }
   const bool graph =
       at::GradMode::is_enabled() && (x.requires_grad() || weight.value.requires_grad());
   const bool channels_fastest =
       x.dim() == 2 ? x.is_contiguous() : x.is_contiguous(at::MemoryFormat::ChannelsLast);
   if (mode.training || graph || !channels_fastest || !x.is_cpu() || x.scalar_type() != at::kFloat) {
-    return forward(at::relu_(x), mode);
+    const at::Tensor y = forward(at::relu_(x), mode);
+    return pool ? at::max_pool2d(y, 2) : y;
   }
   relu_normalize(x, *this);
-  return x;
+  return pool ? at::max_pool2d(x, 2) : x;
 }
 
 at::Tensor BatchNorm::forward(const at::Tensor& x, const ForwardMode& mode) {

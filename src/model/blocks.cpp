@@ -3,7 +3,6 @@
 #include <ATen/ops/conv2d.h>
 #include <ATen/ops/empty.h>
 #include <ATen/ops/linear.h>
-#include <ATen/ops/max_pool2d.h>
 #include <ATen/ops/zeros.h>
 
 #include <tuple>
@@ -37,8 +36,7 @@ ConvolutionBlock::ConvolutionBlock(const Options& options, int64_t module, uint6
 
 at::Tensor ConvolutionBlock::forward(const at::Tensor& x, const ForwardMode& mode) {
   at::Tensor y = at::conv2d(x, affine_.weight.value, affine_.bias.value, 1, options_.kernel / 2);
-  y = norm_.forward_relu(y, mode);
-  if (options_.pool) y = at::max_pool2d(y, 2);
+  y = norm_.forward_relu(y, mode, options_.pool);
   return dropout(y, options_.dropout, unit_, mode);
 }
 

@@ -21,8 +21,9 @@ struct BatchNorm {
   /// backward each sum over ranks once, and the values of `mean` must be equal on all ranks.
   at::Tensor forward(const at::Tensor& x, const ForwardMode& mode);
 
-  /// ReLU, then forward(); x is overwritten. Without a graph, on the CPU and in fp32: one pass.
-  at::Tensor forward_relu(at::Tensor& x, const ForwardMode& mode);
+  /// ReLU, then forward() [, then a 2x2 max-pool]; x may be overwritten. On the CPU, without a
+  /// graph in fp32: one pass; in training in bfloat16: relu_norm().
+  at::Tensor forward_relu(at::Tensor& x, const ForwardMode& mode, bool pool = false);
 
   /// Evaluation is x scale + shift: the two, [C].
   std::pair<at::Tensor, at::Tensor> scale_and_shift() const;
