@@ -11,6 +11,7 @@
 #include <ATen/ops/randn_like.h>
 #include <ATen/ops/zeros.h>
 #include <gtest/gtest.h>
+#include <hwy/targets.h>
 
 #include <bit>
 #include <cmath>
@@ -72,7 +73,19 @@ struct Shape {
 const std::vector<Shape> kShapes = {{0, 3},   {1, 1},   {1, 5},   {7, 10},   {100, 25},
                                     {64, 16}, {33, 75}, {5, 149}, {3, 1200}, {999, 2}};
 
-TEST(NormKernel, RowsEqualTheReference) {
+template <class Check>
+void on_every_target(const Check& check) {
+  for (int64_t rest = hwy::SupportedTargets(); rest != 0; rest &= rest - 1) {
+    const int64_t target = rest & -rest;
+    if ((target & HWY_TARGETS) == 0) continue;
+    hwy::SetSupportedTargetsForTest(target);
+    SCOPED_TRACE(hwy::TargetName(target));
+    check();
+    hwy::SetSupportedTargetsForTest(0);
+  }
+}
+
+void check_rows() {
   Random random(1);
   for (const auto& [rows, channels] : kShapes) {
     SCOPED_TRACE(testing::Message() << rows << " x " << channels);
@@ -104,7 +117,11 @@ TEST(NormKernel, RowsEqualTheReference) {
   }
 }
 
-TEST(NormKernel, PoolsEqualTheReference) {
+TEST(NormKernel, RowsEqualTheReference) {
+  on_every_target(check_rows);
+}
+
+void check_pools() {
   Random random(2);
   const std::vector<PooledImages> cases = {{1, 2, 2, 1},  {2, 4, 6, 5},  {3, 5, 7, 10},
                                            {1, 3, 3, 25}, {2, 8, 2, 50}, {2, 2, 9, 33},
@@ -130,6 +147,10 @@ TEST(NormKernel, PoolsEqualTheReference) {
                                       dx_expected.data());
     expect_close(dx, dx_expected);
   }
+}
+
+TEST(NormKernel, PoolsEqualTheReference) {
+  on_every_target(check_pools);
 }
 
 struct Result {
