@@ -10,17 +10,14 @@
 #include <ATen/ops/ones.h>
 #include <ATen/ops/relu.h>
 #include <ATen/ops/zeros.h>
-#include <torch/csrc/autograd/custom_function.h>
 
 #include <algorithm>
 
 #include "bitstill/model/relu_norm.hpp"
+#include "custom_gradient.hpp"
 
 namespace bitstill {
 namespace {
-
-using torch::autograd::AutogradContext;
-using torch::autograd::variable_list;
 
 at::Tensor over_batch(const at::Tensor& x) {  // [n, C, ...] -> [C]
   return x.dim() == 2 ? x.sum(0) : x.sum(at::IntArrayRef{0, 2, 3});
@@ -31,60 +28,54 @@ at::Tensor by_channel(const at::Tensor& values, const at::Tensor& like) {  // [C
 }
 
 using SumOverRanks = std::function<void(at::Tensor&)>;
+using Gradients = std::array<at::Tensor, 3>;  // of x, weight, bias
 
-/// Carries the rule for sums from the forward to the backward.
-struct Summation : torch::CustomClassHolder {
-  explicit Summation(SumOverRanks rule) : sum(std::move(rule)) {}
-  SumOverRanks sum;
-};
+/// Gradients of weight and bias are this rank's share; the trainer's exchange adds them.
+Gradients synchronized_backward(const std::vector<at::Tensor>& saved, const at::Tensor& given,
+                                double count, const SumOverRanks& sum_over_ranks) {
+  const at::Tensor &normal = saved[0], &weight = saved[1], &inverse = saved[2];
+  const at::Tensor dy = given.to(at::kFloat);
+  const int64_t channels = normal.size(1);
+  const at::Tensor dbias = over_batch(dy), dweight = over_batch(dy.mul(normal));
+  const std::vector<at::Tensor> parts = {dbias, dweight};
+  at::Tensor sums = at::cat(at::TensorList(parts));
+  sum_over_ranks(sums);
+  sums.div_(count);
+  const at::Tensor dx = dy.sub(by_channel(sums.narrow(0, 0, channels), dy))
+                            .sub_(normal.mul(by_channel(sums.narrow(0, channels, channels), dy)))
+                            .mul_(by_channel(weight.mul(inverse), dy));
+  return {dx.to(given.scalar_type()), dweight, dbias};
+}
 
-/// Normalizes by the statistics of all ranks' batches. Gradients of weight and bias are this rank's
-/// share; the trainer's exchange adds them.
-class SynchronizedNorm : public torch::autograd::Function<SynchronizedNorm> {
- public:
-  static at::Tensor forward(AutogradContext* context, const at::Tensor& x, const at::Tensor& weight,
-                            const at::Tensor& bias, BatchNorm* norm, const SumOverRanks& sum) {
-    // Sums of deviations from the running mean, which every rank has alike: sums of plain squares
-    // would cancel where the mean is large against the deviation.
-    const at::Tensor shift = norm->mean.value;
-    const at::Tensor deviation = x.to(at::kFloat).sub(by_channel(shift, x));
-    const int64_t channels = x.size(1), local = x.numel() / channels;
-    const std::vector<at::Tensor> parts = {over_batch(deviation), over_batch(deviation.square()),
-                                           at::full({1}, local, shift.options())};
-    at::Tensor sums = at::cat(at::TensorList(parts));
-    sum(sums);
-    const double count = std::max(1.0, sums[2 * channels].item<double>());
-    const at::Tensor offset = sums.narrow(0, 0, channels).div(count);
-    const at::Tensor variance =
-        sums.narrow(0, channels, channels).div(count).sub(offset.square()).clamp_min(0);
-    norm->mean.statistics.copy_(shift.add(offset));
-    norm->variance.statistics.copy_(variance.mul(count / std::max(1.0, count - 1)));
+/// Normalizes by the statistics of all ranks' batches.
+CustomResult synchronized_forward(const at::Tensor& x, BatchNorm& norm,
+                                  const SumOverRanks& sum_over_ranks) {
+  // Sums of deviations from the running mean, which every rank has alike: sums of plain squares
+  // would cancel where the mean is large against the deviation.
+  const at::Tensor shift = norm.mean.value;
+  const at::Tensor deviation = x.to(at::kFloat).sub(by_channel(shift, x));
+  const int64_t channels = x.size(1), local = x.numel() / channels;
+  const std::vector<at::Tensor> parts = {over_batch(deviation), over_batch(deviation.square()),
+                                         at::full({1}, local, shift.options())};
+  at::Tensor sums = at::cat(at::TensorList(parts));
+  sum_over_ranks(sums);
+  const double count = std::max(1.0, sums[2 * channels].item<double>());
+  const at::Tensor offset = sums.narrow(0, 0, channels).div(count);
+  const at::Tensor variance =
+      sums.narrow(0, channels, channels).div(count).sub(offset.square()).clamp_min(0);
+  norm.mean.statistics.copy_(shift.add(offset));
+  norm.variance.statistics.copy_(variance.mul(count / std::max(1.0, count - 1)));
 
-    const at::Tensor inverse = variance.add(BatchNorm::kEpsilon).rsqrt();
-    const at::Tensor normal = deviation.sub(by_channel(offset, x)).mul_(by_channel(inverse, x));
-    context->save_for_backward({normal, weight, inverse});
-    context->saved_data["count"] = count;
-    context->saved_data["sum"] = c10::IValue::make_capsule(c10::make_intrusive<Summation>(sum));
-    return normal.mul(by_channel(weight, x)).add_(by_channel(bias, x)).to(x.scalar_type());
-  }
-
-  static variable_list backward(AutogradContext* context, variable_list gradients) {
-    const variable_list saved = context->get_saved_variables();
-    const at::Tensor &normal = saved[0], &weight = saved[1], &inverse = saved[2];
-    const at::Tensor dy = gradients[0].to(at::kFloat);
-    const int64_t channels = normal.size(1);
-    const at::Tensor dbias = over_batch(dy), dweight = over_batch(dy.mul(normal));
-    const std::vector<at::Tensor> parts = {dbias, dweight};
-    at::Tensor sums = at::cat(at::TensorList(parts));
-    const auto rule = context->saved_data["sum"].toCapsule();
-    static_cast<Summation*>(rule.get())->sum(sums);
-    sums.div_(context->saved_data["count"].toDouble());
-    const at::Tensor dx = dy.sub(by_channel(sums.narrow(0, 0, channels), dy))
-                              .sub_(normal.mul(by_channel(sums.narrow(0, channels, channels), dy)))
-                              .mul_(by_channel(weight.mul(inverse), dy));
-    return {dx.to(gradients[0].scalar_type()), dweight, dbias, at::Tensor(), at::Tensor()};
-  }
-};
+  const at::Tensor &weight = norm.weight.value, &bias = norm.bias.value;
+  const at::Tensor inverse = variance.add(BatchNorm::kEpsilon).rsqrt();
+  const at::Tensor normal = deviation.sub(by_channel(offset, x)).mul_(by_channel(inverse, x));
+  const at::Tensor y = normal.mul(by_channel(weight, x)).add_(by_channel(bias, x));
+  return {y.to(x.scalar_type()),
+          {normal, weight, inverse},
+          [count, sum_over_ranks](const std::vector<at::Tensor>& saved, const at::Tensor& dy) {
+            return synchronized_backward(saved, dy, count, sum_over_ranks);
+          }};
+}
 
 /// x = ReLU(x), normalized by the running statistics, where the channel varies fastest. One pass.
 void relu_normalize(at::Tensor& x, const BatchNorm& norm) {
@@ -138,7 +129,8 @@ at::Tensor BatchNorm::forward_relu(at::Tensor& x, const ForwardMode& mode, bool 
 
 at::Tensor BatchNorm::forward(const at::Tensor& x, const ForwardMode& mode) {
   if (mode.training && mode.sum_over_ranks) {
-    return SynchronizedNorm::apply(x, weight.value, bias.value, this, mode.sum_over_ranks);
+    return custom_gradient(x, weight.value, bias.value,
+                           [&] { return synchronized_forward(x, *this, mode.sum_over_ranks); });
   }
   if (!mode.training) {
     return at::batch_norm(x, weight.value, bias.value, mean.value, variance.value, false, 0.0,
