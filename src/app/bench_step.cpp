@@ -35,7 +35,8 @@ void add_settings(SettingTable& table, Settings& s) {
   table.add("teacher", &s.teacher, "a network, or none: cross-entropy");
   table.add("methods", &s.methods, "quant.method of each arm, taken in turn: uniform,none");
   table.add("precision", &s.precision, "fp32 | bf16 | auto");
-  table.add("teacher.precision", &s.teacher_precision, "auto (fp32; bf16 by AMX) | fp32 | bf16 | int8");
+  table.add("teacher.precision", &s.teacher_precision,
+            "auto (fp32; bf16 by AMX) | fp32 | bf16 | int8");
   table.add("bits", &s.bits, "");
   table.add("bucket", &s.bucket, "");
   table.add("batch", &s.batch, "images a rank and step");
