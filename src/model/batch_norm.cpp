@@ -117,9 +117,8 @@ at::Tensor BatchNorm::forward_relu(at::Tensor& x, const ForwardMode& mode, bool 
   }
   const bool graph =
       at::GradMode::is_enabled() && (x.requires_grad() || weight.value.requires_grad());
-  const bool channels_fastest =
-      x.dim() == 2 ? x.is_contiguous() : x.is_contiguous(at::MemoryFormat::ChannelsLast);
-  if (mode.training || graph || !channels_fastest || !x.is_cpu() || x.scalar_type() != at::kFloat) {
+  if (mode.training || graph || !channels_fastest(x) || !x.is_cpu() ||
+      x.scalar_type() != at::kFloat) {
     const at::Tensor y = forward(at::relu_(x), mode);
     return pool ? at::max_pool2d(y, 2) : y;
   }

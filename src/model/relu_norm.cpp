@@ -27,10 +27,6 @@ Bf16Rows rows_of(const at::Tensor& x) {
   return {bits(x), x.numel() / x.size(1), x.size(1)};
 }
 
-bool channels_fastest(const at::Tensor& x) {
-  return x.dim() == 2 ? x.is_contiguous() : x.is_contiguous(at::MemoryFormat::ChannelsLast);
-}
-
 PooledImages images_of(const at::Tensor& x) {
   return {x.size(0), x.size(2), x.size(3), x.size(1)};
 }
@@ -191,6 +187,10 @@ CustomResult forward(const at::Tensor& x, BatchNorm& norm, bool pool) {
 }
 
 }  // namespace
+
+bool channels_fastest(const at::Tensor& x) {
+  return x.dim() == 2 ? x.is_contiguous() : x.is_contiguous(at::MemoryFormat::ChannelsLast);
+}
 
 bool takes_relu_norm(const at::Tensor& x) {
   return x.is_cpu() && x.scalar_type() == at::kBFloat16 && channels_fastest(x);

@@ -11,13 +11,13 @@
 #include <ATen/ops/randn_like.h>
 #include <ATen/ops/zeros.h>
 #include <gtest/gtest.h>
-#include <hwy/targets.h>
 
 #include <bit>
 #include <cmath>
 #include <random>
 #include <vector>
 
+#include "../base/every_target.hpp"
 #include "bitstill/model/norm_kernel.hpp"
 
 namespace bitstill {
@@ -72,18 +72,6 @@ struct Shape {
 };
 const std::vector<Shape> kShapes = {{0, 3},   {1, 1},   {1, 5},   {7, 10},   {100, 25},
                                     {64, 16}, {33, 75}, {5, 149}, {3, 1200}, {999, 2}};
-
-template <class Check>
-void on_every_target(const Check& check) {
-  for (int64_t rest = hwy::SupportedTargets(); rest != 0; rest &= rest - 1) {
-    const int64_t target = rest & -rest;
-    if ((target & HWY_TARGETS) == 0) continue;
-    hwy::SetSupportedTargetsForTest(target);
-    SCOPED_TRACE(hwy::TargetName(target));
-    check();
-    hwy::SetSupportedTargetsForTest(0);
-  }
-}
 
 void check_rows() {
   Random random(1);

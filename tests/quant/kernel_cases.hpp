@@ -2,7 +2,6 @@
 #pragma once
 
 #include <gtest/gtest.h>
-#include <hwy/targets.h>
 
 #include <algorithm>
 #include <bit>
@@ -10,6 +9,7 @@
 #include <limits>
 #include <vector>
 
+#include "../base/every_target.hpp"
 #include "bitstill/base/random.hpp"
 
 namespace bitstill {
@@ -87,19 +87,6 @@ inline std::vector<int64_t> odd_counts() {
   std::vector<int64_t> counts = {255, 256, 257, 258, 1000, 4097};
   for (int64_t count = 1; count <= 33; ++count) counts.push_back(count);
   return counts;
-}
-
-template <class Check>
-void on_every_target(const Check& check) {
-  const int64_t all = hwy::SupportedTargets();
-  for (int64_t rest = all; rest != 0; rest &= rest - 1) {
-    const int64_t target = rest & -rest;
-    if ((target & HWY_TARGETS) == 0) continue;
-    hwy::SetSupportedTargetsForTest(target);
-    SCOPED_TRACE(hwy::TargetName(target));
-    check();
-    hwy::SetSupportedTargetsForTest(0);
-  }
 }
 
 }  // namespace bitstill

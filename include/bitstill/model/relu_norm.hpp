@@ -5,6 +5,9 @@
 
 namespace bitstill {
 
+/// Whether neighbours in memory are channels: [n, C], or [n, C, H, W] channels-last.
+bool channels_fastest(const at::Tensor& x);
+
 /// Whether relu_norm() takes x: bfloat16 on the CPU, and the channel varies fastest.
 bool takes_relu_norm(const at::Tensor& x);
 
