@@ -120,8 +120,13 @@ Json Job::start_line() const {
   const Network& network = student_->network();
   Json line = {{"type", "start"}, {"time", utc_now()}, {"command", distill_ ? "distill" : "train"}};
   if (!study_.is_null()) line["study"] = study_;
+  if (distill_) {
+    line["teacher"] = {{"file", config_.teacher_file},
+                       {"bytes", std::filesystem::file_size(config_.teacher_file)}};
+  }
   const Json facts = {
       {"settings", settings},
+      {"data", dataset_->index().fingerprint},
       {"versions", versions(world_)},
       {"world", world_.place().world},
       {"host", world_.place().host},

@@ -198,6 +198,7 @@ void Run::log_interval(int64_t step, double rate) {
       {"quantize", phase.quantize * ms}, {"forward", phase.forward * ms},
       {"backward", phase.backward * ms}, {"exchange", phase.exchange * ms},
       {"update", phase.update * ms},     {"exchange_busy", exchange_.take_busy_seconds() * ms}};
+  line["steps"] = interval_.steps;
   line["bytes"] = traffic_json(&traffic_, std::max<int64_t>(interval_.steps, 1));
   line["memory_mb"] = peak_memory_mb();
   log_.write(line);
@@ -277,6 +278,7 @@ RunResult Run::run() {
     Timer timer;
     interval_timer_.lap();
     step_.seconds() = PhaseSeconds{};
+    exchange_.take_busy_seconds();
     interval_ = Tally{};
     traffic_ = traffic_counts();
     const double rate = schedule_.rate(progress_.epoch * plan_.steps());
@@ -335,6 +337,7 @@ void Run::finish(RunResult* result) {
   end.update(measure_shipped("student.safetensors", result));
   end["files"]["master.safetensors"] = {
       {"bytes", std::filesystem::file_size(path("master.safetensors"))}};
+  end["fp32_file_bytes"] = fp32_file_bytes(about_, student_, step);
   end["time"] = utc_now();
   result->best_epoch = progress_.best_epoch;
   log_.write(end);
