@@ -39,15 +39,20 @@ class StudyFolder {
                           {"bits", e.bits},
                           {"seed", e.seed},
                           {"point", e.point}}},
-                        {"fp32_bytes", 16000}};
+                        {"settings", {{"quant.method", e.arm}, {"train.rate", "0.1"}}}};
+    const Json epoch = {{"type", "epoch"},
+                        {"epoch", 1},
+                        {"train", {{"loss", 0.5}}},
+                        {"validation", counts(e.validation)}};
     Json end = {{"type", "end"},
+                {"fp32_file_bytes", 16000},
                 {"test", counts(e.correct)},
                 {"validation", counts(e.validation)},
                 {"files", {{"student.safetensors", {{"bytes", e.bits == 0 ? 16500 : 4000}}}}}};
     if (e.trained_norm >= 0) end["without_reestimation"] = {{"test", counts(e.trained_norm)}};
     std::filesystem::create_directory(run);
     replace_file(run + "/run.jsonl",
-                 start.dump() + "\n" + (e.ended ? end.dump() + "\n" : std::string()));
+                 start.dump() + "\n" + epoch.dump() + "\n" + (e.ended ? end.dump() + "\n" : std::string()));
   }
   /// QD and one other arm, a value for each seed.
   void add_arm(const std::string& arm, const std::string& title, int order, int bits,
@@ -107,12 +112,13 @@ TEST(StudyReport, RowsAreMeansOverSeedsWithStudentsInterval) {
   EXPECT_NEAR(qd.mean, 96, 1e-9);
   EXPECT_NEAR(qd.high - qd.mean, 4.30265 / std::sqrt(3.0), 1e-4);
   EXPECT_EQ(study.rows[1].members[0].bytes, 4000);
-  EXPECT_EQ(study.rows[1].members[0].ratio, 4);
+  EXPECT_EQ(study.rows[1].members[0].under_fp32, 4);
   const auto cells = grid_cells(study);
   ASSERT_EQ(cells.size(), 3u);
   EXPECT_EQ(cells[2][0], "QD");
   EXPECT_EQ(cells[2][3], "96.0 % (93.5–98.5)");
-  EXPECT_EQ(cells[2][5], "4.00x");
+  EXPECT_EQ(cells[0][5], "Smaller than fp32");
+  EXPECT_EQ(cells[2][5], "4.0x");
 }
 
 TEST(StudyReport, OneSeedHasTheIntervalsOfItsImages) {
@@ -183,6 +189,7 @@ TEST(StudyReport, ShowsBothBatchNorms) {
   const auto cells = grid_cells(study);
   EXPECT_EQ(cells[0][4], "Test, training's norm");
   EXPECT_EQ(cells[2][4].substr(0, 6), "30.0 %");
+  EXPECT_EQ(cells[0].back(), "To QD, training's norm");
   EXPECT_EQ(cells[2].back().substr(0, 5), "-65.5");
   EXPECT_TRUE(contains(study_markdown(study), "| PM | 2 | 1 | 70.0 % "));
 }
@@ -202,7 +209,8 @@ TEST(StudyReport, ASweepIsJudgedOnValidationAlone) {
   EXPECT_EQ(cells[1][4] + cells[3][4], "");
   ASSERT_EQ(sweep_winners(study).size(), 1u);
   EXPECT_TRUE(contains(sweep_winners(study)[0], "temperature 4, 91.0 %"));
-  for (const std::string& text : {study_text(study), study_page(study), study_markdown(study)}) {
+  for (const std::string& text : {study_text(study), study_page(study, "."), study_markdown(study), study_csv(study),
+                                  study_json(study).dump()}) {
     EXPECT_FALSE(contains(text, "99.0")) << "a test figure";
   }
 }
@@ -223,8 +231,8 @@ TEST(StudyReport, AHostileTitleStaysText) {
   const StudyFolder folder;
   folder.add({"x", "<b>|\x1b[2J", 3, 2, 1, 950});
   const Study study = read_study(folder.path());
-  EXPECT_FALSE(contains(study_page(study), "<b>"));
-  EXPECT_TRUE(contains(study_page(study), "&lt;b&gt;"));
+  EXPECT_FALSE(contains(study_page(study, "."), "<b>"));
+  EXPECT_TRUE(contains(study_page(study, "."), "&lt;b&gt;"));
   EXPECT_FALSE(contains(study_text(study), "\x1b"));
   EXPECT_TRUE(contains(study_markdown(study), "<b>\\|"));
 }
