@@ -135,6 +135,18 @@ TEST(EvaluationPage, ShowsTheFacts) {
   EXPECT_FALSE(contains(evaluation_page(facts_of()), "reference"));
 }
 
+TEST(EvaluationFigures, IntervalsHaveCaps) {
+  // A line and two caps for each class, in the drawing for wide and the one for narrow pages.
+  EXPECT_EQ(times(class_figure(facts_of()), "class=\"interval\""), 2u * 3 * 3);
+}
+
+TEST(EvaluationFigures, TheMatrixIsDrawnForNarrowPagesToo) {
+  const std::string html = confusion_figure(facts_of().model.tally, {"ant", "bee", "cat"});
+  EXPECT_EQ(times(html, "<svg"), 2u);
+  EXPECT_TRUE(contains(html, "viewBox=\"0 0 330 "));
+  EXPECT_FALSE(contains(html, "darker")) << "on a dark page more is brighter";
+}
+
 TEST(EvaluationFigures, LeaveOutWhatCannotBeDrawn) {
   const EvaluationFacts many = many_classes(kMostDrawnClasses + 1);
   EXPECT_EQ(confusion_figure(many.model.tally, many.classes), "");

@@ -51,10 +51,10 @@ TEST(Page, IsWellFormedAndSelfContained) {
 
 TEST(Page, ShowsTheRunsFacts) {
   const std::string page = report_page({whole_run("one"), whole_run("two")});
-  for (const char* fact : {"97.5 % (96.3–98.3)", "10,207 B", "6.2x", "588x", "15,190",
-                           "uniform 4 bits", "convnet 6-12 fc 24", "Accuracy over size",
-                           "Where the time goes", "prefers-color-scheme:dark",
-                           "forward: 4.00 ms (32.0 %)"}) {
+  for (const char* fact :
+       {"97.5 % (96.3–98.3)", "10,207 B", "6.2x", "588x", "15,190", "uniform 4 bits",
+        "convnet 6-12 fc 24", "Accuracy over size", "Where the time goes",
+        "prefers-color-scheme:dark", "forward: 4.00 ms (32.0 %)"}) {
     EXPECT_TRUE(contains(page, fact)) << fact;
   }
 }
@@ -72,10 +72,9 @@ TEST(Table, HoldsTheRunsAndTheirNotes) {
   running.name = "new\x1b[31m";
   running.notes = {"the log is empty"};
   const std::string table = report_table({whole_run("student"), running});
-  for (const char* fact :
-       {"student", "distill", "uniform 4 bits", "15,190", "97.5 % (96.3–98.3)", "91.2 %",
-        "10,207 B", "6.2x", "588x", "1.10", "new\\x1b[31m",
-        "note: new\\x1b[31m: the log is empty"}) {
+  for (const char* fact : {"student", "distill", "uniform 4 bits", "15,190", "97.5 % (96.3–98.3)",
+                           "91.2 %", "10,207 B", "6.2x", "588x", "1.10", "new\\x1b[31m",
+                           "note: new\\x1b[31m: the log is empty"}) {
     EXPECT_TRUE(contains(table, fact)) << fact << "\n" << table;
   }
   EXPECT_EQ(report_table({}), "no runs\n");
@@ -84,8 +83,9 @@ TEST(Table, HoldsTheRunsAndTheirNotes) {
 TEST(Page, PhasesSumToTheStepAndTheHiddenExchangeStandsBelow) {
   const std::string page = report_page({whole_run("one")});
   // forward 4, backward 7 and the wait 1.5; of the 3.5 ms of exchange 2 went on meanwhile.
-  for (const char* part : {">12.5 ms</text>", "forward: 4.00 ms (32.0 %)", "backward: 7.00 ms (56.0 %)",
-                           "exchange: 1.50 ms (12.0 %)", "exchange meanwhile: 2.00 ms"}) {
+  for (const char* part :
+       {">12.5 ms</text>", "forward: 4.00 ms (32.0 %)", "backward: 7.00 ms (56.0 %)",
+        "exchange: 1.50 ms (12.0 %)", "exchange meanwhile: 2.00 ms"}) {
     EXPECT_TRUE(contains(page, part)) << part;
   }
   EXPECT_FALSE(contains(page, "exchange_busy"));
@@ -126,9 +126,10 @@ TEST(ReportCsv, HoldsEveryFactOnALine) {
             "points_to_teacher_low,points_to_teacher_high,validation_accuracy,file_bytes,"
             "fp32_file_bytes,smaller_than_fp32,teacher_file_bytes,smaller_than_teacher,seconds,"
             "started");
-  EXPECT_TRUE(contains(csv,
-                       "\r\n\"a \"\"b\"\",\nc\",runs/a,distill,uniform 4 bits,convnet 6-12 fc 24,15190,2,1,"
-                       "1,true,97.5,96.3,98.3,1000,-0.5,"))
+  EXPECT_TRUE(
+      contains(csv,
+               "\r\n\"a \"\"b\"\",\nc\",runs/a,distill,uniform 4 bits,convnet 6-12 fc 24,15190,2,1,"
+               "1,true,97.5,96.3,98.3,1000,-0.5,"))
       << csv;
   EXPECT_TRUE(contains(csv, ",91.25,10207,63258,6.19"));
   EXPECT_TRUE(contains(csv, ",1000,,,,91.25,")) << "no points to a teacher: nothing";

@@ -24,7 +24,8 @@ TEST(ReadRun, KeepsWhatTheLogSays) {
   EXPECT_EQ(run.test.low, 96.3);
   EXPECT_EQ(run.settings[1].second, "4");
   const NamedNumbers ms = mean_values(run.steps, &StepRecord::ms);
-  EXPECT_EQ(ms, (NamedNumbers{{"forward", 4}, {"backward", 7}, {"exchange", 1.5}, {"exchange_busy", 3.5}}));
+  EXPECT_EQ(ms, (NamedNumbers{
+                    {"forward", 4}, {"backward", 7}, {"exchange", 1.5}, {"exchange_busy", 3.5}}));
 }
 
 TEST(ReadRun, CountsGiveTheIntervalThatIsMissing) {
@@ -90,10 +91,14 @@ TEST(ReadRun, AResumedRunCountsOnlyTheSecondTime) {
 }
 
 TEST(ReadRun, ARunThatBeginsAnewCountsOnlyTheSecondTime) {
-  const std::string start = R"({"type":"start"})" "\n";
-  const std::string steps = R"({"type":"step","epoch":0.5,"step":4,"loss":3})" "\n"
-                            R"({"type":"step","epoch":1,"step":8,"loss":2})" "\n";
-  const std::string epoch = R"({"type":"epoch","epoch":1})" "\n";
+  const std::string start = R"({"type":"start"})"
+                            "\n";
+  const std::string steps = R"({"type":"step","epoch":0.5,"step":4,"loss":3})"
+                            "\n"
+                            R"({"type":"step","epoch":1,"step":8,"loss":2})"
+                            "\n";
+  const std::string epoch = R"({"type":"epoch","epoch":1})"
+                            "\n";
   // Killed before its first checkpoint: nothing says that it was resumed.
   const LogFolder twice(start + steps + epoch + start + steps + epoch);
   EXPECT_EQ(read_run(twice.path()).steps.size(), 2u);
@@ -107,7 +112,8 @@ TEST(ReadRun, ARunThatBeginsAnewCountsOnlyTheSecondTime) {
 TEST(ReadRun, ARunResumedWithinAnEpochKeepsItsFirstHalf) {
   const LogFolder folder(
       "{\"type\":\"start\"}\n{\"type\":\"epoch\",\"epoch\":1}\n"
-      "{\"type\":\"step\",\"epoch\":1.5,\"loss\":3}\n{\"type\":\"step\",\"epoch\":1.75,\"loss\":2}\n"
+      "{\"type\":\"step\",\"epoch\":1.5,\"loss\":3}\n{\"type\":\"step\",\"epoch\":1.75,\"loss\":2}"
+      "\n"
       "{\"type\":\"start\"}\n{\"type\":\"resumed\",\"epoch\":1.5,\"step\":12}\n"
       "{\"type\":\"step\",\"epoch\":1.75,\"loss\":1}\n");
   const LoggedRun run = read_run(folder.path());
@@ -118,7 +124,8 @@ TEST(ReadRun, ARunResumedWithinAnEpochKeepsItsFirstHalf) {
 }
 
 TEST(ReadRun, AFinishedRunThatGoesOnHasNoFiguresYet) {
-  const LogFolder folder(whole_log() + "{\"type\":\"start\"}\n{\"type\":\"resumed\",\"epoch\":1}\n");
+  const LogFolder folder(whole_log() +
+                         "{\"type\":\"start\"}\n{\"type\":\"resumed\",\"epoch\":1}\n");
   const LoggedRun run = read_run(folder.path());
   EXPECT_EQ(run.started, "2026-01-01T00:00:00Z");
   EXPECT_EQ(run.epochs.size(), 1u);
@@ -128,9 +135,10 @@ TEST(ReadRun, AFinishedRunThatGoesOnHasNoFiguresYet) {
 }
 
 TEST(ReadRun, AnIntervalWeighsAsManyStepsAsItHas) {
-  const LogFolder folder(
-      R"({"type":"step","epoch":0.5,"steps":3,"ms":{"forward":1}})" "\n"
-      R"({"type":"step","epoch":1,"steps":1,"ms":{"forward":5}})" "\n");
+  const LogFolder folder(R"({"type":"step","epoch":0.5,"steps":3,"ms":{"forward":1}})"
+                         "\n"
+                         R"({"type":"step","epoch":1,"steps":1,"ms":{"forward":5}})"
+                         "\n");
   EXPECT_EQ(mean_values(read_run(folder.path()).steps, &StepRecord::ms),
             (NamedNumbers{{"forward", 2}}));
 }

@@ -7,6 +7,7 @@
 #include "bitstill/base/error.hpp"
 #include "bitstill/base/file.hpp"
 #include "log_folder.hpp"
+#include "page_check.hpp"
 
 namespace bitstill {
 namespace {
@@ -51,8 +52,8 @@ class StudyFolder {
                 {"files", {{"student.safetensors", {{"bytes", e.bits == 0 ? 16500 : 4000}}}}}};
     if (e.trained_norm >= 0) end["without_reestimation"] = {{"test", counts(e.trained_norm)}};
     std::filesystem::create_directory(run);
-    replace_file(run + "/run.jsonl",
-                 start.dump() + "\n" + epoch.dump() + "\n" + (e.ended ? end.dump() + "\n" : std::string()));
+    replace_file(run + "/run.jsonl", start.dump() + "\n" + epoch.dump() + "\n" +
+                                         (e.ended ? end.dump() + "\n" : std::string()));
   }
   /// QD and one other arm, a value for each seed.
   void add_arm(const std::string& arm, const std::string& title, int order, int bits,
@@ -75,10 +76,6 @@ const Target& target(const std::vector<Target>& targets, const std::string& part
   return kNone;
 }
 
-bool contains(const std::string& text, const std::string& part) {
-  return text.find(part) != std::string::npos;
-}
-
 TEST(StudyReport, AFolderOfRunsThatAStudyMadeIsOne) {
   const StudyFolder folder;
   EXPECT_FALSE(is_study(folder.path()));  // empty
@@ -86,6 +83,10 @@ TEST(StudyReport, AFolderOfRunsThatAStudyMadeIsOne) {
   EXPECT_TRUE(is_study(folder.path()));
   const LogFolder single(whole_log());
   EXPECT_FALSE(is_study(single.path()));
+  const StudyFolder others;  // runs of train and distill: folders to search, no study
+  std::filesystem::create_directory(others.path() + "/a");
+  replace_file(others.path() + "/a/run.jsonl", whole_log());
+  EXPECT_FALSE(is_study(others.path()));
 }
 
 TEST(StudyReport, RunsOfOtherCommandsAreNoStudy) {
@@ -209,8 +210,8 @@ TEST(StudyReport, ASweepIsJudgedOnValidationAlone) {
   EXPECT_EQ(cells[1][4] + cells[3][4], "");
   ASSERT_EQ(sweep_winners(study).size(), 1u);
   EXPECT_TRUE(contains(sweep_winners(study)[0], "temperature 4, 91.0 %"));
-  for (const std::string& text : {study_text(study), study_page(study, "."), study_markdown(study), study_csv(study),
-                                  study_json(study).dump()}) {
+  for (const std::string& text : {study_text(study), study_page(study, "."), study_markdown(study),
+                                  study_csv(study), study_json(study).dump()}) {
     EXPECT_FALSE(contains(text, "99.0")) << "a test figure";
   }
 }
@@ -225,6 +226,42 @@ TEST(StudyReport, UnfinishedRunsAreNamedNotCounted) {
   EXPECT_EQ(study.rows[0].members.size(), 1u);
   ASSERT_EQ(study.notes.size(), 1u);
   EXPECT_TRUE(contains(study_text(study), "qd2_s2 has not ended"));
+}
+
+TEST(StudyReport, PageHasCurvesSettingsAndLinksToTheRuns) {
+  const StudyFolder folder;
+  folder.add_arm("qd", "QD", 3, 2, {950, 960});
+  folder.add({"pm", "PM", 7, 2, 1, 700});
+  folder.add({"qd", "QD", 4, 2, 1, 940, "javascript:x y", 900});  // of a sweep
+  const std::string page = study_page(read_study(folder.path()), folder.path() + "/pages");
+  EXPECT_EQ(malformed(page), "");
+  EXPECT_EQ(foreign_part(page), "");
+  for (const char* part : {"Validation accuracy, 2 bits", "Training loss, 2 bits", "QD ends at 90",
+                           "Settings that differ", "Settings of all", "train.rate",
+                           "href=\"../qd2_s1/\"", "href=\"../qd2javascript%3Ax%20y_s1/\""}) {
+    EXPECT_TRUE(contains(page, part)) << part;
+  }
+}
+
+TEST(StudyReport, CsvHasALineForEachArm) {
+  const StudyFolder folder;
+  folder.add_arm("qd", "QD", 3, 2, {950, 960, 970});
+  folder.add({"pm", "PM", 7, 2, 1, 700});
+  const std::string csv = study_csv(read_study(folder.path()));
+  EXPECT_TRUE(contains(csv, "\r\nqd,QD,2,,3,96,93.5")) << csv;
+  EXPECT_EQ(times(csv, "\r\n"), 3u);
+  const Json json = study_json(read_study(folder.path()));
+  EXPECT_EQ(json["rows"][1]["smaller_than_fp32"], 4);
+  EXPECT_EQ(json["rows"][1]["points_to_qd"], -25);
+  EXPECT_EQ(json["targets"][0]["pass"], true);
+}
+
+TEST(StudyReport, IntervalsEndAtZeroAndAHundred) {
+  const StudyFolder folder;
+  folder.add_arm("qd", "QD", 3, 2, {999, 900});
+  const Interval qd = accuracy(read_study(folder.path()).rows[0]);
+  EXPECT_EQ(qd.high, 100);
+  EXPECT_NEAR(qd.low, 32.054, 1e-3);
 }
 
 TEST(StudyReport, AHostileTitleStaysText) {
