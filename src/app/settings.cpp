@@ -20,7 +20,8 @@ bool read_settings(World& world, SettingTable& table, const Words& arguments,
 std::string recipe_text(const std::vector<std::pair<std::string, std::string>>& settings) {
   std::string text;
   for (const auto& [name, value] : settings) {
-    if (name != "config" && name != "resume" && name != "dry-run" && !value.empty()) {
+    if (name != "config" && name != "resume" && name != "overwrite" && name != "dry-run" &&
+        !value.empty()) {
       text += name + " = " + value + "\n";
     }
   }
