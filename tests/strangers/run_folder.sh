@@ -75,7 +75,7 @@ try 2.9 0 'test [0-9]' 1 local --train.epochs 1
 try 2.9b 2 'number of ranks was 1 and is 2 now.*micro_batch' 2 local --train.epochs 2 --resume
 try 2.9c 0 'test [0-9]' 2 run "${first[@]}" --train.epochs 4 --resume
 # A run that stopped early and is resumed: it ships what it shipped
-patient=("${micro[@]}" --train.epochs 9 --train.patience 1 --train.rate 1e-9 --train.select best)
+patient=("${micro[@]}" --train.epochs 9 --train.patience 1 --train.rate 1e-9)
 try 2.10 0 'stopping early' 1 patient "${patient[@]}"
 cp "$WORK/patient/student.safetensors" "$WORK/shipped"
 try 2.10b 0 'is finished' 1 patient "${patient[@]}" --resume
