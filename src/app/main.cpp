@@ -85,6 +85,8 @@ void keep_memory() {
 
 /// The exit code; Errors that every rank knows of are printed here, others end the job.
 int run_job(std::unique_ptr<World>& world, int argc, char** argv) {
+  ExitCode code = ExitCode::environment;
+  std::string message;
   try {
     world = World::open();
     set_log_place(world->place());
@@ -93,18 +95,14 @@ int run_job(std::unique_ptr<World>& world, int argc, char** argv) {
     if (log_place().rank == 0) print_error(error.what());
     return static_cast<int>(error.code());
   } catch (const Error& error) {
-    if (!world) {
-      print_error(error.what());
-      return static_cast<int>(error.code());
-    }
-    world->fatal(error.code(), error.what());
+    code = error.code();
+    message = error.what();
   } catch (const std::exception& error) {
-    if (!world) {
-      print_error(error.what());
-      return static_cast<int>(ExitCode::environment);
-    }
-    world->fatal(ExitCode::environment, error.what());
+    message = error.what();
   }
+  if (world) world->fatal(code, message);
+  print_error(message);
+  return static_cast<int>(code);
 }
 
 /// The job's code, unless it is that all went well and what was printed is lost.

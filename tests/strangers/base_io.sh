@@ -4,16 +4,17 @@
 small_shards data 160 20 20
 recipe_run="$WORK/job #7 "
 "$BITSTILL" train --data.folder "$WORK/data" --run.folder "$recipe_run" "${student[@]}" "${small[@]}" \
-  --quant.bits 4 --train.epochs 1 --train.global_batch 32 >"$WORK/said" 2>&1 || fail "train: $(cat "$WORK/said")"
+  --quant.method uniform --quant.bits 4 --train.epochs 1 --train.global_batch 32 >"$WORK/said" 2>&1 || fail "train: $(cat "$WORK/said")"
 run=$WORK/run
-mv "$recipe_run" "$run" 2>/dev/null || mv "$WORK"/job* "$run"
+mv "$recipe_run" "$run"
 
 # What is written reads back: the folder, from the recipe that the run wrote.
 row 5.31 0 'run\.folder = ".*/job #7 "$' "$BITSTILL" train --config "$run/recipe.cfg" --dry-run
+plan=("${student[@]}" --data.folder "$WORK/data" --dry-run)
 printf '\xef\xbb\xbfrun.folder = "a\\tb"\r\ntrain.epochs = 3\r\n' >"$WORK/windows.cfg"
-row 5.33 0 'run\.folder = "a\\tb"' "$BITSTILL" train --config "$WORK/windows.cfg" --data.folder "$WORK/data" --dry-run
+row 5.33 0 'run\.folder = "a\\tb"' "$BITSTILL" train --config "$WORK/windows.cfg" "${plan[@]}"
 printf '[run]\nfolder = job#7\n' >"$WORK/hash.cfg"
-row 5.32 0 'run\.folder = job#7$' "$BITSTILL" train --config "$WORK/hash.cfg" --data.folder "$WORK/data" --dry-run
+row 5.32 0 'run\.folder = job#7$' "$BITSTILL" train --config "$WORK/hash.cfg" "${plan[@]}"
 
 # Lost output.
 png=$SOURCE/tests/whole/small_images.py
@@ -26,7 +27,7 @@ for words in --help --version "study --help" "inspect $WORK/data" "inspect $run/
   "evaluate ${measure[*]} --data.folder $WORK/data" "predict ${measure[*]} $WORK/images/0001.png" \
   "compress $run" "report $run --out $WORK/page.html" "train --config $run/recipe.cfg --dry-run" \
   "shard --source $WORK/data.idx --out $WORK/lost.${RANDOM}" "bench --help"; do
-  row "5.34 ${words%% *}" 7 '^error: standard output is lost: No space left on device' \
+  row "5.34 ${words%% *}" 7 '^error: standard output is lost' \
     bash -c "lost '$BITSTILL' $words"
 done
 row "5.34 stopped early" 4 'none\.safetensors' bash -c "lost '$BITSTILL' inspect '$WORK/none.safetensors'"
@@ -63,7 +64,7 @@ row "5.41 evaluate" 0 '^.*/run/student\.safetensors on ' "$BITSTILL" evaluate --
 row "5.41 predict" 0 '0001\.png: ' "$BITSTILL" predict --model.file "$run" --run.threads 1 "$WORK/images/0001.png"
 row "5.41 inspect" 0 'smaller than fp32 values, the fp32 file, the teacher' \
   "$BITSTILL" inspect "$run" --against "$run" --teacher "$run"
-row "5.41 export" 0 '' "$BITSTILL" export --model.file "$run" --out "$WORK/exported.safetensors"
+holds "5.41 export" "$BITSTILL" export --model.file "$run" --out "$WORK/exported.safetensors"
 row "5.41 no run" 4 'images: holds no student\.safetensors; name a model file' \
   "$BITSTILL" evaluate --model.file "$WORK/images" --data.folder "$WORK/data" --run.threads 1
 
