@@ -32,7 +32,7 @@ class Job {
   void prepare();
   void load_data();
   void load_teacher();
-  void build_student();
+  void build_student(Watchdog& watchdog);
   void print_plan() const;
   RunLog open_log() const;
   Json start_line() const;
