@@ -78,7 +78,7 @@ void Job::load_teacher() {
   });
 }
 
-void Job::build_student() {
+void Job::build_student(Watchdog& watchdog) {
   std::unique_ptr<Network> network;
   agree(world_.control(), [&] {
     NetworkSpec spec = config_.model;
@@ -92,9 +92,14 @@ void Job::build_student() {
   });
   std::vector<int64_t> points;
   if (config_.quant.redistribute != "off") {
+    EvaluateOptions evaluate;
+    evaluate.progress = [&](bool waits) {
+      watchdog.progress(waits ? Phase::exchange : Phase::load, 0);
+    };
     points =
         redistributed_points(*network, config_.quant, *dataset_, dataset_->index().normalization,
-                             config_.train.global_batch, EvaluateOptions{}, world_.control());
+                             config_.train, evaluate, world_.control());
+    watchdog.progress(Phase::load, 0);
   }
   agree(world_.control(), [&] {
     student_ =
@@ -281,7 +286,7 @@ bool Job::run() {
     watchdog.stop();
     return true;
   }
-  build_student();
+  build_student(watchdog);
   if (config_.dry_run) {
     print_plan();
     watchdog.stop();

@@ -34,7 +34,7 @@ class Job {
   void prepare();
   void load_data();
   void load_teacher();
-  void build_student();
+  void build_student(Watchdog& watchdog);
   void print_plan() const;
   void compare_files();
   void compare_with_earlier();

@@ -49,8 +49,10 @@ Contents contents_of(const std::string& folder) {
   const std::string lock = fs::path(FolderLock::path_in(folder)).filename();
   for (const auto& entry : fs::directory_iterator(folder)) {
     const std::string name = entry.path().filename();
+    // A run that was killed while it replaced a file left NAME.partial.RANDOM.
+    const std::string whole = name.substr(0, name.find(".partial."));
     const bool ours =
-        std::find(std::begin(kRunFiles), std::end(kRunFiles), name) != std::end(kRunFiles);
+        std::find(std::begin(kRunFiles), std::end(kRunFiles), whole) != std::end(kRunFiles);
     if (ours && !is_empty_folder(entry.path())) {
       contents.run.push_back(name);
     } else if (!ours && name != lock && !is_scheduler_output(name)) {

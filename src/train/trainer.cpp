@@ -318,8 +318,7 @@ void Run::finish(RunResult* result) {
     const std::string trained = "student_trained_norm.safetensors";
     write_student_file(path(trained), about_, student_, step, control);
     end["without_reestimation"] = measure_shipped(trained, nullptr);
-    reestimate_batch_norm(student_, dataset_, dataset_.index().normalization,
-                          options_.train.reestimate_batches, options_.train.global_batch,
+    reestimate_batch_norm(student_, dataset_, dataset_.index().normalization, options_.train,
                           evaluate_options(), control);
   }
   write_run_files(options_.folder, about_, student_, step, control);
