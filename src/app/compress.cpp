@@ -83,6 +83,7 @@ void check(const Settings& s, const Words& arguments) {
                 concat(s.words.empty() ? "nothing" : "more than one thing",
                        " to compress: name one run folder, master.safetensors or checkpoint"));
   }
+  require_ending("out", s.out, ".safetensors");
   const bool sets_quant = std::any_of(arguments.begin(), arguments.end(), [](const auto& word) {
     return word.starts_with("--quant.");
   });

@@ -8,6 +8,7 @@
 #include <memory>
 
 #include "bitstill/base/log.hpp"
+#include "bitstill/base/output.hpp"
 #include "bitstill/base/text.hpp"
 #include "bitstill/base/version.hpp"
 #include "bitstill/comm/agree.hpp"
@@ -82,15 +83,8 @@ void keep_memory() {
   mallopt(M_TRIM_THRESHOLD, 1 << 30);
 }
 
-}  // namespace
-}  // namespace bitstill
-
-int main(int argc, char** argv) {
-  using namespace bitstill;
-  c10::SetStackTraceFetcher([] { return std::string(); });  // one line an error
-  keep_memory();
-  std::signal(SIGXFSZ, SIG_IGN);  // a file-size limit is an Error(storage)
-  std::unique_ptr<World> world;
+/// The exit code; Errors that every rank knows of are printed here, others end the job.
+int run_job(std::unique_ptr<World>& world, int argc, char** argv) {
   try {
     world = World::open();
     set_log_place(world->place());
@@ -111,4 +105,28 @@ int main(int argc, char** argv) {
     }
     world->fatal(ExitCode::environment, error.what());
   }
+}
+
+/// The job's code, unless it is that all went well and what was printed is lost.
+int with_output(int code) {
+  try {
+    flush_output();
+  } catch (const Error& error) {
+    print_error(error.what());
+    if (code == 0) return static_cast<int>(error.code());
+  }
+  return code;
+}
+
+}  // namespace
+}  // namespace bitstill
+
+int main(int argc, char** argv) {
+  using namespace bitstill;
+  occupy_standard_streams();
+  c10::SetStackTraceFetcher([] { return std::string(); });  // one line an error
+  keep_memory();
+  std::signal(SIGXFSZ, SIG_IGN);  // a file-size limit is an Error(storage)
+  std::unique_ptr<World> world;
+  return with_output(run_job(world, argc, argv));
 }

@@ -1,11 +1,10 @@
 // bitstill predict: what a model takes images for.
 #include "bitstill/infer/predict.hpp"
 
-#include <cerrno>
 #include <cstdio>
-#include <cstring>
 
 #include "bitstill/base/log.hpp"
+#include "bitstill/base/output.hpp"
 #include "bitstill/base/sha256.hpp"
 #include "bitstill/base/text.hpp"
 #include "bitstill/comm/agree.hpp"
@@ -30,7 +29,8 @@ struct Settings {
 
 void add_settings(SettingTable& table, Settings& s) {
   table.take_words(&s.images, "IMAGE...                    JPEG and PNG files, folders of them");
-  table.add("model.file", &s.model_file, "compressed student, checkpoint or plain safetensors");
+  table.add("model.file", &s.model_file,
+            "compressed student, checkpoint, plain safetensors or a run's folder");
   table.add("data.folder", &s.data_folder,
             "shards to predict, where no image is named; what a plain file lacks");
   table.add("data.split", &s.split, "train | validation | test");
@@ -57,12 +57,13 @@ std::string number(const char* format, double value) {
 }
 
 std::string as_text(const Prediction& prediction, const ClassNames& classes) {
-  std::string line = prediction.name + ":";
+  std::string line = visible(prediction.name) + ":";
   for (const ClassProbability& one : prediction.top) {
-    line += concat(&one == prediction.top.data() ? " " : ", ", name_of(classes, one.index), " ",
-                   number("%.2f", 100 * one.probability), " %");
+    line += concat(&one == prediction.top.data() ? " " : ", ", visible(name_of(classes, one.index)),
+                   " ", number("%.2f", 100 * one.probability), " %");
   }
-  if (prediction.label >= 0) line += concat(" (is ", name_of(classes, prediction.label), ")");
+  if (prediction.label >= 0)
+    line += concat(" (is ", visible(name_of(classes, prediction.label)), ")");
   return line + "\n";
 }
 
@@ -101,9 +102,8 @@ std::string as_csv(const Prediction& prediction, const ClassNames& classes) {
 }
 
 void write_out(const std::string& text) {
-  if (std::fwrite(text.data(), 1, text.size(), stdout) != text.size() || std::fflush(stdout) != 0) {
-    throw Error(ExitCode::storage, concat("standard output: ", std::strerror(errno)));
-  }
+  std::fwrite(text.data(), 1, text.size(), stdout);
+  flush_output();
 }
 
 void check(const Settings& s) {
@@ -172,6 +172,7 @@ int run_predict(World& world, const Words& arguments) {
     } else if (!s.data_folder.empty()) {
       shards = std::make_unique<Dataset>(s.data_folder);
     }
+    s.model_file = model_path(s.model_file);
     model = load_model_for(s.model_file, s.model, shards.get(), device.device);
     images = image_list(s, shards.get(), model.network->spec().input, &fingerprint, &skipped);
   });

@@ -55,6 +55,7 @@ int run_report(World& world, const Words& arguments) {
   if (!read_settings(world, table, arguments, "bitstill report RUN... [--out FILE]")) return 0;
   agree(world.control(), [&] {
     if (world.place().rank != 0) return;
+    require_ending("out", out, ".html");
     if (folders.empty())
       throw Error(ExitCode::settings, "no run folder is given; bitstill report RUN...");
     if (folders.size() == 1 && is_study(folders[0])) {

@@ -28,7 +28,7 @@ void parse_size(const std::string& text, int64_t* height, int64_t* width) {
 void print(const ConvertReport& report) {
   std::printf(
       "%s: %s, %zu classes, %lldx%lldx%lld, %lld train / %lld validation / %lld test, %.1f s\n",
-      report.folder.c_str(), report.name.c_str(), report.classes.size(),
+      visible(report.folder).c_str(), visible(report.name).c_str(), report.classes.size(),
       static_cast<long long>(report.shape.channels), static_cast<long long>(report.shape.height),
       static_cast<long long>(report.shape.width), static_cast<long long>(report.count[0]),
       static_cast<long long>(report.count[1]), static_cast<long long>(report.count[2]),
@@ -41,7 +41,7 @@ void print(const ConvertReport& report) {
     std::printf("skipped, cannot be read: %zu\n", report.skipped.size());
   }
   for (const std::string& skipped : report.skipped)
-    std::printf("unreadable: %s\n", skipped.c_str());
+    std::printf("unreadable: %s\n", message_line(skipped).c_str());
   if (report.twins > 0) {
     warn(concat(report.twins, " validation or test images also stand in the training split"));
   }

@@ -187,7 +187,7 @@ int StudyJob::report() {
       if (!options_.check || !target.separation || target.pass) continue;
       code = static_cast<int64_t>(ExitCode::model);
       print_error(concat("the grid does not separate QD from PM: ", target.name, ": ",
-                         target.figure, " (study.check = false lets it be)"));
+                         target.figure, " (study.check)"));
       return;
     }
   });

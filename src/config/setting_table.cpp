@@ -10,6 +10,7 @@
 #include "bitstill/base/error.hpp"
 #include "bitstill/base/file.hpp"
 #include "bitstill/base/text.hpp"
+#include "bitstill/config/recipe.hpp"
 
 namespace bitstill {
 namespace {
@@ -162,22 +163,17 @@ void SettingTable::read(const std::vector<std::string>& arguments) {
 
 void SettingTable::read_recipe(const std::string& path,
                                const std::vector<std::string>& overridden) {
-  std::istringstream text(read_file(path, ExitCode::settings));
   std::vector<std::string> seen;
-  try {
-    const auto parsed = po::parse_config_file(text, po::options_description(), true);
-    for (const auto& option : parsed.options) {
-      const Setting& setting = find(option.string_key, "in " + path);
-      if (std::find(seen.begin(), seen.end(), setting.name) != seen.end()) {
-        throw Error(ExitCode::settings, concat(setting.name, " stands twice in ", path));
-      }
-      seen.push_back(setting.name);
-      if (std::find(overridden.begin(), overridden.end(), setting.name) == overridden.end()) {
-        std::visit(Assign{setting.name, option.value.front()}, setting.target);
-      }
+  for (const RecipeLine& line :
+       parse_recipe(read_file(path, ExitCode::settings, kMostRecipeBytes), path)) {
+    const Setting& setting = find(line.name, "in " + line.place);
+    if (std::find(seen.begin(), seen.end(), setting.name) != seen.end()) {
+      throw Error(ExitCode::settings, concat(setting.name, " stands twice in ", path));
     }
-  } catch (const po::error& error) {
-    throw Error(ExitCode::settings, concat(path, ": ", error.what()));
+    seen.push_back(setting.name);
+    if (std::find(overridden.begin(), overridden.end(), setting.name) == overridden.end()) {
+      std::visit(Assign{setting.name, line.value}, setting.target);
+    }
   }
 }
 

@@ -4,15 +4,14 @@
 
 #include <algorithm>
 #include <atomic>
-#include <exception>
 #include <filesystem>
-#include <mutex>
 #include <numeric>
 #include <set>
 #include <thread>
 
 #include "bitstill/base/error.hpp"
 #include "bitstill/base/log.hpp"
+#include "bitstill/base/parallel_for.hpp"
 #include "bitstill/base/text.hpp"
 #include "bitstill/base/timer.hpp"
 #include "bitstill/data/image_source.hpp"
@@ -24,31 +23,12 @@ namespace {
 
 constexpr int64_t kBlock = 512;                    // images between two looks at the results
 constexpr int64_t kCacheBytes = int64_t{1} << 30;  // of fitted images kept for the second pass
-constexpr std::size_t kMostThreads = 32;
+constexpr int64_t kMostThreads = 32;
 
-/// work(i) for i in [begin, end) on all cores; rethrows the first failure by number.
-void parallel_for(int64_t begin, int64_t end, const std::function<void(int64_t)>& work) {
-  std::atomic<int64_t> next{begin};
-  std::mutex mutex;
-  int64_t failed = end;
-  std::exception_ptr failure;
-  const auto run = [&] {
-    for (int64_t i = next++; i < end; i = next++) {
-      try {
-        work(i);
-      } catch (...) {
-        const std::lock_guard<std::mutex> lock(mutex);
-        if (i < failed) failure = std::current_exception();
-        failed = std::min(failed, i);
-      }
-    }
-  };
-  const std::size_t cores = std::max(1U, std::thread::hardware_concurrency());
-  std::vector<std::thread> threads;
-  for (std::size_t t = 1; t < std::min(cores, kMostThreads); ++t) threads.emplace_back(run);
-  run();
-  for (std::thread& thread : threads) thread.join();
-  if (failure) std::rethrow_exception(failure);
+/// work(i) for i in [begin, end) on all cores.
+void on_all_cores(int64_t begin, int64_t end, const std::function<void(int64_t)>& work) {
+  const int64_t cores = std::clamp<int64_t>(std::thread::hardware_concurrency(), 1, kMostThreads);
+  parallel_for(end - begin, cores, [&](int64_t i) { work(begin + i); });
 }
 
 struct Size {
@@ -131,7 +111,7 @@ class Conversion {
     ProgressBar bar("read");
     for (int64_t begin = 0; begin < items(); begin += kBlock) {
       const int64_t end = std::min(begin + kBlock, items());
-      parallel_for(begin, end, [&](int64_t i) { digest_one(i); });
+      on_all_cores(begin, end, [&](int64_t i) { digest_one(i); });
       for (int64_t i = begin; i < end && options_.height == 0; ++i) {
         if (digests_[i]) require_size(i);
       }
@@ -220,7 +200,7 @@ class Conversion {
     ProgressBar bar("write");
     for (int64_t begin = 0; begin < rows; begin += kBlock) {
       const int64_t end = std::min(begin + kBlock, rows);
-      parallel_for(begin, end, [&](int64_t k) {
+      on_all_cores(begin, end, [&](int64_t k) {
         Size size;
         block[k - begin] = fitted(order[k], &size);
       });

@@ -3,6 +3,7 @@
 #include <filesystem>
 
 #include "bitstill/base/file.hpp"
+#include "bitstill/base/run_log.hpp"
 #include "bitstill/base/text.hpp"
 #include "bitstill/metrics/accuracy.hpp"
 #include "bitstill/report/report.hpp"
@@ -187,7 +188,7 @@ Run read_run(const std::string& folder) {
   run.folder = folder;
   run.name = (root.has_filename() ? root : root.parent_path()).filename().string();
   const std::string path = (std::filesystem::path(folder) / "run.jsonl").string();
-  const std::string log = read_file(path, ExitCode::data);
+  const std::string log = read_file(path, ExitCode::data, kMostLogBytes);
   std::size_t line_number = 0;
   for (std::size_t begin = 0; begin < log.size();) {
     const std::size_t end = std::min(log.find('\n', begin), log.size());

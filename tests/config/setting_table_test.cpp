@@ -6,6 +6,7 @@
 
 #include "../base/scratch_folder.hpp"
 #include "bitstill/base/error.hpp"
+#include "bitstill/config/recipe.hpp"
 
 namespace bitstill {
 namespace {
@@ -179,6 +180,10 @@ TEST(SettingTable, RefusesABadRecipe) {
   EXPECT_TRUE(holds(refuse(std::string("\0\xff\x01 junk", 8)), "recipe.cfg"));
   EXPECT_TRUE(holds(refusal({"--config", folder / "none.cfg"}), "none.cfg"));
   EXPECT_TRUE(holds(refusal({"--config", folder.path()}), folder.path()));
+  EXPECT_TRUE(holds(refuse("train.rate = 1\n\xEF\xBB\xBFtrain.epochs = 3\n"),
+                    "unknown setting \\ufefftrain.epochs in"));
+  EXPECT_TRUE(holds(refuse(std::string(kMostRecipeBytes + 1, '#')), "more than the 1.0 MB"));
+  EXPECT_TRUE(holds(refusal({"--config", "/dev/zero"}), "/dev/zero: is a device"));
 }
 
 TEST(SettingTable, SetsOneAsARecipeWould) {

@@ -22,9 +22,9 @@ class SettingTable {
   void take_words(std::vector<std::string>* target, const std::string& help);
 
   /// Reads `--name value`, `--name=value` (a bare `--name` turns a bool on) and, where the table
-  /// has "config", the recipe it names: `name = value` lines, `[section]` heads, `#` comments. The
-  /// command line wins. Error(settings) names an unknown key and the nearest known one, a key given
-  /// twice in the recipe, and a value of the wrong type.
+  /// has "config", the recipe it names (config/recipe.hpp). The command line wins. Error(settings)
+  /// names an unknown key and the nearest known one, a key given twice in the recipe, and a value
+  /// of the wrong type.
   void read(const std::vector<std::string>& arguments);
 
   /// Sets one, as a line of a recipe would. Error(settings).
