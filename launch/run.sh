@@ -51,5 +51,5 @@ case " ${extra[*]} " in
 esac
 [ "$(id -u)" -ne 0 ] || export OMPI_ALLOW_RUN_AS_ROOT=1 OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1
 [ ! -t 2 ] || export BITSTILL_TERMINAL=1
-exec python3 "$(dirname "${BASH_SOURCE[0]}")/watch.py" \
+exec python3 "$(dirname "$(readlink -f "${BASH_SOURCE[0]}")")/watch.py" \
   mpirun -n "$ranks" "${flags[@]}" "${extra[@]}" "$@"
