@@ -25,8 +25,10 @@ struct Settings {
 };
 
 void add_settings(SettingTable& table, Settings& s) {
-  table.add("model.file", &s.model_file, "compressed student, checkpoint or plain safetensors");
-  table.add("against", &s.against_file, "a model file to compare with: the teacher, fp32 student");
+  table.add("model.file", &s.model_file,
+            "compressed student, checkpoint, plain safetensors or a run's folder");
+  table.add("against", &s.against_file,
+            "a model file or a run's folder to compare with: the teacher, fp32 student");
   table.add("data.folder", &s.data_folder, "shards, made by bitstill shard");
   table.add("data.split", &s.split, "train | validation | test");
   table.add(
@@ -76,9 +78,11 @@ int run_evaluate(World& world, const Words& arguments) {
   const bool against = !s.against_file.empty();
   agree(world.control(), [&] {
     split = split_of(s.split);
+    require_ending("html", s.html, ".html");
     if (s.model_file.empty()) throw Error(ExitCode::settings, "model.file is not given");
     if (s.data_folder.empty()) throw Error(ExitCode::settings, "data.folder is not given");
     shards = open_split(s.data_folder, split);
+    s.model_file = model_path(s.model_file);
     model = load_model_for(s.model_file, s.model, shards.get(), device.device);
     if (s.precision != "exact") {
       model.frozen = freeze(*model.network, inference_precision(s.precision, "precision"), *shards,
@@ -86,6 +90,7 @@ int run_evaluate(World& world, const Words& arguments) {
       if (!model.frozen) throw Error(ExitCode::settings, cannot_freeze("precision", s.precision));
     }
     if (against) {
+      s.against_file = model_path(s.against_file);
       reference = load_model_for(s.against_file, s.against, shards.get(), device.device);
     }
   });

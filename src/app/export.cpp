@@ -33,7 +33,8 @@ void write_weights(const Settings& s) {
 int run_export(World& world, const Words& arguments) {
   Settings s;
   SettingTable table;
-  table.add("model.file", &s.from, "any model file of bitstill; with model.* a plain one");
+  table.add("model.file", &s.from,
+            "any model file of bitstill or a run's folder; with model.* a plain one");
   table.add("out", &s.to, "the safetensors file to write: fp32, names as PyTorch's");
   table.add("data.folder", &s.data_folder,
             "shards that a plain file's weights are for: input shape, normalization, classes");
@@ -47,6 +48,8 @@ int run_export(World& world, const Words& arguments) {
   agree(world.control(), [&] {
     if (s.from.empty()) throw Error(ExitCode::settings, "model.file is not given");
     if (s.to.empty()) throw Error(ExitCode::settings, "out is not given");
+    require_ending("out", s.to, ".safetensors");
+    s.from = model_path(s.from);
     if (world.place().rank == 0) write_weights(s);
   });
   return 0;

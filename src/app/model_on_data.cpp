@@ -1,5 +1,7 @@
 #include "model_on_data.hpp"
 
+#include <filesystem>
+
 #include "bitstill/base/text.hpp"
 #include "bitstill/infer/freeze.hpp"
 
@@ -19,6 +21,16 @@ std::unique_ptr<Dataset> open_split(const std::string& folder, Split split) {
     throw Error(ExitCode::data, concat(folder, " has no ", split_name(split), " images"));
   }
   return shards;
+}
+
+std::string model_path(const std::string& path, const std::string& file) {
+  std::error_code ignored;
+  if (!std::filesystem::is_directory(path, ignored)) return path;
+  std::string held = (std::filesystem::path(path) / file).string();
+  if (std::filesystem::exists(held, ignored)) return held;
+  throw Error(ExitCode::model,
+              concat(path, ": holds no ", file,
+                     "; name a model file, or the folder of a run that has ended"));
 }
 
 LoadedModel load_model_for(const std::string& path, const NetworkSpec& network,

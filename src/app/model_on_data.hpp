@@ -17,6 +17,10 @@ Split split_of(const std::string& name);
 /// Error(data) when the split holds no images.
 std::unique_ptr<Dataset> open_split(const std::string& folder, Split split);
 
+/// The model file that a path stands for: itself, or of a run's folder what it shipped, or its
+/// `file`. Error(model) for a folder without one.
+std::string model_path(const std::string& path, const std::string& file = "student.safetensors");
+
 /// Loads the file and moves it to the device. `network` is what a plain file cannot say of itself,
 /// and the shards, where given, what else it lacks; a file that does not fit them is Error(model).
 LoadedModel load_model_for(const std::string& path, const NetworkSpec& network,

@@ -79,8 +79,12 @@ int run_report(World& world, const Words& arguments) {
   }
   agree(world.control(), [&] {
     if (world.place().rank != 0) return;
-    if (s.folders.empty())
+    require_ending("out", s.out, ".html");
+    require_ending("csv", s.csv, ".csv");
+    require_ending("json", s.json, ".json");
+    if (s.folders.empty()) {
       throw Error(ExitCode::settings, "no run folder is given; bitstill report RUN...");
+    }
     if (s.folders.size() != 1 || !is_study(s.folders[0])) return report_runs(s);
     const Study study = study_of(s.folders[0]);
     report_study(study, s.out.empty() ? s.folders[0] + "/report.html" : s.out);

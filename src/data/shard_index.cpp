@@ -1,5 +1,6 @@
 #include "bitstill/data/shard_index.hpp"
 
+#include <algorithm>
 #include <cstring>
 #include <filesystem>
 #include <numeric>
@@ -14,6 +15,7 @@ namespace {
 
 constexpr const char* kFormat = "bitstill shards";
 constexpr int64_t kVersion = 1;
+constexpr uint64_t kMostIndexBytes = uint64_t{1} << 28;
 constexpr const char* kSelf = "index_sha256";
 constexpr int64_t kMostCount = int64_t{1} << 50;  // rows and bytes; keeps all sums in range
 
@@ -219,7 +221,7 @@ ShardIndex read_index(const std::string& folder) {
                                        ", so it is not a folder of shards; make one with bitstill "
                                        "shard"));
   }
-  return parse_index(read_file(path, ExitCode::data), path);
+  return parse_index(read_file(path, ExitCode::data, kMostIndexBytes), path);
 }
 
 std::vector<uint32_t> read_row_sums(const std::string& folder, const ShardIndex& index) {

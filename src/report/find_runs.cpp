@@ -54,7 +54,7 @@ void forget_repeated(std::vector<std::string>& folders) {
 
 bool is_run(const std::string& folder) {
   std::error_code failure;
-  return fs::is_regular_file(fs::path(folder) / "run.jsonl", failure);
+  return fs::exists(fs::path(folder) / "run.jsonl", failure);
 }
 
 FoundRuns find_runs(const std::vector<std::string>& paths) {

@@ -3,6 +3,7 @@
 #include <filesystem>
 
 #include "bitstill/base/file.hpp"
+#include "bitstill/base/run_log.hpp"
 #include "bitstill/base/text.hpp"
 #include "bitstill/metrics/accuracy.hpp"
 #include "bitstill/report/report.hpp"
@@ -108,9 +109,10 @@ void add_start(Run& run, const Entry& at) {
   run.threads = number(at, "threads");
   run.parameters = number(at, "parameters");
   run.formula_bits = number(at, "formula_bits");
-  const Entry teacher{object(at, "teacher"), at.where};
-  run.teacher.file = text(teacher, "file");
-  run.teacher.bytes = number(teacher, "bytes");
+  run.teacher.bytes = number(at, "teacher_bytes");
+  for (const auto& [name, value] : run.settings) {
+    if (name == "teacher.file") run.teacher.file = value;
+  }
 }
 
 /// Drops what lies behind these places: it is done again, and only the last time counts. Not only
@@ -201,7 +203,7 @@ Run read_run(const std::string& folder) {
   run.folder = folder;
   run.name = (root.has_filename() ? root : root.parent_path()).filename().string();
   const std::string path = (std::filesystem::path(folder) / "run.jsonl").string();
-  const std::string log = read_file(path, ExitCode::data);
+  const std::string log = read_file(path, ExitCode::data, kMostLogBytes);
   std::size_t line_number = 0;
   for (std::size_t begin = 0; begin < log.size();) {
     const std::size_t end = std::min(log.find('\n', begin), log.size());

@@ -6,6 +6,7 @@
 
 #include "../base/scratch_folder.hpp"
 #include "bitstill/base/error.hpp"
+#include "bitstill/config/recipe.hpp"
 
 namespace bitstill {
 namespace {
@@ -100,6 +101,25 @@ TEST(SettingTable, BoolsStandBareOrWithAWord) {
   EXPECT_TRUE(holds(refusal({"--data.flip=perhaps"}), "data.flip = perhaps"));
 }
 
+TEST(SettingTable, ASwitchStandsBareOrWithOneOfItsWords) {
+  const auto read = [](const std::vector<std::string>& arguments) {
+    std::string resume = "false";
+    int64_t epochs = 0;
+    SettingTable table;
+    table.add_switch("resume", &resume, {"true", "false", "auto"}, "");
+    table.add("train.epochs", &epochs, "");
+    table.read(arguments);
+    return resume;
+  };
+  EXPECT_EQ(read({}), "false");
+  EXPECT_EQ(read({"--resume"}), "true");
+  EXPECT_EQ(read({"--resume", "--train.epochs", "3"}), "true");
+  EXPECT_EQ(read({"--resume=auto"}), "auto");
+  EXPECT_EQ(read({"--resume", "auto"}), "auto");
+  EXPECT_EQ(read({"--resume=false"}), "false");
+  EXPECT_THROW(read({"--resume=perhaps"}), Error);
+}
+
 TEST(SettingTable, NamesTheNearestOfAnUnknownKey) {
   EXPECT_TRUE(holds(refusal({"--train.epoch", "3"}), "did you mean train.epochs?"));
   EXPECT_TRUE(holds(refusal({"--train.epoch", "3"}), "train.epoch on the command line"));
@@ -179,6 +199,10 @@ TEST(SettingTable, RefusesABadRecipe) {
   EXPECT_TRUE(holds(refuse(std::string("\0\xff\x01 junk", 8)), "recipe.cfg"));
   EXPECT_TRUE(holds(refusal({"--config", folder / "none.cfg"}), "none.cfg"));
   EXPECT_TRUE(holds(refusal({"--config", folder.path()}), folder.path()));
+  EXPECT_TRUE(holds(refuse("train.rate = 1\n\xEF\xBB\xBFtrain.epochs = 3\n"),
+                    "unknown setting \\ufefftrain.epochs in"));
+  EXPECT_TRUE(holds(refuse(std::string(kMostRecipeBytes + 1, '#')), "more than the 1.0 MB"));
+  EXPECT_TRUE(holds(refusal({"--config", "/dev/zero"}), "/dev/zero: is a device"));
 }
 
 TEST(SettingTable, SetsOneAsARecipeWould) {

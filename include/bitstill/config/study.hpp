@@ -24,7 +24,7 @@ struct StudyOptions {
   int64_t start_epochs = 14;                     // study.start_epochs
   int64_t epochs = 8;                            // study.epochs
   std::string sweep;                             // study.sweep
-  bool check = true;                             // study.check
+  bool check = false;                            // study.check
   double pm_gap = 0;                             // study.pm_gap
 };
 void add_study_settings(SettingTable& table, StudyOptions& options);
