@@ -24,21 +24,21 @@ sys.exit(not 0.5 * taken < shown < 1.02 * taken)
 END
 }
 "$BITSTILL" report "$WORK/grid/two_bits" --out one.html >/dev/null
-holds 5.20 phases_fit one.html grid/two_bits
+holds 5.1 phases_fit one.html grid/two_bits
 
-row 5.21 0 'Smaller than fp32' "$BITSTILL" report grid/fp32 --out two.html
-holds 5.21b grep -Eq '^fp32 .* 1\.0x( |$)' "$WORK/said"
-row 5.22 0 'Points to teacher .*Smaller than teacher' "$BITSTILL" report teacher grid/two_bits \
+row 5.2 0 'Smaller than fp32' "$BITSTILL" report grid/fp32 --out two.html
+holds 5.2b grep -Eq '^fp32 .* 1\.0x( |$)' "$WORK/said"
+row 5.3 0 'Points to teacher .*Smaller than teacher' "$BITSTILL" report teacher grid/two_bits \
   --out two.html
-holds 5.22b grep -Eq "^two_bits .* [+-]?[0-9.]+ \([+-]?[0-9.]+ to [+-]?[0-9.]+\) .* [0-9.]+x .*$(
+holds 5.3b grep -Eq "^two_bits .* [+-]?[0-9.]+ \([+-]?[0-9.]+ to [+-]?[0-9.]+\) .* [0-9.]+x .*$(
   python3 -c 'import os; t, s = (os.path.getsize(f) for f in
   ("teacher/master.safetensors", "grid/two_bits/student.safetensors")); print("%.1f" % (t / s))')x" \
   "$WORK/said"
 
 mkdir -p grid/empty && echo text >grid/notes.txt
-row 5.23 0 'skipped, no runs: .*empty' "$BITSTILL" report grid/* --out two.html
-row 5.24 0 '^two_bits ' "$BITSTILL" report grid --out two.html
-row 5.25 0 '' "$BITSTILL" report grid --out two.html --csv facts.csv --json facts.json
+row 5.4 0 'skipped, no runs: .*empty' "$BITSTILL" report grid/* --out two.html
+row 5.5 0 '^two_bits ' "$BITSTILL" report grid --out two.html
+row 5.7 0 '' "$BITSTILL" report grid --out two.html --csv facts.csv --json facts.json
 facts_agree() {
   python3 - <<'END'
 import csv, json
@@ -52,12 +52,12 @@ for row, run in zip(rows, runs):
 assert runs[0]["fp32_file_bytes"] == runs[0]["file_bytes"] == runs[1]["fp32_file_bytes"]
 END
 }
-holds 5.25b facts_agree
+holds 5.7b facts_agree
 
 evil=$(printf 'names/a\nb\033[31m<i>')
 mkdir names && cp -r grid/fp32 "$evil" && cp -r grid/fp32 "names/$(printf 'x%.0s' {1..200})"
-row 5.26 0 '^a\\nb\\x1b\[31m<i> ' "$BITSTILL" report "$evil" names/xx* --out names.html
-holds 5.26b bash -c '! grep -q "x\{100\}" "$1" && ! grep -q "[[:cntrl:]]" "$1"' _ "$WORK/said"
-holds 5.26c grep -qF 'a\nb\x1b[31m&lt;i&gt;' names.html
+row 5.12 0 '^a\\nb\\x1b\[31m<i> ' "$BITSTILL" report "$evil" names/xx* --out names.html
+holds 5.13 bash -c '! grep -q "x\{100\}" "$1" && ! grep -q "[[:cntrl:]]" "$1"' _ "$WORK/said"
+holds 5.12b grep -qF 'a\nb\x1b[31m&lt;i&gt;' names.html
 
 finish "reports"
