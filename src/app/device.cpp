@@ -32,8 +32,7 @@ int cores_of_rank(World& world) {
 
 }  // namespace
 
-DeviceChoice choose_device(World& world, const std::string& device, int64_t threads,
-                           bool fixed_order) {
+DeviceChoice choose_device(World& world, DeviceWish device, int64_t threads, bool fixed_order) {
   DeviceChoice choice;
   const int cores = cores_of_rank(world);
   choice.threads = threads > 0 ? static_cast<int>(threads) : (fixed_order ? 1 : cores);
@@ -43,14 +42,14 @@ DeviceChoice choose_device(World& world, const std::string& device, int64_t thre
   const bool has_cuda =
       has_cuda_kernels() && at::hasCUDA() && at::detail::getCUDAHooks().deviceCount() > 0;
   agree(world.control(), [&] {
-    if (device == "cuda" && !has_cuda) {
+    if (device == DeviceWish::cuda && !has_cuda) {
       throw Error(ExitCode::environment,
                   concat("run.device = cuda: ",
                          has_cuda_kernels() ? "no GPU is visible on " : "built without CUDA on ",
                          world.place().host, "; use run.device = cpu, or build with preset gpu"));
     }
   });
-  const bool cuda = device == "cuda" || (device == "auto" && has_cuda);
+  const bool cuda = device == DeviceWish::cuda || (device == DeviceWish::automatic && has_cuda);
   if (cuda) {
     const auto index = static_cast<c10::DeviceIndex>(world.place().local_rank %
                                                      at::detail::getCUDAHooks().deviceCount());

@@ -6,6 +6,7 @@
 #include <string>
 
 #include "bitstill/comm/world.hpp"
+#include "bitstill/config/run_config.hpp"
 
 namespace bitstill {
 
@@ -19,7 +20,6 @@ struct DeviceChoice {
 /// where all ranks of a host share them, their part of them; one in fixed order, since sums inside
 /// an operation depend on the number of threads. device cuda without a GPU build is AgreedError.
 /// Collective: every rank of world calls this.
-DeviceChoice choose_device(World& world, const std::string& device, int64_t threads,
-                           bool fixed_order);
+DeviceChoice choose_device(World& world, DeviceWish device, int64_t threads, bool fixed_order);
 
 }  // namespace bitstill

@@ -39,8 +39,8 @@ void Job::prepare() {
   items.emplace_back("the build", concat(build_version(), " ", build_commit()));
   require_equal(control, items, ExitCode::settings);
   device_ = choose_device(world_, config_.run.device, config_.run.threads,
-                          config_.exchange.order == "fixed");
-  if (device_.device.is_cuda() && config_.exchange.order == "fixed") {
+                          config_.exchange.order == ExchangeOrder::fixed);
+  if (device_.device.is_cuda() && config_.exchange.order == ExchangeOrder::fixed) {
     throw AgreedError(
         ExitCode::settings,
         "exchange.order = fixed adds on the CPU; give run.device = cpu, or order fast");
@@ -83,7 +83,7 @@ void Job::build_student() {
     }
   });
   std::vector<int64_t> points;
-  if (config_.quant.redistribute != "off") {
+  if (config_.quant.redistribute != Redistribute::off) {
     points =
         redistributed_points(*network, config_.quant, *dataset_, dataset_->index().normalization,
                              config_.train.global_batch, EvaluateOptions{}, world_.control());

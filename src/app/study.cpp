@@ -222,7 +222,7 @@ int run_study(World& world, const Words& arguments) {
   RunConfig base;
   StudyOptions options;
   SettingTable table;
-  add_study_settings(table, options);
+  table.add_section("study", options);
   add_settings(table, base);
   Words words = arguments;
   if (!words.empty() && !words[0].starts_with("--")) words.insert(words.begin(), "--config");

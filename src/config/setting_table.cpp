@@ -60,6 +60,7 @@ struct Assign {
   void operator()(bool* target) const { *target = parse_bool(name, text); }
   void operator()(std::vector<int64_t>* target) const { *target = parse_list<int64_t>(name, text); }
   void operator()(std::vector<double>* target) const { *target = parse_list<double>(name, text); }
+  void operator()(const WordTarget& target) const { target.set(name, text); }
 };
 
 std::string number_text(double value) {
@@ -73,6 +74,7 @@ struct AsText {
   std::string operator()(const int64_t* value) const { return std::to_string(*value); }
   std::string operator()(const double* value) const { return number_text(*value); }
   std::string operator()(const bool* value) const { return *value ? "true" : "false"; }
+  std::string operator()(const WordTarget& value) const { return value.text(); }
   template <class Number>
   std::string operator()(const std::vector<Number>* values) const {
     std::string text;
@@ -85,8 +87,13 @@ struct AsText {
 
 }  // namespace
 
-void SettingTable::add(const std::string& name, SettingTarget target, const std::string& help) {
-  settings_.push_back({name, target, help, std::visit(AsText{}, target)});
+void SettingTable::add(const std::string& name, const SettingTarget& target,
+                       const std::string& help) {
+  std::string whole = help;
+  if (const auto* word = std::get_if<WordTarget>(&target)) {
+    whole = word->words() + (help.empty() ? "" : ": " + help);
+  }
+  settings_.push_back({name, target, whole, std::visit(AsText{}, target)});
 }
 
 void SettingTable::take_words(std::vector<std::string>* target, const std::string& help) {

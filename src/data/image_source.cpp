@@ -4,36 +4,40 @@
 #include <filesystem>
 
 #include "bitstill/base/error.hpp"
-#include "bitstill/base/text.hpp"
 
 namespace bitstill {
 namespace {
 
 namespace fs = std::filesystem;
 
-std::string detect(const std::string& path) {
-  if (!fs::is_directory(path)) return "digits";
+SourceFormat detect(const std::string& path) {
+  if (!fs::is_directory(path)) return SourceFormat::digits;
   for (const auto& file : fs::directory_iterator(path)) {
-    if (file.path().filename().string().find("idx3-ubyte") != std::string::npos) return "idx";
+    if (file.path().filename().string().find("idx3-ubyte") != std::string::npos)
+      return SourceFormat::idx;
   }
-  if (fs::exists(path + "/test_batch.bin")) return "cifar10";
-  if (fs::exists(path + "/train.bin") && fs::exists(path + "/test.bin")) return "cifar100";
-  return "folder";
+  if (fs::exists(path + "/test_batch.bin")) return SourceFormat::cifar10;
+  if (fs::exists(path + "/train.bin") && fs::exists(path + "/test.bin"))
+    return SourceFormat::cifar100;
+  return SourceFormat::folder;
 }
 
 }  // namespace
 
-ImageSource open_source(const std::string& path, const std::string& format) {
+ImageSource open_source(const std::string& path, SourceFormat format) {
   if (!fs::exists(path)) throw Error(ExitCode::data, path + ": no such file or folder");
-  const std::string kind = format == "auto" ? detect(path) : format;
-  if (kind == "digits") return open_digits(path);
-  if (kind == "idx") return open_idx(path);
-  if (kind == "cifar10") return open_cifar10(path);
-  if (kind == "cifar100") return open_cifar100(path);
-  if (kind == "folder") return open_class_folders(path);
-  throw Error(ExitCode::settings, concat("--format ", kind,
-                                         ": is none of auto, digits, idx, "
-                                         "cifar10, cifar100, folder"));
+  switch (format == SourceFormat::automatic ? detect(path) : format) {
+    case SourceFormat::digits:
+      return open_digits(path);
+    case SourceFormat::idx:
+      return open_idx(path);
+    case SourceFormat::cifar10:
+      return open_cifar10(path);
+    case SourceFormat::cifar100:
+      return open_cifar100(path);
+    default:
+      return open_class_folders(path);
+  }
 }
 
 }  // namespace bitstill

