@@ -209,13 +209,6 @@ void leave_out(const std::string& root, const std::vector<std::string>& folders,
 
 }  // namespace
 
-FolderLayout folder_layout(const std::string& word) {
-  if (word == "auto") return FolderLayout::automatic;
-  if (word == "classes") return FolderLayout::classes;
-  if (word == "splits") return FolderLayout::splits;
-  throw Error(ExitCode::settings, concat("--layout ", word, ": is none of auto, classes, splits"));
-}
-
 std::optional<Split> split_of_folder(const std::string& name) {
   std::optional<Split> split;
   for (const std::string& word : words_of(name)) {

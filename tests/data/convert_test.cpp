@@ -438,8 +438,6 @@ TEST(Convert, RefusesOptionsThatDoNotFit) {
   };
   EXPECT_HOLDS(refused([](auto* o) { o->source.clear(); }), "--source");
   EXPECT_HOLDS(refused([](auto* o) { o->out.clear(); }), "--out");
-  EXPECT_HOLDS(refused([](auto* o) { o->format = "tfrecord"; }), "tfrecord");
-  EXPECT_HOLDS(refused([](auto* o) { o->layout = "flat"; }), "--layout flat");
   EXPECT_HOLDS(refused([](auto* o) { o->most_pixels = 0; }), "--most-pixels 0");
   EXPECT_HOLDS(refused([](auto* o) { o->channels = 2; }), "--channels 2");
   EXPECT_HOLDS(refused([](auto* o) { o->height = 5; }), "--size 5x0");
