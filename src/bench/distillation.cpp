@@ -7,6 +7,7 @@
 #include "bitstill/base/log.hpp"
 #include "bitstill/base/text.hpp"
 #include "bitstill/bench/step.hpp"
+#include "bitstill/quant/options.hpp"
 #include "process.hpp"
 #include "rows.hpp"
 
