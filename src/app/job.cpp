@@ -133,6 +133,7 @@ Json Job::start_line() const {
   Json line = {{"type", "start"}, {"time", utc_now()}};
   line.update(to_json(record()));
   if (!study_.is_null()) line["study"] = study_;
+  if (distill_) line["teacher_bytes"] = std::filesystem::file_size(config_.teacher_file);
   const Json facts = {{"versions", versions(world_)},
                       {"host", world_.place().host},
                       {"threads", device_.threads},

@@ -5,6 +5,7 @@
 
 #include "bitstill/comm/agree.hpp"
 #include "bitstill/model/input.hpp"
+#include "bitstill/model/weights.hpp"
 #include "bitstill/train/checkpoint.hpp"
 #include "bitstill/train/sample_pass.hpp"
 
@@ -34,6 +35,12 @@ ModelFile student_file(Json about, const Student& student, int64_t steps) {
   ModelFile file = student.packed(steps);
   file.about = std::move(about);
   return file;
+}
+
+uint64_t fp32_file_bytes(Json about, Student& student, int64_t steps) {
+  describe_state(about, "student", student, steps);
+  about["quantizer"] = nullptr;
+  return model_file_bytes({std::move(about), named_tensors(student.network()), {}});
 }
 
 void write_student_file(const std::string& path, const Json& about, const Student& student,

@@ -199,6 +199,7 @@ void Run::log_interval(int64_t step, double rate) {
       {"quantize", phase.quantize * ms}, {"forward", phase.forward * ms},
       {"backward", phase.backward * ms}, {"exchange", phase.exchange * ms},
       {"update", phase.update * ms},     {"exchange_busy", exchange_.take_busy_seconds() * ms}};
+  line["steps"] = interval_.steps;
   line["bytes"] = traffic_json(&traffic_, std::max<int64_t>(interval_.steps, 1));
   line["memory_mb"] = peak_memory_mb();
   log_.write(line);
@@ -267,6 +268,7 @@ RunResult Run::run() {
     Timer timer;
     interval_timer_.lap();
     step_.seconds() = PhaseSeconds{};
+    exchange_.take_busy_seconds();
     interval_ = Tally{};
     traffic_ = traffic_counts();
     if (steps_into_epoch() == 0) state_.tally = Tally{};
@@ -326,6 +328,7 @@ void Run::finish(RunResult* result) {
   end.update(measure_shipped("student.safetensors", result));
   end["files"]["master.safetensors"] = {
       {"bytes", std::filesystem::file_size(path("master.safetensors"))}};
+  end["fp32_file_bytes"] = fp32_file_bytes(about_, student_, step);
   end["time"] = utc_now();
   result->best_epoch = state_.best_epoch;
   log_.write(end);

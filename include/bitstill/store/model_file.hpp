@@ -40,6 +40,9 @@ struct ModelFile {
 /// Writes (rank 0 only, through replace_file). Error(storage).
 void write_model_file(const std::string& path, const ModelFile& file);
 
+/// How many bytes write_model_file would write.
+uint64_t model_file_bytes(const ModelFile& file);
+
 /// Reads and checks everything: bounded header (100 MB and not above the file), no duplicate keys,
 /// offsets that tile the data exactly, known types, finite scales. Error(model) names the file,
 /// what is wrong and how to mend it: missing, truncated, foreign, of a future version.

@@ -22,6 +22,9 @@ void reestimate_batch_norm(Student& student, const Dataset& dataset,
 /// What ships after `steps` steps: packed codes, and `about` with steps, quantizer and kind.
 ModelFile student_file(Json about, const Student& student, int64_t steps);
 
+/// How large a file with the same network in fp32 is: what "smaller than fp32" is counted from.
+uint64_t fp32_file_bytes(Json about, Student& student, int64_t steps);
+
 /// Writes `path` (packed codes; what ships) on rank 0; then every rank has it or throws.
 /// Collective: every rank of comm calls this, in the same order.
 void write_student_file(const std::string& path, const Json& about, const Student& student,
