@@ -1,5 +1,5 @@
 # cmake --install: two components.
-#   program      bitstill, what it needs of LibTorch, launch scripts, recipes
+#   program      bitstill, what it needs of LibTorch, manual page, completion, launch scripts, recipes
 #   development  the modules as bitstill::base ... bitstill::config for find_package(bitstill), headers
 # LibTorch is installed along where it is the checkout's own (launch/setup.sh), which may be deleted;
 # one that was found elsewhere (BITSTILL_TORCH) stays there.
@@ -67,6 +67,21 @@ function(bitstill_install_launch)
   install(FILES README.md LICENSE TYPE DOC COMPONENT program)
 endfunction()
 
+# The program writes both from its setting tables.
+function(bitstill_install_manual)
+  set(generated "${CMAKE_BINARY_DIR}/generated")
+  install(
+    CODE "execute_process(COMMAND \"$<TARGET_FILE:bitstill>\" --man
+                          OUTPUT_FILE \"${generated}/bitstill.1\" COMMAND_ERROR_IS_FATAL ANY)
+          execute_process(COMMAND \"$<TARGET_FILE:bitstill>\" --completion bash
+                          OUTPUT_FILE \"${generated}/bitstill.bash\" COMMAND_ERROR_IS_FATAL ANY)"
+    COMPONENT program)
+  install(FILES "${generated}/bitstill.1" DESTINATION "${CMAKE_INSTALL_MANDIR}/man1"
+          COMPONENT program)
+  install(FILES "${generated}/bitstill.bash" RENAME bitstill COMPONENT program
+          DESTINATION "${CMAKE_INSTALL_DATADIR}/bash-completion/completions")
+endfunction()
+
 function(bitstill_install_libraries)
   set(targets bitstill_version)
   foreach(module IN LISTS layer_modules)
@@ -101,6 +116,7 @@ endif()
 if(TARGET bitstill)
   bitstill_install_program()
   bitstill_install_launch()
+  bitstill_install_manual()
 endif()
 if(NOT BITSTILL_CUDA)  # whose objects would ask the consumer for nvcc's libraries
   bitstill_install_libraries()
