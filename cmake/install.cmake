@@ -62,6 +62,7 @@ function(bitstill_install_launch)
   file(RELATIVE_PATH run "${CMAKE_INSTALL_FULL_BINDIR}"
        "${CMAKE_INSTALL_FULL_DATADIR}/bitstill/launch/run.sh")
   set(link "${CMAKE_BINARY_DIR}/generated/bitstill-run")
+  file(MAKE_DIRECTORY "${CMAKE_BINARY_DIR}/generated")
   file(CREATE_LINK "${run}" "${link}" SYMBOLIC)
   install(FILES "${link}" TYPE BIN COMPONENT program)
   install(FILES README.md LICENSE TYPE DOC COMPONENT program)
