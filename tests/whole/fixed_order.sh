@@ -24,11 +24,11 @@ compare_worlds() {
 
 compare_worlds plain "1 1 2 2 4 4" --train.global_batch 64
 # 600 = 8 x 72 + 24: the last step has two micro-batches, so some ranks hold no sample in it.
-compare_worlds uneven "1 2 3 4" --train.global_batch 72 --train.reestimate_batches 3
+compare_worlds uneven "1 2 3 4" --train.global_batch 72
 compare_worlds all_options "1 2 4" --train.global_batch 72 --train.optimizer adam --train.rate 0.01 \
   --train.schedule plateau --train.plateau_epochs 1 --train.plateau_points 90 --train.clip_norm 0.5 \
   --model.dropout 0.1,0.2 --quant.rounding stochastic --quant.tensors all --quant.bits 5 \
-  --train.select best --data.shift 1 --exchange.chunk_bytes 1024
+  --train.select best --train.reestimate_batches 3 --data.shift 1 --exchange.chunk_bytes 1024
 for method in points joint lsq kmeans; do
   more=()
   [ "$method" != points ] || more=(--quant.redistribute points)
