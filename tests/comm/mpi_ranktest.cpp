@@ -22,6 +22,7 @@ TEST(MpiWorld, KnowsItsPlace) {
   EXPECT_EQ(place.rank, std::atoi(std::getenv("OMPI_COMM_WORLD_RANK")));
   EXPECT_EQ(place.local_rank, std::atoi(std::getenv("OMPI_COMM_WORLD_LOCAL_RANK")));
   EXPECT_EQ(place.local_world, std::atoi(std::getenv("OMPI_COMM_WORLD_LOCAL_SIZE")));
+  EXPECT_EQ(place.first_on_host, 0);
   char host[256] = {};
   ASSERT_EQ(gethostname(host, sizeof host - 1), 0);
   EXPECT_EQ(place.host, host);
