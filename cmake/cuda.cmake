@@ -38,6 +38,10 @@ function(bitstill_nvcc_objects target)
   endforeach()
   list(GET BITSTILL_CUDA_ARCHS -1 newest)
   list(APPEND codes -gencode "arch=compute_${newest},code=compute_${newest}")
+  set(strict -Xcompiler=-fPIC,-Wall,-Wextra)
+  if(werror)
+    set(strict -Werror all-warnings -Xcompiler=-fPIC,-Wall,-Wextra,-Werror)
+  endif()
   set(objects "")
   foreach(source IN LISTS ARGN)
     get_filename_component(name "${source}" NAME)
@@ -46,8 +50,7 @@ function(bitstill_nvcc_objects target)
       OUTPUT "${object}"
       COMMAND "${CMAKE_COMMAND}" -E make_directory "${CMAKE_BINARY_DIR}/cuda"
       # --fmad=false: see -ffp-contract in CMakeLists.txt.
-      COMMAND "${BITSTILL_NVCC}" -std=c++20 -O3 --fmad=false ${codes} -Werror all-warnings
-              -Xcompiler=-fPIC,-Wall,-Wextra,-Werror "-I${PROJECT_SOURCE_DIR}/include" -MD -MF
+      COMMAND "${BITSTILL_NVCC}" -std=c++20 -O3 --fmad=false ${codes} ${strict} "-I${PROJECT_SOURCE_DIR}/include" -MD -MF
               "${object}.d" -c "${source}" -o "${object}"
       DEPENDS "${source}"
       DEPFILE "${object}.d"

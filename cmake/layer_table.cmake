@@ -27,7 +27,7 @@ set(layer_homes
     CUDA "^(cuda|device_launch|vector_types|mma\\.h)" "^src/comm/nccl|^src/quant/.*\\.cuh?$"
     "CUDA's C++ library" "^(cub|thrust|cooperative_groups)" "^src/quant/.*\\.cuh?$"
     HDF5 "^(hdf5|H5)" "^src/data/shard_file\\.cpp$"
-    "JPEG, PNG and zlib" "^(turbojpeg|jpeglib|png|zlib)\\.h$" "^src/data/"
+    "JPEG, PNG and zlib" "^(jpeglib|jerror|png|zlib)\\.h$" "^src/data/"
     Boost "^boost/" "^src/config/|^include/bitstill/config/"
     JSON "^nlohmann/" "^src/base/|^include/bitstill/base/"
     OpenSSL "^openssl/" "^src/base/"

@@ -5,7 +5,8 @@
 #   means skipped. They take two cores, those that mostly wait one. Environment: BITSTILL (the program), SOURCE, SHARED (data beside the checkout)
 #   and WORK (a new folder, removed afterwards).
 
-set(waiting_tests failure/comm_faults failure/dead_ranks failure/signals launch/run launch/setup)
+set(waiting_tests failure/comm_faults failure/dead_ranks failure/signals launch/cluster
+    launch/quickstart launch/run launch/setup)
 
 find_program(BITSTILL_MPIRUN NAMES mpirun REQUIRED)
 # Root may run ranks in containers; one thread a rank, since ranks share the machine's cores. Open

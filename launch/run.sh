@@ -7,13 +7,14 @@ usage() {
 launch/run.sh -n N [--threads T] PROGRAM [ARGUMENT...]
   -n N         ranks
   --threads T  cores for each rank (default 1: results then do not depend on the machine)
-Ranks are bound to their cores; with more ranks than cores they share them, unbound.
+Ranks are bound to their cores; with more ranks than this machine has cores they share them, unbound.
+In a Slurm allocation (call it once in the batch script, not by srun: launch/slurm.sbatch) and with
+hosts in BITSTILL_MPIRUN_ARGS, ranks fill the slots of all nodes; a slot is the place of one rank.
 The first SIGINT, SIGTERM or SIGUSR1 asks the ranks to stop in good order (exit code 75), the second
-ends them. The exit code is mpirun's: that of the first rank that
-failed, or 128 + the signal that killed it. A rank that dies without an "error:" line is reported by
-one; mpirun's own words are dropped.
+ends them. The exit code is mpirun's: that of the first rank that failed, or 128 + the signal that
+killed it. A rank that dies without an "error:" line is reported by one; mpirun's words are dropped.
 Environment: BITSTILL_MPIRUN_ARGS is handed to mpirun (--hostfile FILE, --host A:1,B:1 ...);
-             a --bind-to or --map-by there replaces the choice made here.
+             a --bind-to, --map-by or --oversubscribe there replaces the choice made here.
 On a terminal the program finds BITSTILL_TERMINAL=1: under mpirun it cannot see that itself.
 END
 }
@@ -34,22 +35,56 @@ done
 command -v "$1" >/dev/null || die 2 "no program $1: build it with cmake --build --preset release"
 command -v mpirun >/dev/null || die 8 "no mpirun here: run launch/setup.sh, or module load openmpi"
 
-cores=$(lscpu -p=CORE,SOCKET | grep -v '^#' | sort -u | wc -l)
-[ "$(nproc)" -lt "$cores" ] && cores=$(nproc)
-flags=()
 read -ra extra <<<"${BITSTILL_MPIRUN_ARGS:-}"
-case " ${extra[*]} " in
-  *" --bind-to "* | *" --map-by "*) ;;
-  *" --host"* | *" -host"*) flags+=(--map-by "slot:PE=$threads" --bind-to core) ;;
-  *)
-    if [ $((ranks * threads)) -gt "$cores" ]; then
-      flags+=(--oversubscribe --bind-to none)
-    else
-      flags+=(--map-by "slot:PE=$threads" --bind-to core)
-    fi
-    ;;
-esac
+
+# slots_of_file FILE: the sum of slots=N; nothing where a host leaves them to mpirun.
+slots_of_file() {
+  [ -r "$1" ] || die 2 "cannot read the hostfile $1 of BITSTILL_MPIRUN_ARGS"
+  awk '{ sub(/#.*/, "") } !NF { next }
+    match($0, /(^|[ \t])slots *= *[0-9]+/) { n = substr($0, RSTART, RLENGTH); sub(/.*= */, "", n); sum += n; next }
+    { open = 1 } END { if (!open) print sum }' "$1"
+}
+# slots_of_list A:4,B: one a host unless it says more.
+slots_of_list() { tr , '\n' <<<"$1" | awk -F: '{ sum += NF > 1 ? $2 : 1 } END { print sum }'; }
+# slots_of_slurm 4(x2),3: tasks a node, repeated.
+slots_of_slurm() { tr , '\n' <<<"$1" | awk -F'[(x)]+' '{ sum += $1 * (NF > 1 ? $2 : 1) } END { print sum }'; }
+
+# The places for ranks, where there is more than this machine: `slots` of `source`.
+slots='' source='' own_places=false
+for ((i = 0; i < ${#extra[@]}; i++)); do
+  case ${extra[i]} in
+    --hostfile | -hostfile | --machinefile | -machinefile | --default-hostfile)
+      source="the hostfile ${extra[i + 1]:-}" slots=$(slots_of_file "${extra[i + 1]:-}") || exit ;;
+    --host | -host | -H) source="--host ${extra[i + 1]:-}" slots=$(slots_of_list "${extra[i + 1]:-}") ;;
+    --bind-to | --map-by | --oversubscribe) own_places=true ;;
+  esac
+done
+if [ -z "$source" ] && [ -n "${SLURM_JOB_ID:-}" ] && [ -n "${SLURM_TASKS_PER_NODE:-}" ]; then
+  [ "${SLURM_STEP_NUM_TASKS:-1}" -eq 1 ] || [ -t 0 ] || {
+    [ "${SLURM_PROCID:-0}" -eq 0 ] || exit 2
+    die 2 "run.sh starts the ranks itself: call it without srun, once (or, without run.sh: srun --mpi=pmix $1 ...)"
+  }
+  source="the allocation (Slurm's tasks a node: $SLURM_TASKS_PER_NODE)"
+  slots=$(slots_of_slurm "$SLURM_TASKS_PER_NODE")
+  $own_places || [ "$threads" -le "${SLURM_CPUS_PER_TASK:-1}" ] ||
+    die 2 "--threads $threads, but a task of the allocation has ${SLURM_CPUS_PER_TASK:-1} cores: sbatch --cpus-per-task=$threads"
+fi
+
+bound=(--map-by "slot:PE=$threads" --bind-to core)
+flags=()
+if $own_places; then
+  :
+elif [ -n "$source" ]; then
+  [ "$ranks" -le "${slots:-$ranks}" ] ||
+    die 2 "$ranks ranks, but $source has $slots slots: ask for more, or share cores by BITSTILL_MPIRUN_ARGS='--oversubscribe --bind-to none ...'"
+  flags=("${bound[@]}")
+else
+  cores=$(lscpu -p=CORE,SOCKET | grep -v '^#' | sort -u | wc -l)
+  [ "$(nproc)" -lt "$cores" ] && cores=$(nproc)
+  flags=("${bound[@]}")
+  [ $((ranks * threads)) -le "$cores" ] || flags=(--oversubscribe --bind-to none)
+fi
 [ "$(id -u)" -ne 0 ] || export OMPI_ALLOW_RUN_AS_ROOT=1 OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1
 [ ! -t 2 ] || export BITSTILL_TERMINAL=1
-exec python3 "$(dirname "${BASH_SOURCE[0]}")/watch.py" \
+exec python3 "$(dirname "$(readlink -f "${BASH_SOURCE[0]}")")/watch.py" \
   mpirun -n "$ranks" "${flags[@]}" "${extra[@]}" "$@"

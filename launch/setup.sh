@@ -5,10 +5,12 @@ set -euo pipefail
 
 usage() {
   cat <<'END'
-launch/setup.sh [--gpu] [--dev] [--check]
-  --gpu    LibTorch with CUDA (3 GB) instead of its CPU half (0.6 GB)
-  --dev    also clang-format, clang-tidy, clang's sanitizers, numpy for a test
+launch/setup.sh [--gpu] [--tests] [--dev] [--check]
+  --gpu    LibTorch with CUDA (3 GB) instead of its CPU half (0.6 GB), nvcc and NCCL (0.3 GB)
+  --tests  also nvcc and NCCL, to compile what needs a GPU to run (tests/run.sh)
+  --dev    the same, clang-format, clang-tidy, clang's sanitizers, numpy for a test (.ci/run)
   --check  install nothing; say what is missing, exit 8 if anything is
+What apt-get and pip say goes to build/setup.log.
 Environment: BITSTILL_TORCH=<site-packages>/torch uses a torch 2.11.0 that is already installed.
              CXX, CMAKE_PREFIX_PATH, CPATH: where to look without root (modules, Spack).
 END
@@ -16,18 +18,21 @@ END
 
 packages=(build-essential cmake ninja-build ccache pkg-config git python3 python3-pip
   libopenmpi-dev openmpi-bin libhdf5-dev libboost-program-options-dev libgtest-dev
-  nlohmann-json3-dev libhwy-dev libturbojpeg0-dev libpng-dev zlib1g-dev libssl-dev
+  nlohmann-json3-dev libhwy-dev libjpeg-dev libpng-dev zlib1g-dev libssl-dev
   libzstd-dev)
 dev_packages=(clang-14 clang-format-14 clang-tidy-14 libclang-rt-14-dev python3-numpy)
 
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 deps=$root/build/deps
+log=$root/build/setup.log
 torch_set=cpu
+with_nvcc=false
 check_only=false
 for argument in "$@"; do
   case $argument in
-    --gpu) torch_set=gpu ;;
-    --dev) packages+=("${dev_packages[@]}") ;;
+    --gpu) torch_set=gpu with_nvcc=true ;;
+    --tests) with_nvcc=true ;;
+    --dev) packages+=("${dev_packages[@]}") with_nvcc=true ;;
     --check) check_only=true ;;
     --help | -h) usage; exit 0 ;;
     *) echo "error: unknown option $argument (launch/setup.sh --help)" >&2; exit 2 ;;
@@ -36,6 +41,12 @@ done
 
 say() { echo "setup: $*"; }
 fail() { echo "error: $*" >&2; exit 8; }
+
+# logged COMMAND...: its words go to the log; when it fails the last of them are shown.
+logged() {
+  mkdir -p "$root/build"
+  { echo "== $*"; "$@"; } >>"$log" 2>&1 || { tail -n 15 "$log" >&2; return 1; }
+}
 
 # ---- system packages ---------------------------------------------------------------------------
 
@@ -71,7 +82,7 @@ Boost program_options|compiles boost/program_options.hpp|boost|boost+program_opt
 GoogleTest (gtest)|compiles gtest/gtest.h|googletest|googletest
 nlohmann JSON 3.11|compiles nlohmann/json.hpp|nlohmann-json|nlohmann-json
 OpenSSL 3 (openssl/sha.h)|compiles openssl/evp.h|openssl|openssl
-libjpeg-turbo (turbojpeg.h)|compiles turbojpeg.h|libjpeg-turbo|libjpeg-turbo
+libjpeg-turbo (jerror.h)|compiles jerror.h|libjpeg-turbo|libjpeg-turbo
 libpng (png.h)|compiles png.h|libpng|libpng
 zlib (zlib.h)|compiles zlib.h|zlib|zlib
 zstd (zstd.h)|compiles zstd.h|zstd|zstd
@@ -105,12 +116,12 @@ install_packages() {
     say "system packages: all that is needed is there (not by apt)"
     return
   fi
-  say "installing $(wc -w <<<"$missing") packages: ${missing//$'\n'/ }"
+  say "installing $(wc -w <<<"$missing") packages (build/setup.log): ${missing//$'\n'/ }"
   local apt=("${sudo[@]}" env DEBIAN_FRONTEND=noninteractive apt-get -q)
-  "${apt[@]}" update
+  logged "${apt[@]}" update || fail "apt-get update failed: its last words stand above"
   # shellcheck disable=SC2086
-  "${apt[@]}" install -y --no-install-recommends $missing ||
-    fail "apt-get could not install the packages above; bitstill is tested on Debian 12"
+  logged "${apt[@]}" install -y --no-install-recommends $missing ||
+    fail "apt-get could not install the packages; bitstill is tested on Debian 12"
 }
 
 # ---- wheels ------------------------------------------------------------------------------------
@@ -131,13 +142,14 @@ install_wheels() {
     say "$folder: up to date"
     return
   fi
-  $check_only && fail "$folder is missing or old: run launch/setup.sh"
+  $check_only && fail "$folder is missing or old: run this without --check"
   python=$(find_pip) || fail "no Python 3 with pip: install python3-pip"
-  say "downloading the wheels of launch/requirements-$2.txt"
+  say "downloading the wheels of launch/requirements-$2.txt (build/setup.log)"
   rm -rf "$folder.new"
   mkdir -p "$deps/tmp"
   # The wheels are those of Python 3.11 whatever Python runs pip: only their libraries are used.
-  PIP_ROOT_USER_ACTION=ignore TMPDIR=$deps/tmp "$python" -m pip --no-cache-dir --disable-pip-version-check install \
+  logged env PIP_ROOT_USER_ACTION=ignore TMPDIR="$deps/tmp" "$python" -m pip --no-cache-dir \
+    --disable-pip-version-check --progress-bar off install \
     --no-warn-conflicts --no-compile --no-deps --require-hashes --only-binary=:all: \
     --python-version 3.11 --implementation cp --target "$folder.new" -r "$list" ||
     fail "pip could not install launch/requirements-$2.txt (network? disk? glibc older than 2.28?)"
@@ -175,7 +187,7 @@ else
 fi
 if has_cuda_toolkit; then
   say "CUDA toolkit: the system's"
-else
+elif $with_nvcc; then
   install_wheels cuda nvcc
 fi
 say "done"

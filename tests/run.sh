@@ -7,7 +7,7 @@ if [ "${1:-}" = --fast ]; then
   shift
   set -- -L unit "$@"
 fi
-launch/setup.sh
+launch/setup.sh --tests
 cmake --preset release
 cmake --build --preset release
 ctest --preset release "$@"

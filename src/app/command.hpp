@@ -41,6 +41,10 @@ void require_ending(const std::string& setting, const std::string& path, const s
 /// Versions of everything that takes part, for --version and the run log.
 Json versions(const World& world);
 
+/// The instructions by which this process computes, as LibTorch and oneDNN may use them: they
+/// decide how sums are rounded.
+std::string instruction_set();
+
 /// First call: SIGTERM, SIGINT and SIGUSR1 set a flag; a second one of them ends the process at
 /// once with exit code 75.
 void watch_signals();

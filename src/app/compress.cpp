@@ -73,7 +73,7 @@ ModelFile post_mortem(const std::string& from, const QuantOptions& quant) {
   const auto seed = model.about.value("seed", uint64_t{0});
   Student student(std::move(model.network), quant, seed, at::kCPU);
   const auto steps = model.about.value("steps", int64_t{0});
-  for (const char* name : {"progress", "schedule"}) model.about.erase(name);
+  for (const char* name : {"progress", "schedule", "run"}) model.about.erase(name);
   return student_file(model.about, student, steps);
 }
 

@@ -65,6 +65,8 @@ const Command& find_command(const std::string& name) {
 int run(World& world, int argc, char** argv) {
   const Words words(argv + 1, argv + argc);
   const bool speaks = world.place().rank == 0;
+  require_equal(world.control(), {{"the command", words.empty() ? "(none)" : words[0]}},
+                ExitCode::settings);
   if (words.empty() || words[0] == "--help" || words[0] == "help") {
     if (speaks) print_usage();
     return words.empty() ? static_cast<int>(ExitCode::settings) : 0;

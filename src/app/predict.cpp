@@ -23,6 +23,7 @@ struct Settings {
   int64_t threads = 0;
   NetworkSpec model;
   PredictOptions predict;
+  int64_t most_pixels = kMostPixels;
   bool json = false, csv = false;
 };
 
@@ -35,6 +36,7 @@ void add_settings(SettingTable& table, Settings& s) {
   table.add("data.split", &s.split, "train | validation | test");
   table.add("top", &s.predict.top, "classes of each prediction");
   table.add("skip-bad", &s.predict.skip_bad, "leave out images that cannot be read, and list them");
+  table.add("most-pixels", &s.most_pixels, "height x width of the largest image file read");
   table.add("json", &s.json, "print a JSON object a line");
   table.add("csv", &s.csv, "print comma-separated values, a line a class");
   table.add("run.device", &s.device, "cpu | cuda | auto");
@@ -111,13 +113,14 @@ void check(const Settings& s) {
   require(!s.model_file.empty(), "model.file is not given");
   require(!s.images.empty() || !s.data_folder.empty(),
           "nothing to predict: name image files, folders of them, or --data.folder");
+  require(s.most_pixels >= 1, concat("most-pixels = ", s.most_pixels, ": give 1 or more"));
   require(s.predict.top >= 1, concat("top = ", s.predict.top, ": give 1 or more"));
   require(!(s.json && s.csv), "json and csv are both given; choose one");
 }
 
-/// The files that are named, or else the split.
+/// The files that are named, or else the split. What cannot be read of folders goes to *skipped.
 ImageList image_list(const Settings& s, const Dataset* shards, const ImageShape& shape,
-                     std::string* fingerprint) {
+                     std::string* fingerprint, std::vector<std::string>* skipped) {
   if (s.images.empty()) {
     *fingerprint = shards->index().fingerprint;
     return images_of_split(*shards, split_of(s.split));
@@ -126,11 +129,17 @@ ImageList image_list(const Settings& s, const Dataset* shards, const ImageShape&
     throw Error(ExitCode::model, concat(s.model_file, " takes images of ", shape.channels,
                                         " channels; image files have 1 or 3"));
   }
-  std::vector<std::string> files = list_images(s.images);
+  ImageWalk walk = list_images(s.images);
+  if (!walk.unreadable.empty() && !s.predict.skip_bad) {
+    throw Error(ExitCode::data, concat(list_names(walk.unreadable),
+                                       "; mend it or leave such images out with --skip-bad"));
+  }
+  for (const std::string& line : left_out_lines(walk.left_out)) say(line);
+  *skipped = std::move(walk.unreadable);
   Sha256 hash;
-  for (const std::string& file : files) hash.add(file.c_str(), file.size() + 1);
+  for (const std::string& file : walk.files) hash.add(file.c_str(), file.size() + 1);
   *fingerprint = hash.hex();
-  return images_of_files(std::move(files), shape);
+  return images_of_files(std::move(walk.files), shape, s.most_pixels);
 }
 
 void report_skipped(const std::vector<std::string>& skipped, int64_t count) {
@@ -154,6 +163,7 @@ int run_predict(World& world, const Words& arguments) {
   LoadedModel model;
   ImageList images;
   std::string fingerprint;
+  std::vector<std::string> skipped;
   agree(world.control(), [&] {
     check(s);
     const Split split = split_of(s.split);
@@ -164,7 +174,7 @@ int run_predict(World& world, const Words& arguments) {
     }
     s.model_file = model_path(s.model_file);
     model = load_model_for(s.model_file, s.model, shards.get(), device.device);
-    images = image_list(s, shards.get(), model.network->spec().input, &fingerprint);
+    images = image_list(s, shards.get(), model.network->spec().input, &fingerprint, &skipped);
   });
   require_equal(world.control(), {{"the list of images", fingerprint}}, ExitCode::data);
   s.predict.device = device.device;
@@ -172,7 +182,11 @@ int run_predict(World& world, const Words& arguments) {
   const PredictionWriter writer{
       [&](const Prediction& prediction) { return format(prediction, model.classes); }, write_out};
   if (s.csv && world.place().rank == 0) write_out(kCsvHead);
-  report_skipped(predict(model, images, s.predict, writer, world.control()), images.count);
+  const auto listed = images.count + static_cast<int64_t>(skipped.size());
+  for (std::string& reason : predict(model, images, s.predict, writer, world.control())) {
+    skipped.push_back(std::move(reason));
+  }
+  report_skipped(skipped, listed);
   return 0;
 }
 

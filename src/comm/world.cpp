@@ -7,6 +7,7 @@
 
 #include "bitstill/base/log.hpp"
 #include "bitstill/base/text.hpp"
+#include "bitstill/comm/agree.hpp"
 #include "bitstill/comm/solo.hpp"
 #include "mpi_world.hpp"
 
@@ -44,13 +45,41 @@ bool started_by_mpirun() {
   return false;
 }
 
-}  // namespace
+int number_from(const char* variable, int otherwise) {
+  const char* text = std::getenv(variable);
+  return text != nullptr && *text != 0 ? std::atoi(text) : otherwise;
+}
 
-std::unique_ptr<World> World::open() {
+/// A launcher that this MPI does not know starts N processes, each of which takes itself for the
+/// whole job and writes the same files. (A terminal: a shell for a person, srun --pty.)
+void require_company(const World& world) {
+  const int tasks = number_from("PMI_SIZE", number_from("SLURM_STEP_NUM_TASKS", 1));
+  if (world.place().world > 1 || tasks <= 1 || std::getenv("OMPI_COMM_WORLD_SIZE") != nullptr ||
+      isatty(STDIN_FILENO) == 1) {
+    return;
+  }
+  Place place;
+  place.rank = number_from("PMI_RANK", number_from("SLURM_PROCID", 0));
+  set_log_place(place);  // one of them speaks
+  throw AgreedError(ExitCode::environment,
+                    concat(tasks,
+                           " processes were started, but MPI does not join them: start them "
+                           "by srun --mpi=pmix, mpirun or launch/run.sh"));
+}
+
+std::unique_ptr<World> open_world() {
   if (!started_by_mpirun()) return std::make_unique<SoloWorld>();
   // A waiting communication thread would take half of a bound core.
   setenv("OMPI_MCA_mpi_yield_when_idle", "1", 0);
   return std::make_unique<MpiWorld>();
+}
+
+}  // namespace
+
+std::unique_ptr<World> World::open() {
+  std::unique_ptr<World> world = open_world();
+  require_company(*world);
+  return world;
 }
 
 std::unique_ptr<Channel> open_channel(World& world, Traffic kind, const std::string& overlap) {

@@ -147,7 +147,7 @@ std::vector<RecipeLine> parse_recipe(std::string_view text, const std::string& p
 std::string recipe_text(const std::vector<std::pair<std::string, std::string>>& settings) {
   std::string text;
   for (const auto& [name, value] : settings) {
-    if (name == "config" || name == "resume" || name == "dry-run") continue;
+    if (name == "config" || name == "resume" || name == "overwrite" || name == "dry-run") continue;
     text += concat(name, value.empty() ? " =" : " = ", needs_quotes(value) ? quoted(value) : value,
                    "\n");
   }

@@ -60,7 +60,11 @@ void add_quant_settings(SettingTable& table, QuantOptions& q) {
 
 void add_settings(SettingTable& table, RunConfig& c) {
   table.add("config", &c.recipe, "recipe file; settings on the command line win");
-  table.add("resume", &c.resume, "continue the run of run.folder at its last checkpoint");
+  table.add_switch(
+      "resume", &c.resume, {"true", "false", "auto"},
+      "continue the run of run.folder at its last checkpoint; --resume=auto: start one "
+      "where there is none");
+  table.add("overwrite", &c.overwrite, "move an earlier run of run.folder to run.folder.N");
   table.add("dry-run", &c.dry_run, "print the resolved settings and the plan, train nothing");
   table.add("data.folder", &c.data_folder, "shards, made by bitstill shard");
   table.add("data.prefetch", &c.prefetch, "batches read ahead");
@@ -96,6 +100,11 @@ void add_settings(SettingTable& table, RunConfig& c) {
   table.add("exchange.chunk_bytes", &c.exchange.chunk_bytes, "gradient bytes a message");
 }
 
+Resume resume_of(const RunConfig& config) {
+  if (config.resume == "auto") return Resume::automatic;
+  return config.resume == "true" ? Resume::yes : Resume::no;
+}
+
 void check(const RunConfig& c) {
   const auto require = [](bool good, const std::string& message) {
     if (!good) throw Error(ExitCode::settings, message);
@@ -118,6 +127,8 @@ void check(const RunConfig& c) {
   require(c.augmentation.variants >= 0,
           concat("data.variants = ", c.augmentation.variants, ": give 0 or more"));
   if (c.teacher_precision != "auto") inference_precision(c.teacher_precision, "teacher.precision");
+  require(!(c.overwrite && resume_of(c) != Resume::no),
+          "resume and overwrite are both given; choose one");
   check(c.quant);
   check(c.distill);
   check(c.train);

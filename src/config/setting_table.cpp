@@ -87,7 +87,12 @@ struct AsText {
 }  // namespace
 
 void SettingTable::add(const std::string& name, SettingTarget target, const std::string& help) {
-  settings_.push_back({name, target, help, std::visit(AsText{}, target)});
+  settings_.push_back({name, target, help, std::visit(AsText{}, target), {}});
+}
+
+void SettingTable::add_switch(const std::string& name, std::string* target,
+                              const std::vector<std::string>& words, const std::string& help) {
+  settings_.push_back({name, target, help, *target, words});
 }
 
 void SettingTable::take_words(std::vector<std::string>* target, const std::string& help) {
@@ -107,21 +112,36 @@ const SettingTable::Setting& SettingTable::find(const std::string& name,
   throw Error(ExitCode::settings, concat("unknown setting ", name, " ", where, "; ", mend));
 }
 
+bool SettingTable::takes(const Setting& setting, const std::string& word) {
+  if (setting.words.empty()) return as_bool(word).has_value();
+  return std::find(setting.words.begin(), setting.words.end(), word) != setting.words.end();
+}
+
+void SettingTable::assign(const Setting& setting, const std::string& text) {
+  if (!setting.words.empty() && !takes(setting, text)) {
+    throw Error(ExitCode::settings,
+                concat(setting.name, " = ", text, ": give one of ", list_names(setting.words)));
+  }
+  std::visit(Assign{setting.name, text}, setting.target);
+}
+
 std::vector<std::string> SettingTable::with_bools_written_out(
     const std::vector<std::string>& arguments) const {
   std::vector<std::string> written;
-  bool after_bool = false;  // the last of `written` is the bare name of a bool
+  const Setting* bare = nullptr;  // the last of `written` is its name
   for (const std::string& argument : arguments) {
-    const bool is_value = after_bool && as_bool(argument);
-    if (after_bool) written.back() += "=" + (is_value ? argument : "true");
-    after_bool = false;
+    const bool is_value = bare != nullptr && takes(*bare, argument);
+    if (bare != nullptr) written.back() += "=" + (is_value ? argument : "true");
+    bare = nullptr;
     if (is_value) continue;
     written.push_back(argument);
-    after_bool = std::any_of(settings_.begin(), settings_.end(), [&](const Setting& setting) {
-      return std::holds_alternative<bool*>(setting.target) && argument == "--" + setting.name;
-    });
+    for (const Setting& setting : settings_) {
+      const bool may_be_bare =
+          std::holds_alternative<bool*>(setting.target) || !setting.words.empty();
+      if (may_be_bare && argument == "--" + setting.name) bare = &setting;
+    }
   }
-  if (after_bool) written.back() += "=true";
+  if (bare != nullptr) written.back() += "=true";
   return written;
 }
 
@@ -151,7 +171,7 @@ void SettingTable::read(const std::vector<std::string>& arguments) {
       }
       const Setting& setting = find(option.string_key, "on the command line");
       const std::string& value = option.value.front();
-      std::visit(Assign{setting.name, value}, setting.target);
+      assign(setting, value);
       given.push_back(setting.name);
       if (setting.name == "config") recipe = value;
     }
@@ -172,13 +192,13 @@ void SettingTable::read_recipe(const std::string& path,
     }
     seen.push_back(setting.name);
     if (std::find(overridden.begin(), overridden.end(), setting.name) == overridden.end()) {
-      std::visit(Assign{setting.name, line.value}, setting.target);
+      assign(setting, line.value);
     }
   }
 }
 
 void SettingTable::set(const std::string& name, const std::string& value) {
-  std::visit(Assign{name, value}, find(name, "of this program").target);
+  assign(find(name, "of this program"), value);
 }
 
 std::vector<std::pair<std::string, std::string>> SettingTable::values() const {

@@ -39,7 +39,9 @@ struct Size {
 class Conversion {
  public:
   explicit Conversion(const ShardOptions& options)
-      : options_(options), source_(open_source(options.source, options.format)) {
+      : options_(options),
+        source_(open_source(
+            {options.source, options.format, folder_layout(options.layout), options.most_pixels})) {
     const std::size_t items = source_.items.size();
     digests_.resize(items);
     cache_.resize(items);
@@ -48,8 +50,10 @@ class Conversion {
   }
 
   ConvertReport run() {
+    require_images_of_classes(false);  // now rather than after an hour of reading
     digest_all();
     gather_skipped();
+    require_images_of_classes(true);
     const int64_t validation = options_.validation >= 0 ? options_.validation : source_.validation;
     const int64_t test = options_.test >= 0 ? options_.test : source_.test;
     splits_ = split_images(source_, digests_, validation, test);
@@ -126,19 +130,40 @@ class Conversion {
   }
 
   void gather_skipped() {
+    report_.skipped = source_.unreadable;
+    for (const std::string& reason : reasons_) {
+      if (!reason.empty()) report_.skipped.push_back(reason);
+    }
+    if (report_.skipped.empty() || options_.skip_bad) return;
+    throw Error(ExitCode::data,
+                concat(report_.skipped.size(), " of ", source_.unreadable.size() + reasons_.size(),
+                       " images cannot be read: ", list_names(report_.skipped),
+                       "; mend them or leave them out with --skip-bad"));
+  }
+
+  /// What no image of the train set shows cannot be learned: a mistake in the source, most often.
+  void require_images_of_classes(bool read) const {
+    std::vector<bool> held(source_.classes.size());
     for (int64_t i = 0; i < items(); ++i) {
-      if (!reasons_[i].empty()) {
-        report_.skipped.push_back(concat(source_.items[i].name, ": ", reasons_[i]));
-      }
+      const SourceItem& item = source_.items[i];
+      if ((digests_[i] || !read) && item.split.value_or(Split::train) == Split::train)
+        held[item.label] = true;
     }
-    if (!report_.skipped.empty() && !options_.skip_bad) {
-      throw Error(ExitCode::data, concat(report_.skipped.size(), " of ", items(),
-                                         " images cannot be read: ", list_names(report_.skipped),
-                                         "; mend them or leave them out with --skip-bad"));
+    std::vector<std::string> empty;
+    for (std::size_t c = 0; c < held.size(); ++c) {
+      if (!held[c]) empty.push_back(source_.classes[c]);
     }
-    if (static_cast<int64_t>(report_.skipped.size()) == items()) {
-      throw Error(ExitCode::data, options_.source + ": holds no image that can be read");
+    std::string seen;
+    for (const std::string& line : left_out_lines(source_.left_out)) seen += "; " + line;
+    if (empty.size() == held.size()) {
+      throw Error(ExitCode::data,
+                  concat(options_.source, ": holds no image that can be read", seen));
     }
+    if (empty.empty() || options_.allow_empty_classes) return;
+    throw Error(ExitCode::data,
+                concat(empty.size(), " of ", held.size(),
+                       " classes have no train images: ", list_names(empty), seen,
+                       "; mend the source, or keep these classes with --allow-empty-classes"));
   }
 
   /// Items in the order in which their rows are written: the source's, or that of their digests,
@@ -200,7 +225,7 @@ class Conversion {
     report_.shape = shape_;
     report_.classes = source_.classes;
     report_.count = options.count;
-    report_.ignored = source_.ignored;
+    report_.left_out = source_.left_out;
   }
 
   int64_t count_twins() const {
@@ -239,6 +264,9 @@ void check_options(const ShardOptions& options) {
   }
   if (options.channels != 0 && options.channels != 1 && options.channels != 3) {
     refuse(concat("--channels ", options.channels, ": is neither 1 nor 3"));
+  }
+  if (options.most_pixels < 1) {
+    refuse(concat("--most-pixels ", options.most_pixels, ": is at least 1"));
   }
   if (options.rows_per_shard < 0) {
     refuse(concat("--rows ", options.rows_per_shard, ": rows a shard are at least 1"));

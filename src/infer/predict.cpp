@@ -125,11 +125,12 @@ void add_reasons(const std::string& text, std::vector<std::string>* reasons) {
 
 }  // namespace
 
-ImageList images_of_files(std::vector<std::string> files, const ImageShape& shape) {
+ImageList images_of_files(std::vector<std::string> files, const ImageShape& shape,
+                          int64_t most_pixels) {
   const auto names = std::make_shared<const std::vector<std::string>>(std::move(files));
   const auto name = [names](int64_t i) { return (*names)[static_cast<std::size_t>(i)]; };
-  const auto load = [name, shape](int64_t i, uint8_t* pixels) {
-    load_image(name(i), shape, pixels);
+  const auto load = [name, shape, most_pixels](int64_t i, uint8_t* pixels) {
+    fit_image(read_image(name(i), most_pixels), shape, pixels);
     return int64_t{-1};
   };
   return {static_cast<int64_t>(names->size()), name, load};

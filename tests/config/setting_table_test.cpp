@@ -101,6 +101,25 @@ TEST(SettingTable, BoolsStandBareOrWithAWord) {
   EXPECT_TRUE(holds(refusal({"--data.flip=perhaps"}), "data.flip = perhaps"));
 }
 
+TEST(SettingTable, ASwitchStandsBareOrWithOneOfItsWords) {
+  const auto read = [](const std::vector<std::string>& arguments) {
+    std::string resume = "false";
+    int64_t epochs = 0;
+    SettingTable table;
+    table.add_switch("resume", &resume, {"true", "false", "auto"}, "");
+    table.add("train.epochs", &epochs, "");
+    table.read(arguments);
+    return resume;
+  };
+  EXPECT_EQ(read({}), "false");
+  EXPECT_EQ(read({"--resume"}), "true");
+  EXPECT_EQ(read({"--resume", "--train.epochs", "3"}), "true");
+  EXPECT_EQ(read({"--resume=auto"}), "auto");
+  EXPECT_EQ(read({"--resume", "auto"}), "auto");
+  EXPECT_EQ(read({"--resume=false"}), "false");
+  EXPECT_THROW(read({"--resume=perhaps"}), Error);
+}
+
 TEST(SettingTable, NamesTheNearestOfAnUnknownKey) {
   EXPECT_TRUE(holds(refusal({"--train.epoch", "3"}), "did you mean train.epochs?"));
   EXPECT_TRUE(holds(refusal({"--train.epoch", "3"}), "train.epoch on the command line"));

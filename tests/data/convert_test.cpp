@@ -12,13 +12,6 @@
 namespace bitstill {
 namespace {
 
-ShardOptions from(const std::string& source, const std::string& out) {
-  ShardOptions options;
-  options.source = source;
-  options.out = out;
-  return options;
-}
-
 std::string gzipped(const std::string& bytes) {
   z_stream stream{};
   deflateInit2(&stream, 6, Z_DEFLATED, 15 + 16, 8, Z_DEFAULT_STRATEGY);
@@ -179,11 +172,56 @@ std::string cifar_file(int records, int label_bytes, int classes, uint64_t seed)
   return file;
 }
 
+TEST(ConvertIdx, ReadsFilesInFoldersNamedAsTheyAre) {
+  const ScratchFolder scratch;
+  const std::vector<uint8_t> train_labels = {0, 1, 0, 1, 0, 1}, test_labels = {0, 1};
+  const auto put = [&](const std::string& name, const std::string& bytes) {
+    put_file(scratch / ("in/" + name + "/" + name), bytes);
+  };
+  put("train-images-idx3-ubyte", idx_file({6, 2, 2}, random_bytes(24, 1)));
+  put("train-labels-idx1-ubyte", idx_file({6}, train_labels));
+  put("t10k-images-idx3-ubyte", idx_file({2, 2, 2}, random_bytes(8, 2)));
+  put("t10k-labels-idx1-ubyte", idx_file({2}, test_labels));
+  const ConvertReport report = convert(from(scratch / "in", scratch / "out"));
+  EXPECT_EQ(report.format, "idx");
+  EXPECT_EQ(report.count, (std::array<int64_t, kSplits>{4, 2, 2}));
+  std::filesystem::create_directories(scratch / "outer");
+  std::filesystem::rename(scratch / "in", scratch / "outer/raw");
+  EXPECT_HOLDS(error_of(ExitCode::data, [&] { convert(from(scratch / "outer", scratch / "x")); }),
+               "--source " + scratch / "outer" + "/raw");
+}
+
+TEST(ConvertIdx, ClassesWithoutImagesAreNamed) {
+  const ScratchFolder scratch;
+  const auto convert_labels = [&](const std::vector<uint8_t>& labels, bool allow) {
+    const auto count = static_cast<int>(labels.size());
+    put_file(scratch / "in/train-images-idx3-ubyte",
+             idx_file({count, 2, 2}, random_bytes(labels.size() * 4, 1)));
+    put_file(scratch / "in/train-labels-idx1-ubyte", idx_file({count}, labels));
+    put_file(scratch / "in/t10k-images-idx3-ubyte", idx_file({1, 2, 2}, random_bytes(4, 2)));
+    put_file(scratch / "in/t10k-labels-idx1-ubyte", idx_file({1}, {2}));
+    ShardOptions options = from(scratch / "in", scratch / (allow ? "allowed" : "out"));
+    options.allow_empty_classes = allow;
+    return convert(options);
+  };
+  const std::vector<uint8_t> letters = {1, 2, 3, 1, 2, 3, 1, 2, 3};
+  EXPECT_HOLDS(error_of(ExitCode::data, [&] { convert_labels(letters, false); }),
+               "1 of 4 classes have no train images: 0;");
+  const std::string stray = error_of(ExitCode::data, [&] {
+    convert_labels({0, 1, 2, 0, 1, 2, 255}, false);
+  });
+  EXPECT_HOLDS(stray, "252 of 256 classes");
+  EXPECT_HOLDS(stray, "--allow-empty-classes");
+  EXPECT_EQ(convert_labels(letters, true).classes.size(), 4U);
+}
+
 TEST(ConvertCifar, ReadsTenAndAHundredClasses) {
   const ScratchFolder scratch;
-  put_file(scratch / "ten/data_batch_1.bin", cifar_file(31, 1, 10, 1));
-  put_file(scratch / "ten/data_batch_2.bin", cifar_file(29, 1, 10, 2));
-  const std::string test = cifar_file(7, 1, 10, 3);
+  const auto batch = [&](int i) {
+    return scratch / ("ten/data_batch_" + std::to_string(i) + ".bin");
+  };
+  for (int i = 1; i <= 5; ++i) put_file(batch(i), cifar_file(12, 1, 10, i));
+  const std::string test = cifar_file(7, 1, 10, 6);
   put_file(scratch / "ten/test_batch.bin", test);
   put_file(scratch / "ten/batches.meta.txt", "a\nb\nc\nd\ne\nf\ng\nh\ni\nj\n\n");
   const ConvertReport ten = convert(from(scratch / "ten", scratch / "out10"));
@@ -206,10 +244,28 @@ TEST(ConvertCifar, ReadsTenAndAHundredClasses) {
                "test_batch.bin");
 }
 
-/// A PNG of one random size-by-size image; equal seeds, equal images.
-std::string random_png(int64_t height, int64_t width, uint64_t seed) {
-  return png_file(
-      {height, width, 3, random_bytes(static_cast<std::size_t>(height * width * 3), seed)});
+TEST(ConvertCifar, RefusesAMissingADoubledAndAForeignBatch) {
+  const ScratchFolder scratch;
+  const auto batch = [&](const std::string& i) {
+    return scratch / ("in/data_batch_" + i + ".bin");
+  };
+  for (int i = 1; i <= 5; ++i) {
+    if (i != 3) put_file(batch(std::to_string(i)), cifar_file(12, 1, 10, i));
+  }
+  put_file(scratch / "in/test_batch.bin", cifar_file(7, 1, 10, 6));
+  const auto refused = [&] {
+    return error_of(ExitCode::data, [&] { convert(from(scratch / "in", scratch / "out")); });
+  };
+  EXPECT_HOLDS(refused(), "lacks data_batch_3.bin");
+  put_file(batch("3"), cifar_file(12, 1, 10, 2));
+  EXPECT_HOLDS(refused(), "data_batch_3.bin: holds the same bytes as");
+  put_file(batch("3"), cifar_file(12, 1, 10, 8) + cifar_file(12, 1, 10, 8));
+  EXPECT_HOLDS(refused(), "data_batch_3.bin: holds 24 records");
+  put_file(batch("3"), cifar_file(12, 1, 10, 3));
+  put_file(batch("1 (copy)"), cifar_file(12, 1, 10, 1));
+  EXPECT_HOLDS(refused(), "data_batch_1 (copy).bin: is none of");
+  std::filesystem::remove(batch("1 (copy)"));
+  EXPECT_EQ(convert(from(scratch / "in", scratch / "out")).count[2], 7);
 }
 
 TEST(ConvertFolder, CutsTenthsAndTheSameImagesWhateverTheirNames) {
@@ -228,7 +284,9 @@ TEST(ConvertFolder, CutsTenthsAndTheSameImagesWhateverTheirNames) {
   EXPECT_EQ(a.classes, (std::vector<std::string>{"cat", "dog"}));
   EXPECT_EQ(a.count, (std::array<int64_t, kSplits>{32, 4, 4}));
   EXPECT_EQ(a.per_class[2], (std::vector<int64_t>{2, 2}));
-  EXPECT_EQ(a.ignored, 1);
+  EXPECT_EQ(left_out_lines(a.left_out),
+            std::vector<std::string>{"left out, no JPEG or PNG by name: 1 (" + scratch / "a" +
+                                     "/cat/notes.txt)"});
   const Dataset first(scratch / "out_a"), second(scratch / "out_b");
   for (int s = 0; s < kSplits; ++s) {
     EXPECT_EQ(read_all(first, static_cast<Split>(s)), read_all(second, static_cast<Split>(s)));
@@ -261,12 +319,51 @@ TEST(ConvertFolder, OwnSplitsAreKeptWhole) {
   EXPECT_HOLDS(error_of(ExitCode::data, [&] { convert(options); }), "zebra");
 }
 
+TEST(ConvertFolder, ClassesWithoutImagesAreNamed) {
+  const ScratchFolder scratch;
+  for (int i = 0; i < 12; ++i) {
+    put_file(scratch / ((i % 2 == 0 ? "in/cat/" : "in/dog/") + std::to_string(i) + ".png"),
+             random_png(4, 4, i));
+  }
+  ShardOptions options = from(scratch / "in", scratch / "out");
+  const auto refused = [&] { return error_of(ExitCode::data, [&] { convert(options); }); };
+  put_file(scratch / "in/owl/1.webp", "RIFF");
+  EXPECT_HOLDS(refused(), "1 of 3 classes have no train images: owl; left out");
+  EXPECT_HOLDS(refused(), "owl/1.webp");
+  std::filesystem::remove(scratch / "in/owl/1.webp");
+  EXPECT_HOLDS(refused(), "no train images: owl;");
+  put_file(scratch / "in/owl/1.png", "torn");
+  options.skip_bad = true;
+  EXPECT_HOLDS(refused(), "no train images: owl;");
+  EXPECT_FALSE(std::filesystem::exists(options.out));
+  options.allow_empty_classes = true;
+  EXPECT_EQ(convert(options).classes.size(), 3U);
+}
+
+TEST(ConvertFolder, LargerImagesThanAllowedAreNamed) {
+  const ScratchFolder scratch;
+  for (int i = 0; i < 12; ++i) {
+    put_file(scratch / ((i % 2 == 0 ? "in/cat/" : "in/dog/") + std::to_string(i) + ".png"),
+             random_png(i == 3 ? 9 : 4, 4, i));
+  }
+  ShardOptions options = from(scratch / "in", scratch / "out");
+  options.height = options.width = 4;
+  options.most_pixels = 35;
+  const std::string message = error_of(ExitCode::data, [&] { convert(options); });
+  for (const char* part : {"dog/3.png: 9x4 pixels are more than 35", "--most-pixels"}) {
+    EXPECT_HOLDS(message, part);
+  }
+  options.most_pixels = 36;
+  EXPECT_EQ(convert(options).count[0], 10 - 2);
+}
+
 TEST(ConvertFolder, MixedSizesAreOneErrorThatNamesTwoFiles) {
   const ScratchFolder scratch;
   for (int i = 0; i < 8; ++i) {
     put_file(scratch / ("in/c/" + std::to_string(i) + ".png"), random_png(6, i == 5 ? 9 : 7, i));
   }
   ShardOptions options = from(scratch / "in", scratch / "out");
+  options.layout = "classes";
   const std::string message = error_of(ExitCode::data, [&] { convert(options); });
   for (const char* part : {"0.png is 6x7", "5.png is 6x9", "--size"}) EXPECT_HOLDS(message, part);
   options.height = 3;
@@ -284,6 +381,7 @@ TEST(ConvertFolder, UnreadableImagesStopItOrAreSkippedAndListed) {
              i % 5 == 0 ? png.substr(0, 40) : png);
   }
   ShardOptions options = from(scratch / "in", scratch / "out");
+  options.layout = "classes";
   const std::string message = error_of(ExitCode::data, [&] { convert(options); });
   for (const char* part : {"3 of 12", "10.png", "15.png", "20.png", "--skip-bad"}) {
     EXPECT_HOLDS(message, part);
@@ -301,11 +399,32 @@ TEST(ConvertFolder, EqualImagesAreOrderedByName) {
     put_file(scratch / ("in/c/" + std::to_string(i) + ".png"), random_png(4, 4, 7));
   }
   ShardOptions options = from(scratch / "in", scratch / "out");
+  options.layout = "classes";
   options.rows_per_shard = 3;
   const ConvertReport report = convert(options);
   EXPECT_EQ(report.count, (std::array<int64_t, kSplits>{8, 1, 1}));
   EXPECT_EQ(report.twins, 2);
   EXPECT_TRUE(std::filesystem::exists(scratch / "out/train-00002.h5"));
+}
+
+TEST(Convert, NamesWhatIsNotRead) {
+  const ScratchFolder scratch;
+  const auto refused = [&](const std::string& file, const std::string& source) {
+    put_file(scratch / file, "x");
+    return error_of(ExitCode::data, [&] { convert(from(scratch / source, scratch / "out")); });
+  };
+  EXPECT_HOLDS(refused("a/mnist.npz", "a/mnist.npz"), "mnist.npz: .npz is not read: write");
+  EXPECT_HOLDS(refused("a/mnist.npz", "a"), "mnist.npz: .npz is not read: write");
+  EXPECT_HOLDS(refused("b/set.TAR.GZ", "b/set.TAR.GZ"), "unpack it");
+  EXPECT_HOLDS(refused("c/train-images-idx3-ubyte", "c/train-images-idx3-ubyte"),
+               "give the folder");
+  EXPECT_HOLDS(refused("d/1.png", "d/1.png"), "give the folder");
+  EXPECT_HOLDS(refused("e/data_batch_1", "e"), "pickled CIFAR-10");
+  put_file(scratch / "f/meta", "x");
+  EXPECT_HOLDS(refused("f/train", "f"), "pickled CIFAR-100");
+  put_file(scratch / "images.gz", gzipped(std::string(257, 'x') + "ustar" + std::string(300, 'x')));
+  EXPECT_HOLDS(error_of(ExitCode::data, [&] { convert(from(scratch / "images.gz", "out")); }),
+               "a tar archive: unpack it");
 }
 
 TEST(Convert, RefusesOptionsThatDoNotFit) {
@@ -320,6 +439,8 @@ TEST(Convert, RefusesOptionsThatDoNotFit) {
   EXPECT_HOLDS(refused([](auto* o) { o->source.clear(); }), "--source");
   EXPECT_HOLDS(refused([](auto* o) { o->out.clear(); }), "--out");
   EXPECT_HOLDS(refused([](auto* o) { o->format = "tfrecord"; }), "tfrecord");
+  EXPECT_HOLDS(refused([](auto* o) { o->layout = "flat"; }), "--layout flat");
+  EXPECT_HOLDS(refused([](auto* o) { o->most_pixels = 0; }), "--most-pixels 0");
   EXPECT_HOLDS(refused([](auto* o) { o->channels = 2; }), "--channels 2");
   EXPECT_HOLDS(refused([](auto* o) { o->height = 5; }), "--size 5x0");
   EXPECT_HOLDS(refused([](auto* o) { o->rows_per_shard = -1; }), "--rows");

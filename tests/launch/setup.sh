@@ -47,3 +47,30 @@ cat "$WORK/out"
 code=0
 "$SOURCE/launch/setup.sh" --nonsense 2>"$WORK/out" || code=$?
 [ "$code" -eq 2 ] && grep -q '^error: unknown option --nonsense' "$WORK/out"
+
+# What apt-get says goes to the log, and to the screen when it fails. nvcc and NCCL come for tests
+# alone.
+mkdir -p "$WORK/stubs" "$WORK/torch"
+echo "__version__ = '2.11.0'" >"$WORK/torch/version.py"
+echo '[ "$1" = -n ] && shift; exec "$@"' | sed '1i #!/bin/bash' >"$WORK/stubs/sudo"
+printf '#!/bin/bash\n' >"$WORK/stubs/dpkg-query"  # nothing is installed
+printf '#!/bin/bash\necho "Get: 1 noise"\n[[ "$*" != *"$REFUSES"* ]]\n' >"$WORK/stubs/apt-get"
+chmod +x "$WORK"/stubs/*
+# with_apt CODE REFUSED OPTION...: setup.sh where apt-get fails at the word REFUSED
+with_apt() {
+  local code=0 wanted=$1 refused=$2
+  shift 2
+  PATH=$WORK/stubs:/usr/bin:/bin REFUSES=$refused CUDA_HOME=/none BITSTILL_TORCH=$WORK/torch \
+    "$WORK/tree/launch/setup.sh" "$@" >"$WORK/out" 2>&1 || code=$?
+  cat "$WORK/out"
+  [ "$code" -eq "$wanted" ]
+}
+with_apt 0 never
+if grep -q noise "$WORK/out" || grep -q cuda "$WORK/out"; then exit 1; fi
+[ "$(grep -c noise "$WORK/tree/build/setup.log")" -eq 2 ]
+with_apt 8 install
+grep -q noise "$WORK/out" && grep -q '^error: apt-get could not install' "$WORK/out"
+rm "$WORK"/stubs/{dpkg-query,apt-get}
+with_apt 8 never --check --tests
+grep -q '^error: .*build/deps/cuda is missing' "$WORK/out"
+with_apt 0 never --check

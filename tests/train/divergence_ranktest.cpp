@@ -6,12 +6,11 @@
 #include <cstdlib>
 #include <filesystem>
 
-#include "bitstill/base/random.hpp"
 #include "bitstill/base/text.hpp"
 #include "bitstill/comm/agree.hpp"
-#include "bitstill/data/shard_writer.hpp"
 #include "bitstill/infer/loaded_model.hpp"
 #include "bitstill/train/trainer.hpp"
+#include "random_shards.hpp"
 #include "rank_main.hpp"
 #include "train_fixture.hpp"
 
@@ -48,27 +47,6 @@ class SharedFolder {
   std::string path_;
 };
 
-void write_shards(const std::string& folder) {
-  const NetworkSpec spec = small_spec();
-  ShardWriter writer({folder, spec.input, spec.classes, {kRows, 8, 8}, 0});
-  RandomStream stream(1, StreamPurpose::initialization);
-  std::vector<uint8_t> pixels(static_cast<std::size_t>(spec.input.pixels()));
-  for (const auto& [split, count] : {std::pair{Split::train, kRows},
-                                     {Split::validation, int64_t{8}},
-                                     {Split::test, int64_t{8}}}) {
-    for (int64_t row = 0; row < count; ++row) {
-      for (uint8_t& pixel : pixels) pixel = static_cast<uint8_t>(stream.next());
-      writer.add(split, pixels.data(), row % spec.classes);
-    }
-  }
-  ShardIndex description;
-  description.summary.name = "random";
-  description.summary.split_rule = "random";
-  description.summary.classes = {"a", "b", "c", "d"};
-  description.source = description.licence = "random numbers";
-  writer.finish(description);
-}
-
 /// The lowest bit of the mantissa, as a cosmic ray would.
 void flip(float* value) {
   *value = std::bit_cast<float>(std::bit_cast<uint32_t>(*value) ^ 1u);
@@ -92,7 +70,7 @@ void train(const std::string& method, const std::function<void(Student&)>& harm)
   World& world = rank_world();
   agree(world.control(), [&] {
     if (world.place().rank == 0) {
-      write_shards(folder.path() + "/shards");
+      write_random_shards(folder.path() + "/shards", kRows);
       std::filesystem::create_directories(folder.path() + "/run/checkpoints");
     }
   });

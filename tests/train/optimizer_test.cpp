@@ -219,18 +219,23 @@ TEST(Checkpoint, ContinuesAsIfNothingHadHappened) {
       whole.student.running().add_(0.25);
       whole_schedule.observe(9);
       whole_schedule.observe(9);
-      const Progress progress{3, 12, 2, 91.5, 90.25};
-      save_checkpoint(path, about_of(whole.student), whole.student, whole.masters, whole.learned,
-                      whole_schedule, progress);
+      RunState state;
+      state.epoch = 3;
+      state.step = 14;
+      state.tally.samples = 40;
+      state.tally.hard = 1.0 / 3;
+      state.skipped = 1;
+      state.best_epoch = 2;
+      state.best_accuracy = 91.5;
+      state.last_accuracy = 90.25;
+      save_checkpoint(path, about_of(whole.student), {{"kept", 1}}, whole.student, whole.masters,
+                      whole.learned, whole_schedule, state);
+      EXPECT_EQ(checkpoint_record(path), Json({{"kept", 1}}));
       whole.train(3, 6);
 
-      const Progress back =
+      const RunState back =
           load_checkpoint(path, again.student, again.masters, again.learned, again_schedule);
-      EXPECT_EQ(back.epoch, 3);
-      EXPECT_EQ(back.step, 12);
-      EXPECT_EQ(back.best_epoch, 2);
-      EXPECT_EQ(back.best_accuracy, 91.5);
-      EXPECT_EQ(back.last_accuracy, 90.25);
+      EXPECT_EQ(to_json(back), to_json(state));
       EXPECT_EQ(again_schedule.state(), whole_schedule.state());
       EXPECT_LT(again_schedule.rate(0), options.rate);
       again.train(3, 6);
@@ -246,7 +251,7 @@ TEST(Checkpoint, BeforeTheFirstUpdate) {
     for (const char* name : {"uniform", "joint", "points"}) {
       Trainee trainee(6, method(name), options_of(kind));
       Schedule schedule(options_of(kind), 4);
-      save_checkpoint(folder / "x", about_of(trainee.student), trainee.student, trainee.masters,
+      save_checkpoint(folder / "x", about_of(trainee.student), {}, trainee.student, trainee.masters,
                       trainee.learned, schedule, {});
       EXPECT_EQ(
           load_checkpoint(folder / "x", trainee.student, trainee.masters, trainee.learned, schedule)
@@ -282,8 +287,11 @@ TEST(Checkpoint, AStoredStudentShipsTheSameBytes) {
     about["seed"] = 6;
     const std::string expected = shipped(folder / "student", about, trainee.student);
     save_masters(folder / "master", about, trainee.student, 3);
-    save_checkpoint(folder / "last", about, trainee.student, trainee.masters, trainee.learned,
-                    Schedule(options_of("sgd"), 4), {.epoch = 1, .step = 3, .best_epoch = 1});
+    RunState state;
+    state.epoch = state.best_epoch = 1;
+    state.step = 3;
+    save_checkpoint(folder / "last", about, {{"kept", 1}}, trainee.student, trainee.masters,
+                    trainee.learned, Schedule(options_of("sgd"), 4), state);
     for (const char* file : {"master", "last"}) {
       const StoredStudent stored = load_stored_student(folder / file);
       EXPECT_EQ(stored.about["steps"], 3);
@@ -328,11 +336,11 @@ TEST(Checkpoint, AStoredStudentNeedsAllOfItsState) {
 TEST(Checkpoint, RefusesWhatIsNotItsOwn) {
   const ScratchFolder folder;
   const std::string path = folder / "last.safetensors";
-  const auto save = [&](const TrainOptions& options, const Progress& progress = {}) {
+  const auto save = [&](const TrainOptions& options, const RunState& state = {}) {
     Trainee trainee(6, {}, options);
     trainee.train(0, 2);
-    save_checkpoint(path, about_of(trainee.student), trainee.student, trainee.masters,
-                    trainee.learned, Schedule(options, 4), progress);
+    save_checkpoint(path, about_of(trainee.student), {}, trainee.student, trainee.masters,
+                    trainee.learned, Schedule(options, 4), state);
   };
   const auto load = [&](const TrainOptions& options, std::unique_ptr<Network> network) {
     const std::string text = error_of(ExitCode::model, [&] {
@@ -357,8 +365,11 @@ TEST(Checkpoint, RefusesWhatIsNotItsOwn) {
     other.decay = "weights";  // other slices
     EXPECT_NE(load(other, small_network(1)).find("optimizer"), std::string::npos);
   }
-  for (const Progress& bad :
-       {Progress{-1, 0, 0, 0, 0}, Progress{2, -3, 0, 0, 0}, Progress{2, 8, 3, 0, 0}}) {
+  RunState before_start, negative_step, best_to_come;
+  before_start.epoch = -1;
+  negative_step.step = -3;
+  best_to_come.best_epoch = 1;
+  for (const RunState& bad : {before_start, negative_step, best_to_come}) {
     save(options_of("sgd"), bad);
     load(options_of("sgd"), small_network(1));
   }

@@ -15,6 +15,8 @@ namespace bitstill {
 class World {
  public:
   /// Sets OMPI_MCA_mpi_yield_when_idle=1 unless it is set, then initialises.
+  /// AgreedError(environment) when a launcher started several processes of which each would be a
+  /// world of its own.
   static std::unique_ptr<World> open();
   virtual ~World() = default;  // finalizes MPI, unless an exception is in flight
 

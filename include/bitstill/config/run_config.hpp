@@ -23,7 +23,8 @@ struct RunOptions {
 
 struct RunConfig {
   std::string recipe;                // --config
-  bool resume = false;               // --resume
+  std::string resume = "false";      // --resume: false | true | auto
+  bool overwrite = false;            // --overwrite
   bool dry_run = false;              // --dry-run
   std::string data_folder;           // data.folder
   int64_t prefetch = 4;              // data.prefetch
@@ -39,6 +40,10 @@ struct RunConfig {
   TrainOptions train;
   ExchangeOptions exchange;
 };
+
+/// What --resume asks for.
+enum class Resume { no, yes, automatic };
+Resume resume_of(const RunConfig& config);
 
 /// Binds all settings of `config`, which outlives the table.
 void add_settings(SettingTable& table, RunConfig& config);

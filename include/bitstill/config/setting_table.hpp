@@ -18,6 +18,9 @@ using SettingTarget = std::variant<std::string*, int64_t*, double*, bool*, std::
 class SettingTable {
  public:
   void add(const std::string& name, SettingTarget target, const std::string& help);
+  /// One of `words`; the bare --name means the first of them.
+  void add_switch(const std::string& name, std::string* target,
+                  const std::vector<std::string>& words, const std::string& help);
   /// Words without a name, for example the runs of `bitstill report RUN...`.
   void take_words(std::vector<std::string>* target, const std::string& help);
 
@@ -40,10 +43,14 @@ class SettingTable {
     std::string name;
     SettingTarget target;
     std::string help, initial;
+    std::vector<std::string> words;  // of a switch
   };
+  /// Whether the word behind a bare name is its value.
+  static bool takes(const Setting& setting, const std::string& word);
+  static void assign(const Setting& setting, const std::string& text);
   const Setting& find(const std::string& name, const std::string& where) const;
-  /// "--name" of a bool becomes "--name=true", and "--name false" "--name=false": Boost cannot tell
-  /// whether the word behind such a setting belongs to it.
+  /// "--name" of a bool or switch becomes "--name=true", and "--name false" "--name=false": Boost
+  /// cannot tell whether the word behind such a setting belongs to it.
   std::vector<std::string> with_bools_written_out(const std::vector<std::string>& arguments) const;
   void read_recipe(const std::string& path, const std::vector<std::string>& overridden);
 

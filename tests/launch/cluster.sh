@@ -1,0 +1,63 @@
+#!/usr/bin/env bash
+# Several nodes: ranks against the slots of an allocation or of named hosts, binding kept; srun; the batch
+# script. mpirun, scontrol and the nodes are stand-ins; the variables are those of Slurm 22.05.
+. "$SOURCE/tests/strangers/rows.bash"
+mkdir -p "$WORK"/{bin,job/launch,job/build/release}
+printf '#!/bin/bash\necho "mpirun $*"\n' >"$WORK/bin/mpirun"
+printf '#!/bin/bash\necho "scontrol $*"\n' >"$WORK/bin/scontrol"
+chmod +x "$WORK"/bin/*
+PATH=$WORK/bin:$PATH
+run=$SOURCE/launch/run.sh
+bound='--map-by slot:PE=1 --bind-to core'
+
+# run_in ID CODE PATTERN RANKS VARIABLE...: launch/run.sh in such an environment
+run_in() {
+  local id=$1 code=$2 pattern=$3 ranks=$4
+  shift 4
+  row "$id" "$code" "$pattern" env "$@" "$run" -n "$ranks" true
+}
+# silent CODE COMMAND...: it ends with the code, without a word
+silent() {
+  local code=$1
+  shift
+  [ -z "$("$@" 2>&1 </dev/null)" ] && { "$@" >/dev/null 2>&1 </dev/null || [ $? -eq "$code" ]; }
+}
+slurm=(SLURM_JOB_ID=7 'SLURM_TASKS_PER_NODE=64(x2),32')
+run_in 6.7 0 "-n 160 $bound true" 160 "${slurm[@]}"
+run_in 6.7 2 "^error: 161 ranks, but the allocation .*64\(x2\),32.* has 160 slots" 161 "${slurm[@]}"
+row 6.7 0 '--map-by slot:PE=4 --bind-to core' env "${slurm[@]}" SLURM_CPUS_PER_TASK=4 \
+  "$run" -n 160 --threads 4 true
+row 6.7 2 '^error: --threads 4, but a task .* has 1 cores' env "${slurm[@]}" "$run" -n 2 --threads 4 true
+run_in 6.7 0 'mpirun .*-n 170 --oversubscribe true' 170 "${slurm[@]}" BITSTILL_MPIRUN_ARGS=--oversubscribe
+
+printf 'a slots=64  # the first\n\nb max_slots=99 slots = 32\n' >"$WORK/hosts"
+printf 'a\nb slots=2\n' >"$WORK/open_hosts"
+run_in 6.8 0 "-n 96 $bound --hostfile" 96 BITSTILL_MPIRUN_ARGS="--hostfile $WORK/hosts"
+run_in 6.8 2 '^error: 97 ranks, but the hostfile .*hosts has 96 slots' 97 \
+  BITSTILL_MPIRUN_ARGS="--hostfile $WORK/hosts"
+run_in 6.8 0 "-n 99 $bound" 99 BITSTILL_MPIRUN_ARGS="--hostfile $WORK/open_hosts"
+run_in 6.8 2 '^error: cannot read the hostfile' 2 BITSTILL_MPIRUN_ARGS="--hostfile $WORK/none"
+run_in 6.8 2 '^error: 67 ranks, but --host a:64,b,c has 66 slots' 67 "${slurm[@]}" \
+  BITSTILL_MPIRUN_ARGS='--host a:64,b,c'
+
+step=("${slurm[@]}" SLURM_STEP_NUM_TASKS=4)
+run_in 6.9 2 '^error: run.sh starts the ranks itself: call it without srun' 4 "${step[@]}" SLURM_PROCID=0
+holds 6.9 silent 2 env "${step[@]}" SLURM_PROCID=1 "$run" -n 4 true
+
+# srun without PMIx: each process would be a job of its own, and write the same files.
+row 6.10 8 '^error: 4 processes were started, but MPI does not join them' env "${step[@]}" \
+  SLURM_PROCID=0 "$BITSTILL" --version
+holds 6.10 silent 8 env "${step[@]}" SLURM_PROCID=1 "$BITSTILL" --version
+row 6.10 8 '^error: 2 processes were started' env PMI_RANK=0 PMI_SIZE=2 "$BITSTILL" --version
+row 6.10 0 torch env "${step[@]}" SLURM_STEP_NUM_TASKS=1 "$BITSTILL" --version
+
+# The batch script, which Slurm starts from a copy, in the folder of the checkout.
+cp "$SOURCE/launch/slurm.sbatch" "$WORK/batch" && cd "$WORK/job" || exit 1
+printf '#!/bin/bash\necho "run $*"; trap "exit 75" USR1; [ -z "$WAITS" ] || for i in {1..99}; do sleep 0.1; done\n' \
+  >launch/run.sh
+touch build/release/bitstill && chmod +x launch/run.sh build/release/bitstill
+batch=("${slurm[@]}" SLURM_NTASKS=160 SLURM_CPUS_PER_TASK=2 bash "$WORK/batch" train --run.seed 3)
+row 6.11 0 '^run -n 160 --threads 2 build/release/bitstill train --run.seed 3$' env "${batch[@]}"
+row 6.11 0 '--run.seed 3 --resume=auto$' env SLURM_RESTART_COUNT=1 "${batch[@]}"
+row 6.11 75 '^scontrol requeue 7$' env WAITS=1 timeout --foreground --preserve-status -s USR1 1 env "${batch[@]}"
+finish "allocations of several nodes, srun, the batch script"
