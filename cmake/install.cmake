@@ -1,5 +1,5 @@
 # cmake --install: two components.
-#   program      bitstill, what it needs of LibTorch, launch scripts, recipes
+#   program      bitstill, what it needs of LibTorch, manual page, completion, launch scripts, recipes
 #   development  the modules as bitstill::base ... bitstill::config for find_package(bitstill), headers
 # LibTorch is installed along where it is the checkout's own (launch/setup.sh), which may be deleted;
 # one that was found elsewhere (BITSTILL_TORCH) stays there.
@@ -62,9 +62,25 @@ function(bitstill_install_launch)
   file(RELATIVE_PATH run "${CMAKE_INSTALL_FULL_BINDIR}"
        "${CMAKE_INSTALL_FULL_DATADIR}/bitstill/launch/run.sh")
   set(link "${CMAKE_BINARY_DIR}/generated/bitstill-run")
+  file(MAKE_DIRECTORY "${CMAKE_BINARY_DIR}/generated")
   file(CREATE_LINK "${run}" "${link}" SYMBOLIC)
   install(FILES "${link}" TYPE BIN COMPONENT program)
   install(FILES README.md LICENSE TYPE DOC COMPONENT program)
+endfunction()
+
+# The program writes both from its setting tables.
+function(bitstill_install_manual)
+  set(generated "${CMAKE_BINARY_DIR}/generated")
+  install(
+    CODE "execute_process(COMMAND \"$<TARGET_FILE:bitstill>\" --man
+                          OUTPUT_FILE \"${generated}/bitstill.1\" COMMAND_ERROR_IS_FATAL ANY)
+          execute_process(COMMAND \"$<TARGET_FILE:bitstill>\" --completion bash
+                          OUTPUT_FILE \"${generated}/bitstill.bash\" COMMAND_ERROR_IS_FATAL ANY)"
+    COMPONENT program)
+  install(FILES "${generated}/bitstill.1" DESTINATION "${CMAKE_INSTALL_MANDIR}/man1"
+          COMPONENT program)
+  install(FILES "${generated}/bitstill.bash" RENAME bitstill COMPONENT program
+          DESTINATION "${CMAKE_INSTALL_DATADIR}/bash-completion/completions")
 endfunction()
 
 function(bitstill_install_libraries)
@@ -101,6 +117,7 @@ endif()
 if(TARGET bitstill)
   bitstill_install_program()
   bitstill_install_launch()
+  bitstill_install_manual()
 endif()
 if(NOT BITSTILL_CUDA)  # whose objects would ask the consumer for nvcc's libraries
   bitstill_install_libraries()

@@ -6,6 +6,7 @@
 #include <sys/auxv.h>
 #include <unistd.h>
 
+#include <bit>
 #include <string_view>
 #include <vector>
 
@@ -28,7 +29,7 @@ void start_with_brief_spin(int, char** argv, char** environment) {
     entries.push_back(*environment);
   }
   entries.insert(entries.end(), {spin_count, nullptr});
-  execve(reinterpret_cast<const char*>(getauxval(AT_EXECFN)), argv, entries.data());
+  execve(std::bit_cast<const char*>(getauxval(AT_EXECFN)), argv, entries.data());
   // Where that fails the program goes on as it is.
 }
 

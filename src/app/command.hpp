@@ -1,6 +1,7 @@
 // The commands of the program: one file each.
 #pragma once
 
+#include <span>
 #include <string>
 #include <utility>
 #include <vector>
@@ -28,8 +29,23 @@ int run_report(World& world, const Words& arguments);
 int run_study(World& world, const Words& arguments);
 int run_bench(World& world, const Words& arguments);
 
+struct Command {
+  const char* name;
+  const char* summary;
+  int (*run)(World& world, const Words& arguments);
+};
+
+constexpr char kExitCodes[] =
+    "0 done, 2 settings, 3 data, 4 model file or a target missed, 5 a rank died\n"
+    "or hangs, 6 numbers not finite, 7 storage, 8 environment, 75 stopped, resumable.";
+
+/// `--man` and `--completion bash`, which the installation calls: prints the page on rank 0. False
+/// for other words.
+bool print_pages(World& world, const Words& words, std::span<const Command> commands);
+
 /// Reads the arguments on every rank; all ranks throw the same error. With --help among them rank 0
-/// prints `summary` and the table's settings, and the answer is false: there is nothing to do.
+/// prints `summary` and the table's settings (--help=man, --help=bash: their part of print_pages),
+/// and the answer is false: there is nothing to do.
 /// Collective: every rank of world calls this.
 bool read_settings(World& world, SettingTable& table, const Words& arguments,
                    const std::string& summary);

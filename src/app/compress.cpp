@@ -94,7 +94,7 @@ void check(const Settings& s, const Words& arguments) {
   }
   if (!s.post_mortem) return;
   check(s.quant);
-  if (s.quant.method == "none") {
+  if (s.quant.method == QuantMethod::none) {
     throw Error(ExitCode::settings, "quant.method = none leaves nothing to compress; give uniform");
   }
   if (s.out.empty()) {
@@ -126,13 +126,13 @@ void compress(const Settings& s) {
 
 int run_compress(World& world, const Words& arguments) {
   Settings s;
-  s.quant.method = "uniform";
+  s.quant.method = QuantMethod::uniform;
   SettingTable table;
   table.take_words(&s.words, "RUN_FOLDER_OR_FILE          a run, or a state that it stored");
   table.add("out", &s.out, "the file to write; without it student.safetensors beside the state");
   table.add("post-mortem", &s.post_mortem,
             "quantize weights that were not trained for it, by quant.*");
-  add_quant_settings(table, s.quant);
+  table.add_section("quant", s.quant);
   if (!read_settings(world, table, arguments, kSummary)) return 0;
   agree(world.control(), [&] {
     check(s, arguments);

@@ -28,8 +28,7 @@ int threads_by_cpus(World& world, bool counts) {
 
 }  // namespace
 
-DeviceChoice choose_device(World& world, const std::string& device, int64_t threads,
-                           bool fixed_order) {
+DeviceChoice choose_device(World& world, DeviceWish device, int64_t threads, bool fixed_order) {
   DeviceChoice choice;
   const int by_cpus = threads_by_cpus(world, threads == 0 && !fixed_order);
   choice.threads = threads > 0 ? static_cast<int>(threads) : (fixed_order ? 1 : by_cpus);
@@ -39,7 +38,7 @@ DeviceChoice choose_device(World& world, const std::string& device, int64_t thre
   const bool has_cuda =
       has_cuda_kernels() && at::hasCUDA() && at::detail::getCUDAHooks().deviceCount() > 0;
   agree(world.control(), [&] {
-    if (device == "cuda" && !has_cuda) {
+    if (device == DeviceWish::cuda && !has_cuda) {
       throw Error(ExitCode::environment,
                   concat("run.device = cuda: ",
                          has_cuda_kernels() ? "no GPU is visible on " : "built without CUDA on ",

@@ -6,6 +6,7 @@
 #include <string>
 
 #include "bitstill/comm/world.hpp"
+#include "bitstill/config/run_config.hpp"
 
 namespace bitstill {
 
@@ -20,7 +21,6 @@ struct DeviceChoice {
 /// on the number of threads. device cuda where a rank has none is AgreedError; auto is a GPU where
 /// every rank has one.
 /// Collective: every rank of world calls this.
-DeviceChoice choose_device(World& world, const std::string& device, int64_t threads,
-                           bool fixed_order);
+DeviceChoice choose_device(World& world, DeviceWish device, int64_t threads, bool fixed_order);
 
 }  // namespace bitstill

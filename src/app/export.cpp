@@ -38,7 +38,7 @@ int run_export(World& world, const Words& arguments) {
   table.add("out", &s.to, "the safetensors file to write: fp32, names as PyTorch's");
   table.add("data.folder", &s.data_folder,
             "shards that a plain file's weights are for: input shape, normalization, classes");
-  add_network_settings(table, "model", s.model);
+  table.add_section("model", s.model);
   if (!read_settings(world, table, arguments,
                      "bitstill export: writes the exact (decoded) weights as fp32 safetensors. "
                      "Weights of PyTorch, which do\nnot say of which network they are, get their "

@@ -47,8 +47,8 @@ void Job::prepare() {
                   instruction_set()}},
                 ExitCode::environment);
   device_ = choose_device(world_, config_.run.device, config_.run.threads,
-                          config_.exchange.order == "fixed");
-  if (device_.device.is_cuda() && config_.exchange.order == "fixed") {
+                          config_.exchange.order == ExchangeOrder::fixed);
+  if (device_.device.is_cuda() && config_.exchange.order == ExchangeOrder::fixed) {
     throw AgreedError(
         ExitCode::settings,
         "exchange.order = fixed adds on the CPU; give run.device = cpu, or order fast");
@@ -91,7 +91,7 @@ void Job::build_student(Watchdog& watchdog) {
     }
   });
   std::vector<int64_t> points;
-  if (config_.quant.redistribute != "off") {
+  if (config_.quant.redistribute != Redistribute::off) {
     EvaluateOptions evaluate;
     evaluate.progress = [&](bool waits) {
       watchdog.progress(waits ? Phase::exchange : Phase::load, 0);
@@ -218,7 +218,7 @@ void Job::compare_with_earlier() {
   }
   if (before.settings.empty()) return;  // stopped before its log's first line
   RunConfig fresh;
-  if (distill_) fresh.quant.method = "uniform";
+  if (distill_) fresh.quant.method = QuantMethod::uniform;
   SettingTable defaults;
   add_settings(defaults, fresh);
   changes_ = differences(before, record(), defaults.values());
@@ -272,7 +272,7 @@ bool Job::run() {
   watchdog.progress(Phase::load, 0);
   const bool writes = world_.place().rank == 0;
   if (!config_.dry_run) {
-    folder_ = claim_run_folder(world_, config_.run.folder, resume_of(config_), config_.overwrite);
+    folder_ = claim_run_folder(world_, config_.run.folder, config_.resume, config_.overwrite);
   }
   load_data();
   compare_files();

@@ -17,12 +17,6 @@
 namespace bitstill {
 namespace {
 
-struct Command {
-  const char* name;
-  const char* summary;
-  int (*run)(World& world, const Words& arguments);
-};
-
 constexpr Command kCommands[] = {
     {"shard", "turn images into HDF5 shards", run_shard},
     {"train", "train a network with cross-entropy, quantized if asked", run_train},
@@ -46,8 +40,8 @@ void print_usage() {
     std::printf("  %-10s %s\n", command.name, command.summary);
   std::printf(
       "\nbitstill COMMAND --help lists its settings; bitstill --version its libraries.\n"
-      "Exit codes: 0 done, 2 settings, 3 data, 4 model file or a target missed, 5 a rank died\n"
-      "or hangs, 6 numbers not finite, 7 storage, 8 environment, 75 stopped, resumable.\n");
+      "Exit codes: %s\n",
+      kExitCodes);
 }
 
 const Command& find_command(const std::string& name) {
@@ -75,6 +69,7 @@ int run(World& world, int argc, char** argv) {
     if (speaks) std::printf("%s\n", versions(world).dump(2).c_str());
     return 0;
   }
+  if (print_pages(world, words, kCommands)) return 0;
   return find_command(words[0]).run(world, Words(words.begin() + 1, words.end()));
 }
 

@@ -3,22 +3,13 @@
 #include <filesystem>
 
 #include "bitstill/base/text.hpp"
-#include "bitstill/infer/freeze.hpp"
 
 namespace bitstill {
-
-Split split_of(const std::string& name) {
-  for (const Split split : {Split::train, Split::validation, Split::test}) {
-    if (name == split_name(split)) return split;
-  }
-  throw Error(ExitCode::settings,
-              concat("data.split = ", name, ": give train, validation or test"));
-}
 
 std::unique_ptr<Dataset> open_split(const std::string& folder, Split split) {
   auto shards = std::make_unique<Dataset>(folder);
   if (shards->size(split) == 0) {
-    throw Error(ExitCode::data, concat(folder, " has no ", split_name(split), " images"));
+    throw Error(ExitCode::data, concat(folder, " has no ", word(split), " images"));
   }
   return shards;
 }
@@ -48,22 +39,21 @@ LoadedModel load_model_for(const std::string& path, const NetworkSpec& network,
   return model;
 }
 
-std::string cannot_freeze(const std::string& setting, const std::string& precision) {
+std::string cannot_freeze(const std::string& setting, const char* precision) {
   return concat(setting, " = ", precision,
                 " needs the CPU with oneDNN and instructions for it, and a network of convolutions "
                 "and fully connected layers whose norms can be folded; leave it out");
 }
 
-std::unique_ptr<Teacher> make_teacher(std::unique_ptr<Network> network,
-                                      const std::string& precision, bool bf16,
-                                      const Dataset& shards) {
-  const InferencePrecision wanted = precision == "auto"
+std::unique_ptr<Teacher> make_teacher(std::unique_ptr<Network> network, TeacherPrecision precision,
+                                      bool bf16, const Dataset& shards) {
+  const InferencePrecision wanted = precision == TeacherPrecision::automatic
                                         ? fastest_precision(bf16)
-                                        : inference_precision(precision, "teacher.precision");
+                                        : inference_precision(precision);
   auto frozen = freeze(*network, wanted, shards, shards.index().normalization);
   if (frozen) return make_frozen_teacher(std::move(frozen));
   if (wanted == InferencePrecision::int8) {
-    throw Error(ExitCode::settings, cannot_freeze("teacher.precision", precision));
+    throw Error(ExitCode::settings, cannot_freeze("teacher.precision", word(precision)));
   }
   return make_replicated_teacher(std::move(network));
 }

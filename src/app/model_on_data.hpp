@@ -6,13 +6,11 @@
 
 #include "bitstill/comm/world.hpp"
 #include "bitstill/data/dataset.hpp"
+#include "bitstill/infer/freeze.hpp"
 #include "bitstill/infer/loaded_model.hpp"
 #include "bitstill/teacher/teacher.hpp"
 
 namespace bitstill {
-
-/// Error(settings) for anything but train, validation and test.
-Split split_of(const std::string& name);
 
 /// Error(data) when the split holds no images.
 std::unique_ptr<Dataset> open_split(const std::string& folder, Split split);
@@ -27,12 +25,11 @@ LoadedModel load_model_for(const std::string& path, const NetworkSpec& network,
                            const Dataset* shards, const at::Device& device);
 
 /// What to say where a network cannot be compiled (infer/freeze.hpp).
-std::string cannot_freeze(const std::string& setting, const std::string& precision);
+std::string cannot_freeze(const std::string& setting, const char* precision);
 
-/// A teacher on every rank, compiled for inference where it can be. `precision`: auto (the
+/// A teacher on every rank, compiled for inference where it can be. `precision`: automatic (the
 /// fastest of fp32 and, by `bf16`, bf16), fp32, bf16, int8; Error(settings) where int8 cannot be.
-std::unique_ptr<Teacher> make_teacher(std::unique_ptr<Network> network,
-                                      const std::string& precision, bool bf16,
-                                      const Dataset& shards);
+std::unique_ptr<Teacher> make_teacher(std::unique_ptr<Network> network, TeacherPrecision precision,
+                                      bool bf16, const Dataset& shards);
 
 }  // namespace bitstill

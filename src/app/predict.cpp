@@ -19,7 +19,9 @@ namespace {
 
 struct Settings {
   Words images;
-  std::string model_file, data_folder, split = "test", device = "cpu";
+  std::string model_file, data_folder;
+  Split split = Split::test;
+  DeviceWish device = DeviceWish::cpu;
   int64_t threads = 0;
   NetworkSpec model;
   PredictOptions predict;
@@ -33,15 +35,15 @@ void add_settings(SettingTable& table, Settings& s) {
             "compressed student, checkpoint, plain safetensors or a run's folder");
   table.add("data.folder", &s.data_folder,
             "shards to predict, where no image is named; what a plain file lacks");
-  table.add("data.split", &s.split, "train | validation | test");
+  table.add("data.split", &s.split, "");
   table.add("top", &s.predict.top, "classes of each prediction");
   table.add("skip-bad", &s.predict.skip_bad, "leave out images that cannot be read, and list them");
   table.add("most-pixels", &s.most_pixels, "height x width of the largest image file read");
   table.add("json", &s.json, "print a JSON object a line");
   table.add("csv", &s.csv, "print comma-separated values, a line a class");
-  table.add("run.device", &s.device, "cpu | cuda | auto");
+  table.add("run.device", &s.device, "");
   table.add("run.threads", &s.threads, "threads a rank; 0: the cores over the host's ranks");
-  add_network_settings(table, "model", s.model);
+  table.add_section("model", s.model);
 }
 
 using ClassNames = std::vector<std::string>;
@@ -123,7 +125,7 @@ ImageList image_list(const Settings& s, const Dataset* shards, const ImageShape&
                      std::string* fingerprint, std::vector<std::string>* skipped) {
   if (s.images.empty()) {
     *fingerprint = shards->index().fingerprint;
-    return images_of_split(*shards, split_of(s.split));
+    return images_of_split(*shards, s.split);
   }
   if (shape.channels != 1 && shape.channels != 3) {
     throw Error(ExitCode::model, concat(s.model_file, " takes images of ", shape.channels,
@@ -166,9 +168,8 @@ int run_predict(World& world, const Words& arguments) {
   std::vector<std::string> skipped;
   agree(world.control(), [&] {
     check(s);
-    const Split split = split_of(s.split);
     if (s.images.empty()) {
-      shards = open_split(s.data_folder, split);
+      shards = open_split(s.data_folder, s.split);
     } else if (!s.data_folder.empty()) {
       shards = std::make_unique<Dataset>(s.data_folder);
     }

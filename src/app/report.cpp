@@ -46,7 +46,7 @@ Study study_of(const std::string& folder) {
   RunConfig base;
   StudyOptions options;
   SettingTable table;
-  add_study_settings(table, options);
+  table.add_section("study", options);
   add_settings(table, base);
   table.read({"--config", recipe});
   study.pm_gap = options.pm_gap;

@@ -6,14 +6,21 @@
 #include "bitstill/base/text.hpp"
 #include "bitstill/base/version.hpp"
 #include "bitstill/comm/agree.hpp"
+#include "bitstill/config/help_pages.hpp"
 #include "command.hpp"
 
 namespace bitstill {
 
 bool read_settings(World& world, SettingTable& table, const Words& arguments,
                    const std::string& summary) {
-  if (std::find(arguments.begin(), arguments.end(), "--help") != arguments.end()) {
-    if (world.place().rank == 0) std::printf("%s\n\n%s", summary.c_str(), table.help().c_str());
+  const std::string help = table.help();
+  for (const std::string& argument : arguments) {
+    std::string page;
+    if (argument == "--help") page = summary + "\n\n" + help;
+    if (argument == "--help=man") page = manual_part(summary, help);
+    if (argument == "--help=bash") page = completion_part(help);
+    if (page.empty()) continue;
+    if (world.place().rank == 0) std::printf("%s", page.c_str());
     return false;
   }
   agree(world.control(), [&] { table.read(arguments); });

@@ -55,9 +55,8 @@ int run_shard(World& world, const Words& arguments) {
   SettingTable table;
   table.add("source", &options.source, "a file or folder, see datasets/");
   table.add("out", &options.out, "the folder to make");
-  table.add("format", &options.format, "auto | digits | idx | cifar10 | cifar100 | folder");
-  table.add("layout", &options.layout,
-            "auto | classes: each folder is a class | splits: train, test, ... hold the classes");
+  table.add("format", &options.format, "");
+  table.add("layout", &options.layout, "");
   table.add("name", &options.name, "of the data set; empty: the format's or the source folder's");
   table.add("size", &size, "HxW: shorter side resized with antialias, centre crop");
   table.add("channels", &options.channels, "1 | 3; 0: as the format has them");

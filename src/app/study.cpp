@@ -121,7 +121,8 @@ bool StudyJob::run_unless_finished(BoundConfig& bound, bool distill, const Json&
     return true;
   }
   say(concat(progress, folder));
-  bound.config.resume = stage == static_cast<int64_t>(Stage::unfinished) ? "auto" : "false";
+  bound.config.resume =
+      stage == static_cast<int64_t>(Stage::unfinished) ? Resume::automatic : Resume::no;
   try {
     return Job(world_, bound.table, bound.config, distill, label).run();
   } catch (const AgreedError& error) {
@@ -215,7 +216,7 @@ int run_study(World& world, const Words& arguments) {
   RunConfig base;
   StudyOptions options;
   SettingTable table;
-  add_study_settings(table, options);
+  table.add_section("study", options);
   add_settings(table, base);
   Words words = arguments;
   if (!words.empty() && !words[0].starts_with("--")) words.insert(words.begin(), "--config");

@@ -7,7 +7,7 @@ namespace {
 
 int run_job(World& world, const Words& arguments, bool distill, const char* summary) {
   RunConfig config;
-  if (distill) config.quant.method = "uniform";
+  if (distill) config.quant.method = QuantMethod::uniform;
   SettingTable table;
   add_settings(table, config);
   if (!read_settings(world, table, arguments, summary)) return 0;

@@ -60,10 +60,10 @@ std::vector<int> share_cpus(const std::vector<RankCpus>& ranks) {
   return threads;
 }
 
-bool takes_gpu(Communicator& comm, const std::string& device, bool has_gpu) {
+bool takes_gpu(Communicator& comm, DeviceWish device, bool has_gpu) {
   int64_t have = has_gpu ? 1 : 0;
   comm.all_reduce(&have, 1, ElementType::i64);
-  if (device != "auto") return device == "cuda";
+  if (device != DeviceWish::automatic) return device == DeviceWish::cuda;
   if (have > 0 && have < comm.world() && comm.rank() == 0) {
     warn(concat("run.device = auto: ", have, " of ", comm.world(),
                 " ranks see a GPU, so all compute on the CPU; start all ranks where they see one, "

@@ -61,6 +61,7 @@ struct Assign {
   void operator()(bool* target) const { *target = parse_bool(name, text); }
   void operator()(std::vector<int64_t>* target) const { *target = parse_list<int64_t>(name, text); }
   void operator()(std::vector<double>* target) const { *target = parse_list<double>(name, text); }
+  void operator()(const WordTarget& target) const { target.set(name, text); }
 };
 
 std::string number_text(double value) {
@@ -74,6 +75,7 @@ struct AsText {
   std::string operator()(const int64_t* value) const { return std::to_string(*value); }
   std::string operator()(const double* value) const { return number_text(*value); }
   std::string operator()(const bool* value) const { return *value ? "true" : "false"; }
+  std::string operator()(const WordTarget& value) const { return value.text(); }
   template <class Number>
   std::string operator()(const std::vector<Number>* values) const {
     std::string text;
@@ -86,13 +88,13 @@ struct AsText {
 
 }  // namespace
 
-void SettingTable::add(const std::string& name, SettingTarget target, const std::string& help) {
-  settings_.push_back({name, target, help, std::visit(AsText{}, target), {}});
-}
-
-void SettingTable::add_switch(const std::string& name, std::string* target,
-                              const std::vector<std::string>& words, const std::string& help) {
-  settings_.push_back({name, target, help, *target, words});
+void SettingTable::add(const std::string& name, const SettingTarget& target,
+                       const std::string& help) {
+  std::string whole = help;
+  if (const auto* word = std::get_if<WordTarget>(&target)) {
+    whole = word->words() + (help.empty() ? "" : ": " + help);
+  }
+  settings_.push_back({name, target, whole, std::visit(AsText{}, target)});
 }
 
 void SettingTable::take_words(std::vector<std::string>* target, const std::string& help) {
@@ -113,16 +115,9 @@ const SettingTable::Setting& SettingTable::find(const std::string& name,
 }
 
 bool SettingTable::takes(const Setting& setting, const std::string& word) {
-  if (setting.words.empty()) return as_bool(word).has_value();
-  return std::find(setting.words.begin(), setting.words.end(), word) != setting.words.end();
-}
-
-void SettingTable::assign(const Setting& setting, const std::string& text) {
-  if (!setting.words.empty() && !takes(setting, text)) {
-    throw Error(ExitCode::settings,
-                concat(setting.name, " = ", text, ": give one of ", list_names(setting.words)));
-  }
-  std::visit(Assign{setting.name, text}, setting.target);
+  if (std::holds_alternative<bool*>(setting.target)) return as_bool(word).has_value();
+  const auto* words = std::get_if<WordTarget>(&setting.target);
+  return words != nullptr && words->has("true") && words->has(word);
 }
 
 std::vector<std::string> SettingTable::with_bools_written_out(
@@ -136,9 +131,7 @@ std::vector<std::string> SettingTable::with_bools_written_out(
     if (is_value) continue;
     written.push_back(argument);
     for (const Setting& setting : settings_) {
-      const bool may_be_bare =
-          std::holds_alternative<bool*>(setting.target) || !setting.words.empty();
-      if (may_be_bare && argument == "--" + setting.name) bare = &setting;
+      if (argument == "--" + setting.name && takes(setting, "true")) bare = &setting;
     }
   }
   if (bare != nullptr) written.back() += "=true";
@@ -171,7 +164,7 @@ void SettingTable::read(const std::vector<std::string>& arguments) {
       }
       const Setting& setting = find(option.string_key, "on the command line");
       const std::string& value = option.value.front();
-      assign(setting, value);
+      std::visit(Assign{setting.name, value}, setting.target);
       given.push_back(setting.name);
       if (setting.name == "config") recipe = value;
     }
@@ -192,13 +185,13 @@ void SettingTable::read_recipe(const std::string& path,
     }
     seen.push_back(setting.name);
     if (std::find(overridden.begin(), overridden.end(), setting.name) == overridden.end()) {
-      assign(setting, line.value);
+      std::visit(Assign{setting.name, line.value}, setting.target);
     }
   }
 }
 
 void SettingTable::set(const std::string& name, const std::string& value) {
-  assign(find(name, "of this program"), value);
+  std::visit(Assign{name, value}, find(name, "of this program").target);
 }
 
 std::vector<std::pair<std::string, std::string>> SettingTable::values() const {

@@ -175,7 +175,7 @@ void check_splits(const std::string& root, const std::vector<SplitFolder>& split
     const SplitFolder* first = find(splits, one.split);
     if (first->name != one.name) {
       refuse(concat(root, ": ", first->name, " and ", one.name, " are both a ",
-                    split_name(one.split),
+                    word(one.split),
                     " set by name; rename or merge them, or give --layout "
                     "classes if they are classes"));
     }
@@ -208,13 +208,6 @@ void leave_out(const std::string& root, const std::vector<std::string>& folders,
 }
 
 }  // namespace
-
-FolderLayout folder_layout(const std::string& word) {
-  if (word == "auto") return FolderLayout::automatic;
-  if (word == "classes") return FolderLayout::classes;
-  if (word == "splits") return FolderLayout::splits;
-  throw Error(ExitCode::settings, concat("--layout ", word, ": is none of auto, classes, splits"));
-}
 
 std::optional<Split> split_of_folder(const std::string& name) {
   std::optional<Split> split;

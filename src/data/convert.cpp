@@ -40,8 +40,8 @@ class Conversion {
  public:
   explicit Conversion(const ShardOptions& options)
       : options_(options),
-        source_(open_source(
-            {options.source, options.format, folder_layout(options.layout), options.most_pixels})) {
+        source_(
+            open_source({options.source, options.format, options.layout, options.most_pixels})) {
     const std::size_t items = source_.items.size();
     digests_.resize(items);
     cache_.resize(items);

@@ -52,17 +52,21 @@ bool holds(const std::string& folder, const char* name) {
 }
 
 /// The format of a folder; folders of class folders have no mark of their own.
-std::string detect_folder(const std::string& path) {
+SourceFormat detect_folder(const std::string& path) {
   for (const auto& entry : fs::directory_iterator(path)) {
     const std::string name = entry.path().filename().string();
-    if (name.find("idx3-ubyte") != std::string::npos) return "idx";
-    if (name.starts_with("data_batch_") && name.ends_with(".bin")) return "cifar10";
+    if (name.find("idx3-ubyte") != std::string::npos) return SourceFormat::idx;
+    if (name.starts_with("data_batch_") && name.ends_with(".bin")) return SourceFormat::cifar10;
   }
-  if (holds(path, "test_batch.bin")) return "cifar10";
-  if (holds(path, "train.bin") || holds(path, "test.bin")) return "cifar100";
+  if (holds(path, "test_batch.bin")) return SourceFormat::cifar10;
+  if (holds(path, "train.bin") || holds(path, "test.bin")) return SourceFormat::cifar100;
+  return SourceFormat::folder;
+}
+
+/// The Python version of CIFAR; empty where the folder is none.
+const char* pickled(const std::string& path) {
   if (holds(path, "data_batch_1") || holds(path, "test_batch")) return "pickled CIFAR-10";
-  if (holds(path, "meta") && holds(path, "train")) return "pickled CIFAR-100";
-  return "folder";
+  return holds(path, "meta") && holds(path, "train") ? "pickled CIFAR-100" : "";
 }
 
 /// Before a folder is taken for one of class folders: is it something else?
@@ -80,25 +84,30 @@ void refuse_wrapped(const std::string& path) {
   }
   if (folders.empty() && !other.empty()) throw Error(ExitCode::data, other);
   if (folders.size() != 1) return;
-  const std::string inner = detect_folder(folders.front());
-  if (inner == "folder") return;
+  std::string inner = pickled(folders.front());
+  if (inner.empty()) {
+    const SourceFormat format = detect_folder(folders.front());
+    if (format == SourceFormat::folder) return;
+    inner = word(format);
+  }
   throw Error(ExitCode::data,
               concat(path, ": its one folder holds ", inner, "; give --source ", folders.front()));
 }
 
-std::string detect(const std::string& path) {
+SourceFormat detect(const std::string& path) {
   if (!fs::is_directory(path)) {
     if (const std::string what = foreign(path); !what.empty()) throw Error(ExitCode::data, what);
-    return "digits";
+    return SourceFormat::digits;
   }
-  const std::string kind = detect_folder(path);
-  if (kind.starts_with("pickled")) {
+  const SourceFormat format = detect_folder(path);
+  if (format != SourceFormat::folder) return format;
+  if (const std::string kind = pickled(path); !kind.empty()) {
     throw Error(ExitCode::data, concat(path, ": ", kind,
                                        " (the Python version), which is not read; fetch the binary "
                                        "version of the set (*.bin)"));
   }
-  if (kind == "folder") refuse_wrapped(path);
-  return kind;
+  refuse_wrapped(path);
+  return format;
 }
 
 }  // namespace
@@ -106,15 +115,18 @@ std::string detect(const std::string& path) {
 ImageSource open_source(const SourceOptions& options) {
   const std::string& path = options.path;
   if (!fs::exists(path)) throw Error(ExitCode::data, path + ": no such file or folder");
-  const std::string kind = options.format == "auto" ? detect(path) : options.format;
-  if (kind == "digits") return open_digits(path);
-  if (kind == "idx") return open_idx(path);
-  if (kind == "cifar10") return open_cifar10(path);
-  if (kind == "cifar100") return open_cifar100(path);
-  if (kind == "folder") return open_class_folders(options);
-  throw Error(ExitCode::settings, concat("--format ", kind,
-                                         ": is none of auto, digits, idx, "
-                                         "cifar10, cifar100, folder"));
+  switch (options.format == SourceFormat::automatic ? detect(path) : options.format) {
+    case SourceFormat::digits:
+      return open_digits(path);
+    case SourceFormat::idx:
+      return open_idx(path);
+    case SourceFormat::cifar10:
+      return open_cifar10(path);
+    case SourceFormat::cifar100:
+      return open_cifar100(path);
+    default:
+      return open_class_folders(options);
+  }
 }
 
 }  // namespace bitstill

@@ -62,10 +62,10 @@ Json inspect_shards(const std::string& folder) {
   for (int split = 0; split < kSplits; ++split) {
     int64_t bytes = 0;
     for (const ShardEntry& entry : index.shards[split]) bytes += entry.layout.bytes;
-    json["splits"][split_name(static_cast<Split>(split))] = {{"rows", summary.count[split]},
-                                                             {"shards", index.shards[split].size()},
-                                                             {"bytes", bytes},
-                                                             {"per_class", index.per_class[split]}};
+    json["splits"][word(static_cast<Split>(split))] = {{"rows", summary.count[split]},
+                                                       {"shards", index.shards[split].size()},
+                                                       {"bytes", bytes},
+                                                       {"per_class", index.per_class[split]}};
   }
   return json;
 }

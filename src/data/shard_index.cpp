@@ -173,7 +173,7 @@ std::string index_text(const ShardIndex& index) {
                {"row_sums_sha256", index.row_sums_sha256}};
   Json& splits = json["splits"] = Json::object();
   for (int split = 0; split < kSplits; ++split) {
-    Json& part = splits[split_name(static_cast<Split>(split))];
+    Json& part = splits[word(static_cast<Split>(split))];
     part = {{"rows", summary.count[split]}, {"per_class", index.per_class[split]}};
     part["shards"] = Json::array();
     for (const ShardEntry& entry : index.shards[split]) part["shards"].push_back(entry_json(entry));
@@ -195,7 +195,7 @@ ShardIndex parse_index(const std::string& text, const std::string& where) {
     parse_head(reader, &index);
     std::set<std::string> files;
     for (int split = 0; split < kSplits; ++split) {
-      const char* name = split_name(static_cast<Split>(split));
+      const char* name = word(static_cast<Split>(split));
       parse_split(reader.object("splits").object(name), split, &files, &index);
     }
     const std::string self = reader.digest(kSelf);

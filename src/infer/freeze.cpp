@@ -5,7 +5,6 @@
 #include <algorithm>
 #include <numeric>
 
-#include "bitstill/base/text.hpp"
 #include "bitstill/model/input.hpp"
 
 namespace bitstill {
@@ -34,13 +33,6 @@ InferencePrecision fastest_precision(bool bf16) {
   const auto amx = capabilities.find("amx_bf16");
   const bool has_amx = amx != capabilities.end() && amx->second.toBool();
   return has_amx ? InferencePrecision::bf16 : InferencePrecision::fp32;
-}
-
-InferencePrecision inference_precision(const std::string& word, const std::string& setting) {
-  if (word == "fp32") return InferencePrecision::fp32;
-  if (word == "bf16") return InferencePrecision::bf16;
-  if (word == "int8") return InferencePrecision::int8;
-  throw Error(ExitCode::settings, concat(setting, " = ", word, ": give fp32, bf16 or int8"));
 }
 
 }  // namespace bitstill

@@ -137,7 +137,7 @@ ImageList images_of_files(std::vector<std::string> files, const ImageShape& shap
 }
 
 ImageList images_of_split(const Dataset& dataset, Split split) {
-  const auto name = [split](int64_t i) { return concat(split_name(split), "/", i); };
+  const auto name = [split](int64_t i) { return concat(word(split), "/", i); };
   const auto load = [&dataset, split](int64_t i, uint8_t* pixels) {
     int64_t label = 0;
     dataset.read(split, {&i, 1}, pixels, &label);

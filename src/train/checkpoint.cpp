@@ -33,7 +33,7 @@ std::vector<int64_t> stored_points(const Network& network, const QuantOptions& o
   std::vector<int64_t> points;
   for (const Parameter* parameter : network.parameters()) {
     points.push_back(points_of(*parameter, options));
-    if (points.back() == 0 || options.redistribute == "off") continue;
+    if (points.back() == 0 || options.redistribute == Redistribute::off) continue;
     const auto found = std::find_if(
         file.tensors.begin(), file.tensors.end(),
         [&](const auto& named) { return named.first == kQuantizerPrefix + parameter->name; });
@@ -69,8 +69,9 @@ void require_masters(const ModelFile& file, const std::string& path) {
   const auto is_number = [&](const char* name) {
     return about.contains(name) && about[name].is_number_integer();
   };
-  const bool has_quantizer = about.contains("quantizer") && about["quantizer"].is_object() &&
-                             about["quantizer"].value("method", Json("none")) != "none";
+  const bool has_quantizer =
+      about.contains("quantizer") && about["quantizer"].is_object() &&
+      about["quantizer"].value("method", Json(QuantMethod::none)) != word(QuantMethod::none);
   if (!is_number("seed") || !is_number("steps") || !has_quantizer) {
     throw Error(ExitCode::model,
                 concat(path,

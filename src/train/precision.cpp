@@ -4,8 +4,8 @@
 
 namespace bitstill {
 
-bool use_bf16(const std::string& precision, const at::Device& device) {
-  if (precision != "auto") return precision == "bf16";
+bool use_bf16(TrainPrecision precision, const at::Device& device) {
+  if (precision != TrainPrecision::automatic) return precision == TrainPrecision::bf16;
   if (!device.is_cpu()) return true;
 #if defined(__x86_64__)
   return __builtin_cpu_supports("avx512bf16") != 0;

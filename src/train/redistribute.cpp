@@ -77,8 +77,9 @@ std::vector<int64_t> redistributed_points(Network& network, const QuantOptions& 
     points.push_back(points_of(parameter, options));
     if (points.back() > 0) shares.push_back({parameter.value.numel(), points.back(), norms[i]});
   }
-  const std::vector<int64_t> result =
-      options.redistribute == "bytes" ? redistribute_bytes(shares) : redistribute_points(shares);
+  const std::vector<int64_t> result = options.redistribute == Redistribute::bytes
+                                          ? redistribute_bytes(shares)
+                                          : redistribute_points(shares);
   auto next = result.begin();
   for (int64_t& count : points) {
     if (count > 0) count = *next++;

@@ -73,13 +73,13 @@ std::unique_ptr<Channel> gradient_channel(World& world, const TrainerOptions& op
 
 /// Only where points may travel alone.
 std::unique_ptr<Channel> points_channel(World& world, const TrainerOptions& options) {
-  if (options.quant.method != "points") return nullptr;
+  if (options.quant.method != QuantMethod::points) return nullptr;
   return open_channel(world, Traffic::points, options.exchange.overlap);
 }
 
 /// What a run ever trains; with alternation an epoch trains a part of it.
 Trained trained_in_run(const QuantOptions& quant) {
-  return quant.alternate == "off" ? trained_by(quant) : Trained{true, true, true};
+  return quant.alternate == Alternate::off ? trained_by(quant) : Trained{true, true, true};
 }
 
 StepSettings step_settings(const Dataset& dataset, const TrainerOptions& options) {
@@ -110,8 +110,9 @@ Run::Run(World& world, Watchdog& watchdog, const Dataset& dataset, Student& stud
       schedule_(options.train, plan_.steps()),
       optimizer_(student, options.train, trained_in_run(options.quant)),
       learned_optimizer_(student, options.quant, options.train),
-      statistics_(options.train.batch_norm == "synced" ? world.control().duplicate(Traffic::gathers)
-                                                       : nullptr),
+      statistics_(options.train.batch_norm == BatchNormSource::synced
+                      ? world.control().duplicate(Traffic::gathers)
+                      : nullptr),
       exchange_(student, world.place().rank, options.exchange, gradient_channel(world, options),
                 points_channel(world, options)),
       step_({student, teacher, exchange_, optimizer_, learned_optimizer_, watchdog, world.control(),
@@ -119,7 +120,7 @@ Run::Run(World& world, Watchdog& watchdog, const Dataset& dataset, Student& stud
             step_settings(dataset, options)) {}
 
 Trained Run::trained_now() const {
-  if (options_.quant.alternate == "off") return trained_by(options_.quant);
+  if (options_.quant.alternate == Alternate::off) return trained_by(options_.quant);
   return state_.epoch % 2 == 0 ? Trained{true, true, false} : Trained{false, false, true};
 }
 
@@ -152,7 +153,7 @@ bool Run::train_epoch() {
                         static_cast<int>(options_.prefetch));
   const Trained trained = trained_now();
   if (student_.quantizer() != nullptr) {
-    student_.quantizer()->use_uniform_points(options_.quant.alternate == "reference" &&
+    student_.quantizer()->use_uniform_points(options_.quant.alternate == Alternate::reference &&
                                              !trained.learned);
   }
   ProgressBar bar(concat("epoch ", state_.epoch + 1, "/", options_.train.epochs));
@@ -217,7 +218,7 @@ void Run::save(bool best) {
   watchdog_.progress(writes ? Phase::save : Phase::exchange, state_.step);
   agree(world_.control(), [&] {
     if (!writes) return;
-    if (best && options_.train.select == "best") {
+    if (best && options_.train.select == Select::best) {
       save_masters(path("checkpoints/best.safetensors"), about_, student_, state_.step);
     }
     save_checkpoint(path("checkpoints/last.safetensors"), about_, options_.record, student_,
@@ -255,7 +256,7 @@ void Run::resume() {
 
 /// After which the weights that ship were: rounding as it was when they were validated.
 int64_t Run::shipped_step() const {
-  const bool best = options_.train.select == "best" && state_.best_epoch > 0;
+  const bool best = options_.train.select == Select::best && state_.best_epoch > 0;
   return best ? state_.best_epoch * plan_.steps() : state_.step;
 }
 
@@ -309,7 +310,7 @@ RunResult Run::run() {
 void Run::finish(RunResult* result) {
   Communicator& control = world_.control();
   watchdog_.progress(Phase::finish, state_.step);
-  if (options_.train.select == "best" && state_.best_epoch > 0) {
+  if (options_.train.select == Select::best && state_.best_epoch > 0) {
     agree(control, [&] { load_masters(path("checkpoints/best.safetensors"), student_); });
   }
   if (student_.quantizer() != nullptr) student_.quantizer()->use_uniform_points(false);
@@ -362,7 +363,8 @@ RunResult run_training(World& world, Watchdog& watchdog, const Dataset& dataset,
                        RunLog& log) {
   const TrainOptions& train = options.train;
   if (dataset.size(Split::validation) == 0 &&
-      (train.select == "best" || train.schedule == "plateau" || train.patience > 0)) {
+      (train.select == Select::best || train.schedule == RateSchedule::plateau ||
+       train.patience > 0)) {
     throw AgreedError(ExitCode::settings,
                       "the shards hold no validation images, which train.select = best, "
                       "train.schedule = plateau and train.patience need; make shards with some");

@@ -105,7 +105,7 @@ TEST(TakesGpu, UnderAutoOneRankWithoutDecidesForAllAndIsSaidOnce) {
   for (const int with : {0, 1, 3, 4}) {
     testing::internal::CaptureStderr();
     run_as_ranks(4, [&](Communicator& comm) {
-      EXPECT_EQ(takes_gpu(comm, "auto", comm.rank() < with), with == 4);
+      EXPECT_EQ(takes_gpu(comm, DeviceWish::automatic, comm.rank() < with), with == 4);
     });
     const std::string said = testing::internal::GetCapturedStderr();
     if (with == 0 || with == 4) {
@@ -122,8 +122,8 @@ TEST(TakesGpu, UnderAutoOneRankWithoutDecidesForAllAndIsSaidOnce) {
 TEST(TakesGpu, AGivenDeviceIsTaken) {
   testing::internal::CaptureStderr();
   run_as_ranks(2, [&](Communicator& comm) {
-    EXPECT_FALSE(takes_gpu(comm, "cpu", comm.rank() == 0));
-    EXPECT_TRUE(takes_gpu(comm, "cuda", true));
+    EXPECT_FALSE(takes_gpu(comm, DeviceWish::cpu, comm.rank() == 0));
+    EXPECT_TRUE(takes_gpu(comm, DeviceWish::cuda, true));
   });
   EXPECT_EQ(testing::internal::GetCapturedStderr(), "");
 }

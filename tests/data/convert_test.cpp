@@ -363,7 +363,7 @@ TEST(ConvertFolder, MixedSizesAreOneErrorThatNamesTwoFiles) {
     put_file(scratch / ("in/c/" + std::to_string(i) + ".png"), random_png(6, i == 5 ? 9 : 7, i));
   }
   ShardOptions options = from(scratch / "in", scratch / "out");
-  options.layout = "classes";
+  options.layout = FolderLayout::classes;
   const std::string message = error_of(ExitCode::data, [&] { convert(options); });
   for (const char* part : {"0.png is 6x7", "5.png is 6x9", "--size"}) EXPECT_HOLDS(message, part);
   options.height = 3;
@@ -381,7 +381,7 @@ TEST(ConvertFolder, UnreadableImagesStopItOrAreSkippedAndListed) {
              i % 5 == 0 ? png.substr(0, 40) : png);
   }
   ShardOptions options = from(scratch / "in", scratch / "out");
-  options.layout = "classes";
+  options.layout = FolderLayout::classes;
   const std::string message = error_of(ExitCode::data, [&] { convert(options); });
   for (const char* part : {"3 of 12", "10.png", "15.png", "20.png", "--skip-bad"}) {
     EXPECT_HOLDS(message, part);
@@ -399,7 +399,7 @@ TEST(ConvertFolder, EqualImagesAreOrderedByName) {
     put_file(scratch / ("in/c/" + std::to_string(i) + ".png"), random_png(4, 4, 7));
   }
   ShardOptions options = from(scratch / "in", scratch / "out");
-  options.layout = "classes";
+  options.layout = FolderLayout::classes;
   options.rows_per_shard = 3;
   const ConvertReport report = convert(options);
   EXPECT_EQ(report.count, (std::array<int64_t, kSplits>{8, 1, 1}));
@@ -438,8 +438,6 @@ TEST(Convert, RefusesOptionsThatDoNotFit) {
   };
   EXPECT_HOLDS(refused([](auto* o) { o->source.clear(); }), "--source");
   EXPECT_HOLDS(refused([](auto* o) { o->out.clear(); }), "--out");
-  EXPECT_HOLDS(refused([](auto* o) { o->format = "tfrecord"; }), "tfrecord");
-  EXPECT_HOLDS(refused([](auto* o) { o->layout = "flat"; }), "--layout flat");
   EXPECT_HOLDS(refused([](auto* o) { o->most_pixels = 0; }), "--most-pixels 0");
   EXPECT_HOLDS(refused([](auto* o) { o->channels = 2; }), "--channels 2");
   EXPECT_HOLDS(refused([](auto* o) { o->height = 5; }), "--size 5x0");

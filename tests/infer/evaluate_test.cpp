@@ -142,7 +142,7 @@ TEST(LoadModel, PackedFilesGiveTheDecodedWeights) {
   const std::string path = folder / "m.safetensors";
   const auto network = network_of(5);
   QuantOptions options;
-  options.method = "uniform";
+  options.method = QuantMethod::uniform;
   options.bits = 2;
   options.bucket = 50;
   ModelFile file{about_of(*network), named_tensors(*network), {}};

@@ -50,7 +50,7 @@ truncate -s 100M "$WORK/large.cfg"
 row 5.40 2 'large\.cfg: holds more than the 1\.0 MB' "$BITSTILL" train --config "$WORK/large.cfg"
 mkfifo "$WORK/pipe.safetensors" "$WORK/pipe.html"
 mkdir -p "$WORK/piped" && mkfifo "$WORK/piped/run.jsonl" "$WORK/piped/index.json"
-row_seconds=3
+row_seconds=10
 row "5.39 recipe" 2 'pipe\.safetensors: is a pipe' "$BITSTILL" train --config "$WORK/pipe.safetensors"
 row "5.39 model" 4 'pipe\.safetensors: is a pipe' "$BITSTILL" inspect "$WORK/pipe.safetensors"
 row "5.39 index" 3 'index\.json: is a pipe' "$BITSTILL" evaluate "${measure[@]}" --data.folder "$WORK/piped"

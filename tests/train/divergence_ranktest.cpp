@@ -65,7 +65,7 @@ TrainerOptions options_for(const std::string& folder, const QuantOptions& quant)
 }
 
 /// Trains; the last rank's `harm` happens in step kFlipAt.
-void train(const std::string& method, const std::function<void(Student&)>& harm) {
+void train(QuantMethod method, const std::function<void(Student&)>& harm) {
   const SharedFolder folder;
   World& world = rank_world();
   agree(world.control(), [&] {
@@ -93,7 +93,7 @@ void train(const std::string& method, const std::function<void(Student&)>& harm)
   run_training(world, watchdog, dataset, student, nullptr, options, about, log);
 }
 
-void expect_found(const std::string& method, const std::string& tensor,
+void expect_found(QuantMethod method, const std::string& tensor,
                   const std::function<void(Student&)>& harm) {
   if (rank_world().place().world == 1) {
     train(method, harm);  // nobody to differ from
@@ -104,19 +104,19 @@ void expect_found(const std::string& method, const std::string& tensor,
 }
 
 TEST(Divergence, AFlippedPointIsFound) {
-  for (const char* method : {"points", "joint"}) {
+  for (const QuantMethod method : {QuantMethod::points, QuantMethod::joint}) {
     expect_found(method, "quantizer.0.weight",
                  [](Student& student) { flip(&student.quantizer()->learned()[1]); });
   }
 }
 
 TEST(Divergence, AFlippedWeightIsFound) {
-  expect_found("uniform", "0.weight",
+  expect_found(QuantMethod::uniform, "0.weight",
                [](Student& student) { flip(student.masters().mutable_data_ptr<float>()); });
 }
 
 TEST(Divergence, EqualRanksGoOn) {
-  for (const char* method : {"points", "joint", "lsq"}) {
+  for (const QuantMethod method : {QuantMethod::points, QuantMethod::joint, QuantMethod::lsq}) {
     train(method, [](Student&) {});
   }
 }

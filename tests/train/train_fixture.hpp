@@ -39,7 +39,7 @@ inline std::unique_ptr<Network> small_network(uint64_t seed) {
 
 inline QuantOptions uniform(int64_t bits, int64_t bucket) {
   QuantOptions options;
-  options.method = "uniform";
+  options.method = QuantMethod::uniform;
   options.bits = bits;
   options.bucket = bucket;
   return options;

@@ -6,6 +6,7 @@
 #include <string>
 #include <vector>
 
+#include "bitstill/base/words.hpp"
 #include "bitstill/comm/communicator.hpp"
 
 namespace bitstill {
@@ -30,9 +31,17 @@ std::vector<RankCpus> gather_cpus(Communicator& comm, const RankCpus& mine);
 /// it, and a rank takes as many threads as its parts make whole processors, at least 1.
 std::vector<int> share_cpus(const std::vector<RankCpus>& ranks);
 
-/// Whether the ranks compute on GPUs under run.device = `device`: cpu, cuda, or auto, where all do
-/// if every rank has one; rank 0 warns of auto where only some have.
-/// Collective: every rank of comm calls this, in the same order.
-bool takes_gpu(Communicator& comm, const std::string& device, bool has_gpu);
+/// run.device
+enum class DeviceWish { cpu, cuda, automatic };
+template <>
+struct WordsOf<DeviceWish> {
+  using enum DeviceWish;
+  static constexpr Word<DeviceWish> table[] = {{cpu, "cpu"}, {cuda, "cuda"}, {automatic, "auto"}};
+};
+
+/// Whether the ranks compute on GPUs under run.device: cuda, or auto if every rank has one; rank 0
+/// warns of auto where only some have. Collective: every rank of comm calls this, in the same
+/// order.
+bool takes_gpu(Communicator& comm, DeviceWish device, bool has_gpu);
 
 }  // namespace bitstill

@@ -5,6 +5,7 @@
 #include <string>
 #include <vector>
 
+#include "bitstill/base/words.hpp"
 #include "bitstill/data/dataset.hpp"
 #include "bitstill/data/image_walk.hpp"
 
@@ -15,8 +16,14 @@ enum class FolderLayout {
   classes,    // each folder of the source is a class, whatever its name
   splits,     // folders named train, test, ... are splits, others are left out
 };
-/// auto | classes | splits; Error(settings) for another word.
-FolderLayout folder_layout(const std::string& word);
+template <>
+struct WordsOf<FolderLayout> {
+  using enum FolderLayout;
+  static constexpr Word<FolderLayout> table[] = {
+      {automatic, "auto"},
+      {classes, "classes", "each folder is a class"},
+      {splits, "splits", "train, test, ... hold the classes"}};
+};
 
 /// The split that a folder's name speaks of, in any case and by the common synonyms (Training,
 /// eval, valid, dev, test_set, ...).

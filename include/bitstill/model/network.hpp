@@ -12,6 +12,8 @@
 #include <vector>
 
 #include "bitstill/base/json.hpp"
+#include "bitstill/base/text.hpp"
+#include "bitstill/base/words.hpp"
 #include "bitstill/data/image_shape.hpp"
 
 namespace bitstill {
@@ -31,6 +33,22 @@ struct NetworkSpec {
   // kind's own as the paper has it, none for convnet. Distilled students have none: {0}.
   std::vector<double> dropout;
 };
+
+/// Kinds that make_network knows, for --help.
+std::vector<std::string> network_kinds();
+
+template <ConstOr<NetworkSpec> Spec, class Visit>
+void visit_settings(Spec& spec, const Visit& visit) {
+  visit("kind", spec.kind, list_names(network_kinds(), 20));
+  visit("widths", spec.widths, "convnet: channels of each convolution, for example 6,12");
+  visit("kernels", spec.kernels, "convnet: kernel of each convolution, or one for all");
+  visit("pools", spec.pools, "convnet: after which convolutions (1, 2, ...) a 2x2 max-pool stands");
+  visit("hidden", spec.hidden, "convnet: widths of the hidden fully connected layers");
+  visit("dropout", spec.dropout,
+        "one a convolution, then one a hidden layer, or one for all; empty: the kind's own; 0: "
+        "none");
+}
+
 Json to_json(const NetworkSpec& spec);
 /// Error(code) naming `where` and the member that is missing or out of range.
 NetworkSpec network_spec_from_json(const Json& json, const std::string& where, ExitCode code);
@@ -108,9 +126,6 @@ class Network {
 /// is taken: for a file from a stranger, give the number of values it holds).
 std::unique_ptr<Network> make_network(const NetworkSpec& spec,
                                       int64_t most_parameters = int64_t{1} << 30);
-
-/// Kinds that make_network knows, for --help.
-std::vector<std::string> network_kinds();
 
 /// Xavier-uniform weights, zero biases, unit norms; each parameter from the stream of its name.
 void initialize(Network& network, uint64_t seed);

@@ -78,9 +78,9 @@ class TrainingStep {
   PhaseSeconds seconds_;
 };
 
-/// Whether `precision` (fp32 | bf16 | auto) means bf16 here: auto does where the processor
+/// Whether `precision` means bf16 here: automatic does where the processor
 /// multiplies bf16 itself (avx512_bf16, amx) or the device is a GPU.
-bool use_bf16(const std::string& precision, const at::Device& device);
+bool use_bf16(TrainPrecision precision, const at::Device& device);
 
 /// Mixed precision for as long as it lives.
 class AutocastScope {

@@ -1,8 +1,9 @@
-// Our half of row S5 (tests/whole/s5_pytorch.sh): logits of our networks beside PyTorch's.
+// Our half of tests/whole/pytorch_logits.sh: logits of our networks beside PyTorch's.
 //
-//   s5_program write KIND FOLDER   ours.safetensors (weights) and ours_run.safetensors (64 images,
-//   logits) s5_program check KIND FOLDER   loads theirs.safetensors, compares with
-//   theirs_run.safetensors
+//   pytorch_program write KIND FOLDER   makes ours.safetensors (weights), ours_run.safetensors
+//                                       (64 images, logits)
+//   pytorch_program check KIND FOLDER   loads theirs.safetensors, compares with
+//                                       theirs_run.safetensors
 #include <ATen/core/grad_mode.h>
 #include <ATen/ops/rand.h>
 #include <ATen/ops/randn.h>
@@ -66,7 +67,7 @@ double check(const std::string& kind, const std::string& folder) {
 int main(int count, char** arguments) {
   using namespace bitstill;
   if (count != 4) {
-    std::fprintf(stderr, "usage: s5_program write|check KIND FOLDER\n");
+    std::fprintf(stderr, "usage: pytorch_program write|check KIND FOLDER\n");
     return 2;
   }
   const at::NoGradGuard no_gradient;
@@ -77,7 +78,7 @@ int main(int count, char** arguments) {
       return 0;
     }
     const double difference = check(kind, folder);
-    std::printf("S5 %s: PyTorch's weights in our network: largest difference %.2e\n", kind.c_str(),
+    std::printf("%s: PyTorch's weights in our network: largest difference %.2e\n", kind.c_str(),
                 difference);
     return difference <= 1e-5 ? 0 : 1;
   } catch (const std::exception& error) {

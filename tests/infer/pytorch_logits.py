@@ -1,7 +1,7 @@
-"""PyTorch's half of row S5 (tests/whole/s5_pytorch.sh): plain PyTorch networks load our weights.
+"""PyTorch's half of tests/whole/pytorch_logits.sh: plain PyTorch networks load our weights.
 
-    s5_pytorch.py check KIND FOLDER   loads ours.safetensors, compares with ours_run.safetensors
-    s5_pytorch.py write KIND FOLDER   theirs.pt (a state_dict) and theirs_run.safetensors (images, logits)
+    pytorch_logits.py check KIND FOLDER   loads ours.safetensors, compares with ours_run.safetensors
+    pytorch_logits.py write KIND FOLDER   theirs.pt (a state_dict) and theirs_run.safetensors (images, logits)
 """
 import sys
 
@@ -41,7 +41,7 @@ def check(kind, folder):
     wrong = [name for name in missing if not name.endswith("num_batches_tracked")] + extra
     run = load_file(f"{folder}/ours_run.safetensors")
     difference = (net(run["images"]) - run["logits"]).abs().max().item()
-    print(f"S5 {kind}: our weights in PyTorch: largest difference {difference:.2e}", *wrong)
+    print(f"{kind}: our weights in PyTorch: largest difference {difference:.2e}", *wrong)
     return not wrong and difference <= 1e-5
 
 
