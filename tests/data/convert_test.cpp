@@ -1,5 +1,6 @@
 #include "bitstill/data/convert.hpp"
 
+#include <sys/stat.h>
 #include <zlib.h>
 
 #include <algorithm>
@@ -425,6 +426,25 @@ TEST(Convert, NamesWhatIsNotRead) {
   put_file(scratch / "images.gz", gzipped(std::string(257, 'x') + "ustar" + std::string(300, 'x')));
   EXPECT_HOLDS(error_of(ExitCode::data, [&] { convert(from(scratch / "images.gz", "out")); }),
                "a tar archive: unpack it");
+}
+
+TEST(Convert, PipesAndDevicesAreNotRead) {
+  const ScratchFolder scratch;
+  ASSERT_EQ(::mkfifo((scratch / "digits.csv").c_str(), 0600), 0);
+  for (const char* labels : {"train-images-idx3-ubyte", "train-labels-idx1-ubyte"}) {
+    std::filesystem::create_directories(scratch / "idx");
+    std::filesystem::create_symlink("/dev/zero", scratch / "idx" + "/" + labels);
+  }
+  for (int i = 1; i <= 5; ++i) {
+    std::filesystem::create_directories(scratch / "cifar");
+    std::filesystem::create_symlink("/dev/zero",
+                                    scratch / "cifar/data_batch_" + std::to_string(i) + ".bin");
+  }
+  for (const char* source : {"digits.csv", "idx", "cifar"}) {
+    EXPECT_HOLDS(
+        error_of(ExitCode::data, [&] { convert(from(scratch / source, scratch / "out")); }),
+        source);
+  }
 }
 
 TEST(Convert, RefusesOptionsThatDoNotFit) {
