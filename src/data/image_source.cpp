@@ -107,6 +107,10 @@ ImageSource open_source(const SourceOptions& options) {
   const std::string& path = options.path;
   if (!fs::exists(path)) throw Error(ExitCode::data, path + ": no such file or folder");
   const std::string kind = options.format == "auto" ? detect(path) : options.format;
+  if (kind != "folder" && options.layout != FolderLayout::automatic) {
+    throw Error(ExitCode::settings, concat("--layout is for class folders, and ", path, " holds ",
+                                           kind, "; leave it out"));
+  }
   if (kind == "digits") return open_digits(path);
   if (kind == "idx") return open_idx(path);
   if (kind == "cifar10") return open_cifar10(path);
