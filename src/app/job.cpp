@@ -167,9 +167,8 @@ void Job::print_plan() const {
 
 void Job::print_result(const RunResult& result) const {
   if (world_.place().rank != 0) return;
-  const auto [low, high] = wilson_interval(result.test.correct, result.test.samples);
-  std::printf("%s/student.safetensors: test %.2f %% (95 %% interval %.2f to %.2f), %s, %.0f s\n",
-              config_.run.folder.c_str(), result.test.accuracy(), low, high,
+  std::printf("%s/student.safetensors: test %s, %s, %.0f s\n", config_.run.folder.c_str(),
+              accuracy_text(result.test).c_str(),
               human_bytes(static_cast<double>(std::filesystem::file_size(config_.run.folder +
                                                                          "/student.safetensors")))
                   .c_str(),

@@ -35,7 +35,7 @@ void print(const ConvertReport& report) {
       report.seconds);
   std::printf("splits: %s\n", report.split_rule.c_str());
   for (const std::string& line : left_out_lines(report.left_out)) {
-    std::printf("%s\n", line.c_str());
+    std::printf("%s\n", message_line(line).c_str());
   }
   if (!report.skipped.empty()) {
     std::printf("skipped, cannot be read: %zu\n", report.skipped.size());

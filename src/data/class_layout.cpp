@@ -1,8 +1,8 @@
 #include "bitstill/data/class_layout.hpp"
 
 #include <algorithm>
-#include <array>
 #include <cctype>
+#include <initializer_list>
 #include <string_view>
 #include <utility>
 
@@ -34,35 +34,24 @@ std::vector<std::string> words_of(const std::string& name) {
   return words;
 }
 
+bool among(const std::string& word, std::initializer_list<std::string_view> known) {
+  return std::find(known.begin(), known.end(), word) != known.end();
+}
+
 std::optional<Split> split_of_word(const std::string& word) {
-  constexpr std::pair<std::string_view, Split> kWords[] = {{"train", Split::train},
-                                                           {"training", Split::train},
-                                                           {"trainset", Split::train},
-                                                           {"val", Split::validation},
-                                                           {"valid", Split::validation},
-                                                           {"validation", Split::validation},
-                                                           {"validate", Split::validation},
-                                                           {"valset", Split::validation},
-                                                           {"dev", Split::validation},
-                                                           {"devel", Split::validation},
-                                                           {"development", Split::validation},
-                                                           {"eval", Split::validation},
-                                                           {"evaluation", Split::validation},
-                                                           {"test", Split::test},
-                                                           {"testing", Split::test},
-                                                           {"tests", Split::test},
-                                                           {"testset", Split::test},
-                                                           {"holdout", Split::test}};
-  for (const auto& [known, split] : kWords) {
-    if (word == known) return split;
+  if (among(word, {"train", "training", "trainset"})) return Split::train;
+  if (among(word, {"test", "testing", "tests", "testset", "holdout"})) return Split::test;
+  if (among(word, {"val", "valid", "validation", "validate", "valset", "dev", "devel",
+                   "development", "eval", "evaluation"})) {
+    return Split::validation;
   }
   return std::nullopt;
 }
 
+/// Says nothing of a folder: train_images is train.
 bool is_filler(const std::string& word) {
-  constexpr std::array<std::string_view, 9> kFillers = {"set", "data", "dataset", "image", "images",
-                                                        "img", "imgs", "split",   "folder"};
-  return std::find(kFillers.begin(), kFillers.end(), word) != kFillers.end();
+  return among(word,
+               {"set", "data", "dataset", "image", "images", "img", "imgs", "split", "folder"});
 }
 
 struct SplitFolder {
@@ -120,16 +109,17 @@ ClassPart split_part(const std::string& root, const SplitFolder& split, const st
 
 /// One folder where several classes are expected.
 void refuse_single(const ClassPart& part) {
-  const std::string only = part.folder + "/" + part.classes.front();
+  const std::string& name = part.classes.front();
+  const std::string only = part.folder + "/" + name;
   const std::vector<std::string> inner = folder_content(only).folders;
-  const std::string settled =
-      concat("; --layout ", part.split ? "splits" : "classes", " takes it as the one class");
-  if (inner.empty())
-    refuse(concat(part.folder, " holds a single class folder, ", part.classes.front(), settled));
-  refuse(concat(part.folder, " holds a single folder, ", part.classes.front(),
-                ", with the folders ", list_names(inner, 4),
-                " in it; if these are the classes or splits, give --source ",
-                part.split ? "such that they come first" : only, settled));
+  std::string seen = concat(part.folder, " holds a single class folder, ", name);
+  if (!inner.empty()) {
+    seen = concat(part.folder, " holds a single folder, ", name, ", with the folders ",
+                  list_names(inner, 4), " in it; if these are the classes or splits, ",
+                  part.split ? "move them up by one" : "give --source " + only);
+  }
+  refuse(
+      concat(seen, "; --layout ", part.split ? "splits" : "classes", " takes it as the one class"));
 }
 
 /// seg_train and seg_test: words that are not known stand by those of splits.
@@ -183,8 +173,9 @@ void check_splits(const std::string& root, const std::vector<SplitFolder>& split
   const std::string seen = list_names(names_of(splits));
   const SplitFolder* train = find(splits, Split::train);
   if (train == nullptr) {
-    refuse(concat(root, " holds the split folders ", seen,
-                  " but no train; add it, or give --layout classes if they are classes"));
+    refuse(concat(root, " holds ",
+                  splits.empty() ? "no split folders" : "the split folders " + seen,
+                  ", no train; add it, or give --layout classes if they are classes"));
   }
   if (splits.size() == 1 && layout == FolderLayout::automatic) {
     refuse(concat(root, " holds one split folder alone, ", seen, "; give --source ", root, "/",

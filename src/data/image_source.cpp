@@ -115,7 +115,13 @@ SourceFormat detect(const std::string& path) {
 ImageSource open_source(const SourceOptions& options) {
   const std::string& path = options.path;
   if (!fs::exists(path)) throw Error(ExitCode::data, path + ": no such file or folder");
-  switch (options.format == SourceFormat::automatic ? detect(path) : options.format) {
+  const SourceFormat format =
+      options.format == SourceFormat::automatic ? detect(path) : options.format;
+  if (format != SourceFormat::folder && options.layout != FolderLayout::automatic) {
+    throw Error(ExitCode::settings, concat("--layout is for class folders, and ", path, " holds ",
+                                           word(format), "; leave it out"));
+  }
+  switch (format) {
     case SourceFormat::digits:
       return open_digits(path);
     case SourceFormat::idx:

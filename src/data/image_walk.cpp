@@ -91,7 +91,7 @@ std::vector<std::string> left_out_lines(const LeftOut& left_out) {
   std::vector<std::string> lines;
   for (const auto& [reason, paths] : left_out) {
     lines.push_back(
-        concat("left out, ", reason, ": ", paths.size(), " (", list_names(paths, 4), ")"));
+        concat("left out, ", reason, ": ", paths.size(), " (", list_names(paths, 3), ")"));
   }
   return lines;
 }

@@ -226,7 +226,8 @@ ShardIndex read_index(const std::string& folder) {
 
 std::vector<uint32_t> read_row_sums(const std::string& folder, const ShardIndex& index) {
   const std::string path = folder + "/" + kRowSumsFile;
-  const std::string bytes = read_file(path, ExitCode::data);
+  const std::string bytes =
+      read_file(path, ExitCode::data, static_cast<uint64_t>(index.rows()) * 4);
   if (static_cast<int64_t>(bytes.size()) != index.rows() * 4 ||
       sha256_hex(bytes) != index.row_sums_sha256) {
     throw Error(ExitCode::data, concat(path, ": is not the file that was written with ", kIndexFile,

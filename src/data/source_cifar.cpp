@@ -15,6 +15,8 @@ namespace fs = std::filesystem;
 
 constexpr int64_t kSide = 32, kChannels = 3;
 constexpr int64_t kPixels = kSide * kSide * kChannels;
+constexpr uint64_t kMostBatchBytes = uint64_t{1} << 30;
+constexpr uint64_t kMostNamesBytes = uint64_t{1} << 20;
 
 /// How CIFAR-10 and CIFAR-100 differ. A record is its labels, the last of which counts, and the
 /// pixels as three planes.
@@ -31,7 +33,7 @@ using Records = std::vector<std::string>;  // whole files
 std::vector<std::string> class_names(const std::string& folder, const Kind& kind) {
   std::vector<std::string> names;
   if (const std::string path = folder + "/" + kind.class_file; fs::exists(path)) {
-    std::istringstream lines(read_file(path, ExitCode::data));
+    std::istringstream lines(read_file(path, ExitCode::data, kMostNamesBytes));
     for (std::string line; std::getline(lines, line);) {
       while (line.ends_with('\r') || line.ends_with(' ')) line.pop_back();
       if (!line.empty()) names.push_back(line);
@@ -48,7 +50,7 @@ std::vector<std::string> class_names(const std::string& folder, const Kind& kind
 
 void add_file(const std::string& path, Split split, const Kind& kind, ImageSource* source,
               Records* files, std::vector<std::pair<std::size_t, int64_t>>* places) {
-  std::string bytes = read_file(path, ExitCode::data);
+  std::string bytes = read_file(path, ExitCode::data, kMostBatchBytes);
   const auto held = static_cast<int64_t>(bytes.size());
   if (held == 0 || held % kind.record_bytes() != 0) {
     throw Error(ExitCode::data, concat(path, ": ", held, " bytes are no whole number of ",

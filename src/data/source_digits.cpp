@@ -50,7 +50,7 @@ Digit parse_line(std::string_view line, const std::string& where) {
 }  // namespace
 
 ImageSource open_digits(const std::string& path) {
-  const std::string file = read_file(path, ExitCode::data);
+  const std::string file = read_file(path, ExitCode::data, kMostBytes);
   std::string packed = file;
   if (file.starts_with("PK")) packed = unzip_member(file, kMember, path, kMostBytes);
   const std::string csv =

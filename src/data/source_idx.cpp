@@ -13,7 +13,7 @@ namespace {
 
 namespace fs = std::filesystem;
 
-constexpr int64_t kMostBytes = int64_t{1} << 34;
+constexpr int64_t kMostBytes = int64_t{1} << 32;
 
 /// Images and labels of one part: bytes behind a big-endian header.
 struct IdxPart {
@@ -61,7 +61,7 @@ int64_t big_endian(const std::string& bytes, std::size_t at) {
 
 /// The bytes of an IDX file of uint8 with `sides` dimensions, which go to extent[].
 std::string read_idx(const std::string& path, int sides, int64_t* extent) {
-  std::string bytes = read_file(path, ExitCode::data);
+  std::string bytes = read_file(path, ExitCode::data, kMostBytes);
   if (bytes.starts_with("\x1f\x8b")) bytes = gunzip(bytes, path, kMostBytes);
   const std::size_t header = 4 + 4 * static_cast<std::size_t>(sides);
   if (bytes.size() < header || big_endian(bytes, 0) != 0x800 + sides) {

@@ -77,6 +77,8 @@ Evaluation evaluation(const Entry& at, const std::string& name) {
   result.low = number(inner, "low");
   result.high = number(inner, "high");
   result.samples = number(inner, "samples");
+  // Older logs give such a proportion as 0 %.
+  if (result.samples == 0) result.accuracy = result.low = result.high = kMissing;
   const double correct = number(inner, "correct");
   if (result.samples >= 1 && correct >= 0 && correct <= result.samples) {
     if (std::isnan(result.accuracy)) result.accuracy = 100 * correct / result.samples;

@@ -93,6 +93,7 @@ Summary summarize(const Run& run) {
 }
 
 std::string test_text(const Evaluation& test) {
+  if (test.samples == 0) return "none";
   if (!std::isfinite(test.accuracy)) return "-";
   std::string text = fixed(test.accuracy, 1) + " %";
   if (std::isfinite(test.low) && std::isfinite(test.high)) {

@@ -290,14 +290,16 @@ RunResult Run::run() {
                 {"train", trained},
                 {"validation", counts_json(validation_)},
                 {"rate", rate}});
-    char line[160];
+    char validation[16] = "none", line[160];
+    if (validation_.samples > 0) {
+      std::snprintf(validation, sizeof validation, "%5.2f %%", validation_.accuracy());
+    }
     std::snprintf(line, sizeof line,
-                  "epoch %3lld/%lld  loss %.4f  train %5.2f %%  validation %5.2f %%  rate %.5f  "
+                  "epoch %3lld/%lld  loss %.4f  train %5.2f %%  validation %s  rate %.5f  "
                   "%.0f images/s",
                   static_cast<long long>(state_.epoch), static_cast<long long>(train.epochs),
-                  trained["loss"].get<double>(), trained["accuracy"].get<double>(),
-                  validation_.accuracy(), rate,
-                  static_cast<double>(state_.tally.samples - samples_before) / train_seconds);
+                  trained["loss"].get<double>(), trained["accuracy"].get<double>(), validation,
+                  rate, static_cast<double>(state_.tally.samples - samples_before) / train_seconds);
     say(line);
     if (state_.out_of_patience(train.patience)) {
       say(concat("no better epoch for ", train.patience, " epochs: stopping early"));

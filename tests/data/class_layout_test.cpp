@@ -64,9 +64,17 @@ TEST(ClassLayout, ASplitAloneIsAskedFor) {
   EXPECT_HOLDS(message, "--layout classes");
   EXPECT_EQ(counts(scratch, "splits"), (std::array<int64_t, kSplits>{8, 2, 2}));
   std::filesystem::rename(scratch / "in/Train", scratch / "in/test");
-  EXPECT_HOLDS(refused(scratch), "the split folders test but no train");
+  EXPECT_HOLDS(refused(scratch), "the split folders test, no train");
   put_classes(scratch / "in/dev", 2);
-  EXPECT_HOLDS(refused(scratch), "dev and test but no train");
+  EXPECT_HOLDS(refused(scratch), "dev and test, no train");
+}
+
+TEST(ClassLayout, SplitsThatAreNotThereAreNamed) {
+  const ScratchFolder scratch;
+  put_classes(scratch / "in", 1);
+  ShardOptions options = from(scratch / "in", scratch / "none");
+  options.layout = FolderLayout::splits;
+  EXPECT_HOLDS(error_of(ExitCode::data, [&] { convert(options); }), "no split folders, no train");
 }
 
 TEST(ClassLayout, AnOuterFolderIsNamed) {

@@ -36,6 +36,17 @@ TEST(ReadRun, CountsGiveTheIntervalThatIsMissing) {
   EXPECT_NEAR(run.test.high, 98.30, 0.01);
 }
 
+TEST(ReadRun, NoImagesAreNoAccuracy) {
+  for (const char* more : {"", ",\"correct\":0,\"accuracy\":0,\"low\":0,\"high\":100"}) {
+    const LogFolder folder(std::string("{\"type\":\"end\",\"test\":{\"samples\":0") + more +
+                           "}}\n");
+    const LoggedRun run = read_run(folder.path());
+    EXPECT_EQ(run.test.samples, 0);
+    EXPECT_TRUE(std::isnan(run.test.accuracy)) << run.test.accuracy;
+    EXPECT_TRUE(std::isnan(run.test.low) && std::isnan(run.test.high));
+  }
+}
+
 TEST(ReadRun, IgnoresATornLastLineWithANote) {
   const LogFolder folder(whole_log() + "{\"type\":\"step\",\"epo");
   const LoggedRun run = read_run(folder.path());
