@@ -79,14 +79,15 @@ int run_evaluate(World& world, const Words& arguments) {
     if (s.model_file.empty()) throw Error(ExitCode::settings, "model.file is not given");
     if (s.data_folder.empty()) throw Error(ExitCode::settings, "data.folder is not given");
     shards = open_split(s.data_folder, split);
-    model = load_model_for(s.model_file, s.model, shards.get(), device.device);
+    model = load_model_for(s.model_file, "model", s.model, shards.get(), device.device);
     if (s.precision != "exact") {
-      model.frozen = freeze(*model.network, inference_precision(s.precision, "precision"), *shards,
-                            model.normalization);
-      if (!model.frozen) throw Error(ExitCode::settings, cannot_freeze("precision", s.precision));
+      std::string obstacle;
+      model.frozen =
+          freeze(*model.network, inference_precision(s.precision, "precision"), *shards, &obstacle);
+      if (!model.frozen) throw cannot_freeze("precision", s.precision, obstacle);
     }
     if (against) {
-      reference = load_model_for(s.against_file, s.against, shards.get(), device.device);
+      reference = load_model_for(s.against_file, "against", s.against, shards.get(), device.device);
     }
   });
   require_equal(world.control(), {{"data.folder", shards->index().fingerprint}}, ExitCode::data);

@@ -48,6 +48,7 @@ class Job {
   DeviceChoice device_;
   std::unique_ptr<Dataset> dataset_;
   std::unique_ptr<Teacher> teacher_;
+  Json evaluation_;  // of student.init's file, for those that are made from it
   std::unique_ptr<Student> student_;
 };
 

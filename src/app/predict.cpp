@@ -162,7 +162,7 @@ int run_predict(World& world, const Words& arguments) {
     } else if (!s.data_folder.empty()) {
       shards = std::make_unique<Dataset>(s.data_folder);
     }
-    model = load_model_for(s.model_file, s.model, shards.get(), device.device);
+    model = load_model_for(s.model_file, "model", s.model, shards.get(), device.device);
     images = image_list(s, shards.get(), model.network->spec().input, &fingerprint);
   });
   require_equal(world.control(), {{"the list of images", fingerprint}}, ExitCode::data);

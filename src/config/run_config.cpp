@@ -18,6 +18,9 @@ void add_network_settings(SettingTable& table, const std::string& section, Netwo
   table.add(
       name("dropout"), &spec.dropout,
       "one a convolution, then one a hidden layer, or one for all; empty: the kind's own; 0: none");
+  table.add(name("mean"), &spec.normalization.mean,
+            "of each channel, white being 1; empty: its file's own, else the shards'");
+  table.add(name("std"), &spec.normalization.deviation, "of each channel, with mean");
 }
 
 namespace {

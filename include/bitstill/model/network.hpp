@@ -21,6 +21,9 @@ struct NetworkSpec {
   std::string kind = "convnet";  // model.kind: teacher, student1-3, deeper, convnet, ...
   ImageShape input;              // from the shards
   int64_t classes = 0;           // from the shards
+  // How its input is made: the word of the network's own file, else model.mean and model.std, else
+  // the shards'. Files carry it beside the rest of the spec (infer's describe_model).
+  Normalization normalization;
   // kind = convnet (the paper's nets are instances of it): one entry a convolution.
   std::vector<int64_t> widths;   // model.widths = 6,12
   std::vector<int64_t> kernels;  // model.kernels = 5 (one value: for all)
@@ -108,6 +111,9 @@ class Network {
 /// is taken: for a file from a stranger, give the number of values it holds).
 std::unique_ptr<Network> make_network(const NetworkSpec& spec,
                                       int64_t most_parameters = int64_t{1} << 30);
+
+/// The spec with every list filled in, as make_network's has it. Error(settings) as there.
+NetworkSpec completed(const NetworkSpec& spec);
 
 /// Kinds that make_network knows, for --help.
 std::vector<std::string> network_kinds();
