@@ -166,10 +166,10 @@ TEST_F(FrozenNetworkTest, WhatCannotBeFoldedIsNot) {
 }
 
 TEST_F(FrozenNetworkTest, AnErrorIsNoMissingPrecision) {
-  const auto network = random_network(spec_of({}, {}, {13, 7}));
+  const auto network = random_network(spec_of({5, 3}, {2}, {11}));
   std::string obstacle;
-  const at::Tensor of_another_size = at::randn({1, 3, 5, 5});
-  EXPECT_THROW(FrozenNetwork::make(*network, InferencePrecision::fp32, of_another_size, &obstacle),
+  const at::Tensor no_batch = at::randn({3, 11, 9});
+  EXPECT_THROW(FrozenNetwork::make(*network, InferencePrecision::fp32, no_batch, &obstacle),
                c10::Error);
 }
 
