@@ -81,16 +81,15 @@ int run_evaluate(World& world, const Words& arguments) {
     if (s.data_folder.empty()) throw Error(ExitCode::settings, "data.folder is not given");
     shards = open_split(s.data_folder, s.split);
     s.model_file = model_path(s.model_file);
-    model = load_model_for(s.model_file, s.model, shards.get(), device.device);
+    model = load_model_for(s.model_file, "model", s.model, shards.get(), device.device);
     if (s.precision != ModelPrecision::exact) {
-      model.frozen =
-          freeze(*model.network, inference_precision(s.precision), *shards, model.normalization);
-      if (!model.frozen)
-        throw Error(ExitCode::settings, cannot_freeze("precision", word(s.precision)));
+      std::string obstacle;
+      model.frozen = freeze(*model.network, inference_precision(s.precision), *shards, &obstacle);
+      if (!model.frozen) throw cannot_freeze("precision", word(s.precision), obstacle);
     }
     if (against) {
       s.against_file = model_path(s.against_file);
-      reference = load_model_for(s.against_file, s.against, shards.get(), device.device);
+      reference = load_model_for(s.against_file, "against", s.against, shards.get(), device.device);
     }
   });
   require_equal(world.control(), {{"data.folder", shards->index().fingerprint}}, ExitCode::data);

@@ -18,11 +18,12 @@ struct Settings {
 void write_weights(const Settings& s) {
   std::optional<Dataset> shards;
   if (!s.data_folder.empty()) shards.emplace(s.data_folder);
-  const LoadedModel model = load_model_for(s.from, s.model, shards ? &*shards : nullptr, at::kCPU);
+  const LoadedModel model =
+      load_model_for(s.from, "model", s.model, shards ? &*shards : nullptr, at::kCPU);
   const bool plain = model.about.is_null();
   Json about =
-      plain ? describe_model("weights", model.network->spec(), model.normalization, model.classes)
-            : model.about;
+      plain ? describe_model("weights", model.network->spec(), model.classes) : model.about;
+  if (plain && !model.evaluation.is_null()) about["evaluation"] = model.evaluation;
   about["kind"] = !plain && holds_quantized_values(read_model_file(s.from)) ? "decoded" : "weights";
   for (const char* name : {"progress", "schedule"}) about.erase(name);
   write_model_file(s.to, {about, named_tensors(*model.network), {}});

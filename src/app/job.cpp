@@ -12,6 +12,7 @@
 #include "bitstill/base/text.hpp"
 #include "bitstill/base/version.hpp"
 #include "bitstill/infer/loaded_model.hpp"
+#include "bitstill/model/weights.hpp"
 #include "bitstill/report/report.hpp"
 #include "bitstill/train/redistribute.hpp"
 #include "model_on_data.hpp"
@@ -66,16 +67,13 @@ void Job::load_data() {
 void Job::load_teacher() {
   if (!distill_) return;
   agree(world_.control(), [&] {
-    const DataIndex& index = dataset_->index();
-    PlainFileFacts facts{config_.teacher, index.normalization, index.classes};
-    facts.network.input = config_.model.input;
-    facts.network.classes = config_.model.classes;
-    LoadedModel model = load_model(config_.teacher_file, facts);
-    require_fits(model, config_.teacher_file, index.shape, index.classes);
-    model.network->to(device_.device);
+    LoadedModel model = load_model_for(config_.teacher_file, "teacher", config_.teacher,
+                                       dataset_.get(), device_.device);
     teacher_ = make_teacher(std::move(model.network), config_.teacher_precision,
                             use_bf16(config_.train.precision, device_.device), *dataset_);
   });
+  require_equal(world_.control(), {{"how the teacher runs", describe_teacher(*teacher_).dump()}},
+                ExitCode::environment);
 }
 
 void Job::build_student(Watchdog& watchdog) {
@@ -83,12 +81,18 @@ void Job::build_student(Watchdog& watchdog) {
   agree(world_.control(), [&] {
     NetworkSpec spec = config_.model;
     if (distill_ && spec.dropout.empty()) spec.dropout = {0};
-    network = make_network(spec);
-    initialize(*network, static_cast<uint64_t>(config_.run.seed));
-    if (config_.student_init != "random") {
-      assign(*network, network_tensors(read_model_file(config_.student_init)),
-             config_.student_init);
+    const std::string& init = config_.student_init;
+    if (init == "random") {
+      spec.normalization = normalization_without_file({"model", spec, &dataset_->index()});
+      network = make_network(spec);
+      initialize(*network, static_cast<uint64_t>(config_.run.seed));
+      return;
     }
+    LoadedModel start = load_model_for(init, "model", spec, dataset_.get(), at::kCPU);
+    spec.normalization = start.network->spec().normalization;
+    network = make_network(spec);
+    assign(*network, named_tensors(*start.network), init);
+    evaluation_ = std::move(start.evaluation);
   });
   std::vector<int64_t> points;
   if (config_.quant.redistribute != Redistribute::off) {
@@ -96,9 +100,8 @@ void Job::build_student(Watchdog& watchdog) {
     evaluate.progress = [&](bool waits) {
       watchdog.progress(waits ? Phase::exchange : Phase::load, 0);
     };
-    points =
-        redistributed_points(*network, config_.quant, *dataset_, dataset_->index().normalization,
-                             config_.train, evaluate, world_.control());
+    points = redistributed_points(*network, config_.quant, *dataset_, config_.train, evaluate,
+                                  world_.control());
     watchdog.progress(Phase::load, 0);
   }
   agree(world_.control(), [&] {
@@ -139,11 +142,13 @@ Json Job::start_line() const {
                       {"threads", device_.threads},
                       {"device", device_.name},
                       {"network", to_json(network.spec())},
+                      {"normalization", to_json(network.spec().normalization)},
                       {"parameters", network.parameter_count()},
                       {"fp32_bytes", 4 * (network.parameter_count() + student_->running().numel())},
                       {"formula_bits", formula_bits(config_.quant, student_->segments(),
                                                     student_->running().numel())}};
   line.update(facts);
+  if (teacher_) line["teacher"] = describe_teacher(*teacher_);
   return line;
 }
 
@@ -197,6 +202,7 @@ RunRecord Job::record() const {
   record.teacher = teacher_sha256_;
   record.student_init = init_sha256_;
   record.precision = use_bf16(config_.train.precision, device_.device) ? "bf16" : "fp32";
+  if (teacher_) record.teacher_precision = precision_name(teacher_->traits().precision);
   record.processor = instruction_set();
   record.world = world_.place().world;
   return record;
@@ -296,8 +302,8 @@ bool Job::run() {
   agree(world_.control(), [&] {
     if (writes) log = open_log();
   });
-  Json about = describe_model("weights", student_->network().spec(),
-                              dataset_->index().normalization, dataset_->index().classes);
+  Json about = describe_model("weights", student_->network().spec(), dataset_->index().classes);
+  if (!evaluation_.is_null()) about["evaluation"] = evaluation_;
   about["data"] = dataset_->index().fingerprint;
   about["seed"] = config_.run.seed;
   say(concat(world_.place().world, " ranks x ", device_.threads, " threads on ", device_.name, ", ",

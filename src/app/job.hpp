@@ -58,6 +58,7 @@ class Job {
   bool finished_ = false;            // it was, and nothing asks for more; on rank 0
   std::unique_ptr<Dataset> dataset_;
   std::unique_ptr<Teacher> teacher_;
+  Json evaluation_;  // of student.init's file, for those that are made from it
   std::unique_ptr<Student> student_;
 };
 

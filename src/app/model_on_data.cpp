@@ -2,6 +2,7 @@
 
 #include <filesystem>
 
+#include "bitstill/base/log.hpp"
 #include "bitstill/base/text.hpp"
 
 namespace bitstill {
@@ -24,38 +25,49 @@ std::string model_path(const std::string& path, const std::string& file) {
                      "; name a model file, or the folder of a run that has ended"));
 }
 
-LoadedModel load_model_for(const std::string& path, const NetworkSpec& network,
-                           const Dataset* shards, const at::Device& device) {
-  std::optional<PlainFileFacts> facts;
-  if (shards != nullptr) {
-    const DataIndex& index = shards->index();
-    facts = PlainFileFacts{network, index.normalization, index.classes};
-    facts->network.input = index.shape;
-    facts->network.classes = static_cast<int64_t>(index.classes.size());
-  }
-  LoadedModel model = load_model(path, facts);
-  if (facts) require_fits(model, path, facts->network.input, facts->classes);
+LoadedModel load_model_for(const std::string& path, const std::string& section,
+                           const NetworkSpec& settings, const Dataset* shards,
+                           const at::Device& device) {
+  const DataIndex* const index = shards == nullptr ? nullptr : &shards->index();
+  LoadedModel model = load_model(path, {section, settings, index});
+  if (index != nullptr) require_fits(model, path, index->shape, index->classes);
   model.network->to(device);
   return model;
 }
 
-std::string cannot_freeze(const std::string& setting, const char* precision) {
-  return concat(setting, " = ", precision,
-                " needs the CPU with oneDNN and instructions for it, and a network of convolutions "
-                "and fully connected layers whose norms can be folded; leave it out");
+Error cannot_freeze(const std::string& setting, const char* precision,
+                    const std::string& obstacle) {
+  return {ExitCode::settings, concat(setting, " = ", precision,
+                                     " cannot be for this network: ", obstacle, "; leave it out")};
 }
 
 std::unique_ptr<Teacher> make_teacher(std::unique_ptr<Network> network, TeacherPrecision precision,
                                       bool bf16, const Dataset& shards) {
-  const InferencePrecision wanted = precision == TeacherPrecision::automatic
-                                        ? fastest_precision(bf16)
-                                        : inference_precision(precision);
-  auto frozen = freeze(*network, wanted, shards, shards.index().normalization);
-  if (frozen) return make_frozen_teacher(std::move(frozen));
-  if (wanted == InferencePrecision::int8) {
-    throw Error(ExitCode::settings, cannot_freeze("teacher.precision", word(precision)));
+  const bool automatic = precision == TeacherPrecision::automatic;
+  const InferencePrecision wanted =
+      automatic ? fastest_precision(bf16) : inference_precision(precision);
+  std::string obstacle;
+  if (auto frozen = freeze(*network, wanted, shards, &obstacle)) {
+    return make_frozen_teacher(std::move(frozen), network->spec().normalization);
   }
-  return make_replicated_teacher(std::move(network));
+  if (wanted == InferencePrecision::int8) {
+    throw cannot_freeze("teacher.precision", word(precision), obstacle);
+  }
+  if (!automatic) bf16 = wanted == InferencePrecision::bf16;
+  const bool on_cpu = network->parameters().front()->value.is_cpu();
+  auto teacher = make_replicated_teacher(std::move(network), bf16);
+  if (on_cpu) {
+    warn(concat("the teacher is not compiled (", obstacle, "): slower, it runs layer by layer in ",
+                precision_name(teacher->traits().precision)));
+  }
+  return teacher;
+}
+
+Json describe_teacher(const Teacher& teacher) {
+  const TeacherTraits& traits = teacher.traits();
+  return {{"precision", precision_name(traits.precision)},
+          {"compiled", traits.compiled},
+          {"normalization", to_json(traits.normalization)}};
 }
 
 }  // namespace bitstill

@@ -174,7 +174,7 @@ int run_predict(World& world, const Words& arguments) {
       shards = std::make_unique<Dataset>(s.data_folder);
     }
     s.model_file = model_path(s.model_file);
-    model = load_model_for(s.model_file, s.model, shards.get(), device.device);
+    model = load_model_for(s.model_file, "model", s.model, shards.get(), device.device);
     images = image_list(s, shards.get(), model.network->spec().input, &fingerprint, &skipped);
   });
   require_equal(world.control(), {{"the list of images", fingerprint}}, ExitCode::data);

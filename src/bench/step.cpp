@@ -76,6 +76,7 @@ NetworkSpec spec_of(const std::string& kind, const Dataset& dataset) {
   spec.kind = kind;
   spec.input = dataset.index().shape;
   spec.classes = kClasses;
+  spec.normalization = dataset.index().normalization;
   spec.dropout = {0};  // distilled students have none, and a teacher that is asked does not use it
   return spec;
 }
@@ -141,7 +142,6 @@ StepSettings step_settings(const BenchStepOptions& s, const Dataset& dataset) {
   step.bf16 = use_bf16(s.precision, at::kCPU);
   step.seed = kSeed;
   step.shape = dataset.index().shape;
-  step.normalization = dataset.index().normalization;
   step.stop_requested = [] { return false; };
   return step;
 }
@@ -279,6 +279,7 @@ void bench_step(World& world, const BenchStepOptions& s, TeacherMaker make_teach
     if (s.teacher != "none") {
       teacher = make_teacher(initialized(spec_of(s.teacher, *dataset)), s.teacher_precision,
                              use_bf16(s.precision, at::kCPU), *dataset);
+      s.teacher_precision = precision_name(teacher->traits().precision);
     }
   });
   std::vector<std::unique_ptr<Arm>> arms;

@@ -25,6 +25,8 @@ constexpr Fact kFacts[] = {
     {"teacher_sha256", "the bytes of teacher.file", &RunRecord::teacher, Matter::method},
     {"init_sha256", "the bytes of student.init", &RunRecord::student_init, Matter::method},
     {"precision", "what train.precision comes to", &RunRecord::precision, Matter::method},
+    {"teacher_precision", "what teacher.precision comes to", &RunRecord::teacher_precision,
+     Matter::method},
     {"processor", "the processor's instructions", &RunRecord::processor, Matter::rounding},
 };
 

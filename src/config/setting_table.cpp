@@ -61,10 +61,12 @@ struct Assign {
   void operator()(bool* target) const { *target = parse_bool(name, text); }
   void operator()(std::vector<int64_t>* target) const { *target = parse_list<int64_t>(name, text); }
   void operator()(std::vector<double>* target) const { *target = parse_list<double>(name, text); }
+  void operator()(std::vector<float>* target) const { *target = parse_list<float>(name, text); }
   void operator()(const WordTarget& target) const { target.set(name, text); }
 };
 
-std::string number_text(double value) {
+template <class Number>
+std::string number_text(Number value) {
   char buffer[32];
   const auto result = std::to_chars(buffer, buffer + sizeof buffer, value);
   return {buffer, result.ptr};
@@ -74,6 +76,7 @@ struct AsText {
   std::string operator()(const std::string* value) const { return *value; }
   std::string operator()(const int64_t* value) const { return std::to_string(*value); }
   std::string operator()(const double* value) const { return number_text(*value); }
+  std::string operator()(const float* value) const { return number_text(*value); }
   std::string operator()(const bool* value) const { return *value ? "true" : "false"; }
   std::string operator()(const WordTarget& value) const { return value.text(); }
   template <class Number>

@@ -10,7 +10,7 @@
 namespace bitstill {
 
 std::unique_ptr<FrozenNetwork> freeze(const Network& network, InferencePrecision precision,
-                                      const Dataset& dataset, const Normalization& normalization) {
+                                      const Dataset& dataset, std::string* obstacle) {
   constexpr int64_t kImages = 512;
   Split split = Split::train;
   if (dataset.size(split) == 0) split = Split::validation;
@@ -23,8 +23,8 @@ std::unique_ptr<FrozenNetwork> freeze(const Network& network, InferencePrecision
   batch.pixels.resize(count * static_cast<std::size_t>(shape.pixels()));
   batch.labels.resize(count);
   dataset.read(split, batch.rows, batch.pixels.data(), batch.labels.data());
-  return FrozenNetwork::make(network, precision,
-                             to_input(batch, shape, normalization, at::kCPU, true));
+  const at::Tensor sample = to_input(batch, shape, network.spec().normalization, at::kCPU, true);
+  return FrozenNetwork::make(network, precision, sample, obstacle);
 }
 
 InferencePrecision fastest_precision(bool bf16) {

@@ -73,8 +73,7 @@ Answers answer_batch(const LoadedModel& model, const ImageList& images, int64_t 
   Answers answers;
   for (const std::string& reason : reasons) answers.skipped += reason + '\n';
   if (batch.count() == 0) return answers;
-  const Logits logits = forward_batch(*model.network, batch, model.normalization, options.device,
-                                      options.channels_last);
+  const Logits logits = forward_batch(*model.network, batch, options.device, options.channels_last);
   for (int64_t i = 0; i < batch.count(); ++i) {
     const auto at = static_cast<std::size_t>(i);
     const Prediction prediction{images.name(batch.rows[at]), batch.labels[at],

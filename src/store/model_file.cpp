@@ -86,6 +86,7 @@ ModelFile read_model_file(const std::string& path) {
         return file.tensors.back().second.data_ptr();
       });
   file.about = std::move(packed.about);
+  file.input = std::move(packed.input);
   file.sizes = {input.size(),       packed.header_bytes, packed.code_bytes,
                 packed.scale_bytes, packed.point_bytes,  {}};
   for (CodedTensor& one : packed.coded) {

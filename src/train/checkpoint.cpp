@@ -46,6 +46,17 @@ std::vector<int64_t> stored_points(const Network& network, const QuantOptions& o
   return points;
 }
 
+/// A run goes on with the input that it began with: student.init's file may have been replaced.
+void require_same_input(const ModelFile& file, Student& student, const std::string& path) {
+  const Json stored = file.about.value("normalization", Json());
+  const Normalization began = normalization_from_json(stored, path, ExitCode::model);
+  const Normalization& now = student.network().spec().normalization;
+  if (began == now) return;
+  throw Error(ExitCode::settings,
+              concat(path, " was trained under ", to_text(began), ", now it is ", to_text(now),
+                     "; resume with the settings and files that the run began with"));
+}
+
 void require_masters(const ModelFile& file, const std::string& path) {
   if (file.about.is_null()) {
     throw Error(ExitCode::model, concat(path,
@@ -112,6 +123,7 @@ RunState load_checkpoint(const std::string& path, Student& student, MasterOptimi
     throw Error(ExitCode::model,
                 concat(path, " holds no schedule of a run; start without --resume"));
   }
+  require_same_input(file, student, path);
   student.load(model_tensors(file), path);
   const NamedTensors tensors = optimizer_tensors(file);
   optimizer.restore(tensors, path);

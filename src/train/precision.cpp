@@ -1,5 +1,3 @@
-#include <ATen/autocast_mode.h>
-
 #include "bitstill/train/step.hpp"
 
 namespace bitstill {
@@ -12,18 +10,6 @@ bool use_bf16(TrainPrecision precision, const at::Device& device) {
 #else
   return false;
 #endif
-}
-
-AutocastScope::AutocastScope(bool bf16, const at::Device& device) : active_(bf16), device_(device) {
-  if (!active_) return;
-  at::autocast::set_autocast_enabled(device_.type(), true);
-  at::autocast::set_autocast_dtype(device_.type(), at::kBFloat16);
-}
-
-AutocastScope::~AutocastScope() {
-  if (!active_) return;
-  at::autocast::set_autocast_enabled(device_.type(), false);
-  at::autocast::clear_cache();  // the weights change before the next step
 }
 
 }  // namespace bitstill

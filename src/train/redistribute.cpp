@@ -31,15 +31,16 @@ at::Tensor take_gradients(const Network& network) {
 }  // namespace
 
 std::vector<double> gradient_norms(Network& network, const Dataset& dataset,
-                                   const Normalization& normalization, const TrainOptions& train,
-                                   const EvaluateOptions& evaluate, Communicator& comm) {
+                                   const TrainOptions& train, const EvaluateOptions& evaluate,
+                                   Communicator& comm) {
   ForwardMode mode;
   mode.training = true;
   mode.dropout = false;
   const auto gradients = [&](const Batch& batch, int64_t samples) {
-    const at::Tensor logits = network.forward(to_input(batch, network.spec().input, normalization,
-                                                       evaluate.device, evaluate.channels_last),
-                                              mode);
+    const at::Tensor logits =
+        network.forward(to_input(batch, network.spec().input, network.spec().normalization,
+                                 evaluate.device, evaluate.channels_last),
+                        mode);
     const Loss loss =
         distillation_loss(logits.detach(), {}, to_labels(batch, evaluate.device), {}, samples);
     logits.backward(loss.gradient);
@@ -64,12 +65,9 @@ std::vector<double> gradient_norms(Network& network, const Dataset& dataset,
 }
 
 std::vector<int64_t> redistributed_points(Network& network, const QuantOptions& options,
-                                          const Dataset& dataset,
-                                          const Normalization& normalization,
-                                          const TrainOptions& train,
+                                          const Dataset& dataset, const TrainOptions& train,
                                           const EvaluateOptions& evaluate, Communicator& comm) {
-  const std::vector<double> norms =
-      gradient_norms(network, dataset, normalization, train, evaluate, comm);
+  const std::vector<double> norms = gradient_norms(network, dataset, train, evaluate, comm);
   std::vector<int64_t> points;
   std::vector<PointShare> shares;
   for (std::size_t i = 0; i < network.parameters().size(); ++i) {

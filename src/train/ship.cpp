@@ -11,17 +11,17 @@
 
 namespace bitstill {
 
-void reestimate_batch_norm(Student& student, const Dataset& dataset,
-                           const Normalization& normalization, const TrainOptions& train,
+void reestimate_batch_norm(Student& student, const Dataset& dataset, const TrainOptions& train,
                            const EvaluateOptions& options, Communicator& comm) {
   const at::NoGradGuard no_grad;
   ForwardMode mode;
   mode.training = true;
   mode.dropout = false;
   const auto statistics = [&](const Batch& batch, int64_t samples) {
-    student.network().forward(to_input(batch, student.network().spec().input, normalization,
-                                       options.device, options.channels_last),
-                              mode);
+    student.network().forward(
+        to_input(batch, student.network().spec().input, student.network().spec().normalization,
+                 options.device, options.channels_last),
+        mode);
     const double share = static_cast<double>(batch.count()) / static_cast<double>(samples);
     return student.statistics() * share;
   };

@@ -90,7 +90,6 @@ StepSettings step_settings(const Dataset& dataset, const TrainerOptions& options
   settings.seed = options.seed;
   settings.device = options.device;
   settings.shape = dataset.index().shape;
-  settings.normalization = dataset.index().normalization;
   settings.stop_requested = options.stop_requested;
   return settings;
 }
@@ -209,8 +208,8 @@ void Run::log_interval(int64_t step, double rate) {
 
 void Run::validate() {
   student_.quantize(state_.step);
-  validation_ = evaluate(student_.network(), dataset_, Split::validation,
-                         dataset_.index().normalization, evaluate_options(), world_.control());
+  validation_ = evaluate(student_.network(), dataset_, Split::validation, evaluate_options(),
+                         world_.control());
 }
 
 void Run::save(bool best) {
@@ -323,8 +322,7 @@ void Run::finish(RunResult* result) {
     const std::string trained = "student_trained_norm.safetensors";
     write_student_file(path(trained), about_, student_, step, control);
     end["without_reestimation"] = measure_shipped(trained, nullptr);
-    reestimate_batch_norm(student_, dataset_, dataset_.index().normalization, options_.train,
-                          evaluate_options(), control);
+    reestimate_batch_norm(student_, dataset_, options_.train, evaluate_options(), control);
   }
   write_run_files(options_.folder, about_, student_, step, control);
   end.update(measure_shipped("student.safetensors", result));
@@ -345,8 +343,7 @@ Json Run::measure_shipped(const std::string& name, RunResult* result) {
     shipped.network->to(options_.device);
   });
   const auto measure = [&](Split split) {
-    return evaluate(*shipped.network, dataset_, split, shipped.normalization, evaluate_options(),
-                    control);
+    return evaluate(*shipped.network, dataset_, split, evaluate_options(), control);
   };
   const ClassificationCounts validation = measure(Split::validation), test = measure(Split::test);
   if (result != nullptr) {

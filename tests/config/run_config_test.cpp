@@ -34,6 +34,8 @@ TEST(RunConfig, HasTheFixedNames) {
 
                            "teacher.kind",
                            "teacher.file",
+                           "teacher.mean",
+                           "teacher.std",
                            "student.init",
                            "quant.method",
                            "quant.bits",
@@ -80,6 +82,7 @@ std::string other(SettingTable& table, const std::string& name, const std::strin
       name.ends_with("hidden") || name == "train.step_epochs") {
     return "3,5";
   }
+  if (name.ends_with(".mean") || name.ends_with(".std")) return "0.13066047430038452,0.3";
   if (name.ends_with("dropout")) return "0.1,0.30000000000000004";
   if (!value.empty() && value.find_first_not_of("0123456789.e-") == std::string::npos) {
     return value.find('.') == std::string::npos ? "3" + value : "0.1" + value.substr(2);
@@ -116,6 +119,8 @@ TEST(RunConfig, ResolvedValuesAreARecipe) {
   }
   EXPECT_EQ(second.train.rate, first.train.rate);
   EXPECT_EQ(second.model.dropout, first.model.dropout);
+  EXPECT_EQ(first.teacher.normalization.mean, (std::vector<float>{0.13066047F, 0.3F}));
+  EXPECT_EQ(second.teacher.normalization, first.teacher.normalization);
 }
 
 TEST(RunConfig, EveryBadValueIsNamed) {

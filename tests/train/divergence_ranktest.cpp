@@ -87,9 +87,7 @@ void train(QuantMethod method, const std::function<void(Student&)>& harm) {
   RunLog log;
   if (world.place().rank == 0) log = RunLog(folder.path() + "/run/run.jsonl", false);
   Watchdog watchdog(world, 0);
-  const DataIndex& index = dataset.index();
-  const Json about =
-      describe_model("weights", student.network().spec(), index.normalization, index.classes);
+  const Json about = describe_model("weights", student.network().spec(), dataset.index().classes);
   run_training(world, watchdog, dataset, student, nullptr, options, about, log);
 }
 

@@ -169,7 +169,7 @@ TEST(Optimizer, StateContinuesBitForBit) {
 }
 
 Json about_of(const Student&) {
-  return describe_model("weights", small_spec(), {{0.5f, 0.4f}, {1, 2}}, {"a", "b", "c", "d"});
+  return describe_model("weights", small_spec(), {"a", "b", "c", "d"});
 }
 
 QuantOptions method(QuantMethod name) {

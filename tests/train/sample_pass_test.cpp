@@ -41,7 +41,7 @@ class SamplePassTest : public testing::Test {
   }
 
   at::Tensor input(const Batch& batch) const {
-    return to_input(batch, small_spec().input, normalization(), at::kCPU, true);
+    return to_input(batch, small_spec().input, at::kCPU, true);
   }
 
   ScratchFolder folder_;
@@ -91,7 +91,7 @@ TEST_F(SamplePassTest, ReestimatedStatisticsHaveTheSameBitsAtEveryNumberOfRanks)
       Student student = small_student(3, uniform(2, 16));
       EvaluateOptions evaluate;
       evaluate.progress = [&](bool waiting) { ++(waiting ? waits : passes)[r]; };
-      reestimate_batch_norm(student, *dataset_, normalization(), kUneven, evaluate, comm);
+      reestimate_batch_norm(student, *dataset_, kUneven, evaluate, comm);
       running[r] = student.running();
     });
     if (world == 1) first = running[0];
@@ -113,9 +113,8 @@ TEST_F(SamplePassTest, ReestimatedStatisticsAreTheMeanOverMicroBatches) {
     student.network().forward(input(batch_of(micro)), training_mode());
     mean.add_(student.statistics().to(at::kDouble), static_cast<double>(micro.count) / 33);
   }
-  run_as_ranks(1, [&](Communicator& comm) {
-    reestimate_batch_norm(student, *dataset_, normalization(), kUneven, {}, comm);
-  });
+  run_as_ranks(
+      1, [&](Communicator& comm) { reestimate_batch_norm(student, *dataset_, kUneven, {}, comm); });
   EXPECT_LT(largest_difference(student.running(), mean), 1e-6);
   EXPECT_GT(mean.abs().max().item<double>(), 0.1);
 }
@@ -131,8 +130,7 @@ TEST_F(SamplePassTest, GradientNormsHaveTheSameBitsAtEveryNumberOfRanks) {
       const auto network = small_network(3);
       EvaluateOptions evaluate;
       evaluate.progress = [&](bool waiting) { passes[r] += waiting ? 0 : 1; };
-      norms[r] =
-          gradient_norms(*network, *dataset_, normalization(), options(0, 10, 3), evaluate, comm);
+      norms[r] = gradient_norms(*network, *dataset_, options(0, 10, 3), evaluate, comm);
       EXPECT_FALSE(network->parameters()[0]->value.grad().defined());
     });
     if (world == 1) first = norms[0];
@@ -159,7 +157,7 @@ TEST_F(SamplePassTest, GradientNormsAreThoseOfTheMeanOverMicroBatches) {
   }
   run_as_ranks(1, [&](Communicator& comm) {
     const std::vector<double> norms =
-        gradient_norms(*network, *dataset_, normalization(), options(0, 10, 3), {}, comm);
+        gradient_norms(*network, *dataset_, options(0, 10, 3), {}, comm);
     ASSERT_EQ(norms.size(), expected.size());
     for (std::size_t i = 0; i < norms.size(); ++i) {
       EXPECT_NEAR(norms[i], expected[i], 1e-5 * expected[i] + 1e-9);

@@ -14,13 +14,14 @@ namespace bitstill {
 using SettingValues = std::vector<std::pair<std::string, std::string>>;
 
 struct RunRecord {
-  std::string command;       // train | distill
-  SettingValues settings;    // all of them
-  std::string data;          // fingerprint of data.folder's index
-  std::string teacher;       // SHA-256 of teacher.file; empty: none
-  std::string student_init;  // SHA-256 of student.init; empty: random
-  std::string precision;     // what train.precision came to: fp32 | bf16
-  std::string processor;     // the instructions that decide how sums are rounded
+  std::string command;            // train | distill
+  SettingValues settings;         // all of them
+  std::string data;               // fingerprint of data.folder's index
+  std::string teacher;            // SHA-256 of teacher.file; empty: none
+  std::string student_init;       // SHA-256 of student.init; empty: random
+  std::string precision;          // what train.precision came to: fp32 | bf16
+  std::string teacher_precision;  // what teacher.precision came to; empty: no teacher
+  std::string processor;          // the instructions that decide how sums are rounded
   int64_t world = 1;
 };
 Json to_json(const RunRecord& record);

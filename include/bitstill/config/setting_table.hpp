@@ -47,7 +47,7 @@ class WordTarget {
 
 /// Where a setting's value goes. Lists are written "1,2,3"; an empty text is an empty list.
 using SettingTarget = std::variant<std::string*, int64_t*, double*, bool*, std::vector<int64_t>*,
-                                   std::vector<double>*, WordTarget>;
+                                   std::vector<double>*, std::vector<float>*, WordTarget>;
 
 /// The settings one command knows. The targets outlive the table; their values at registration are
 /// the defaults.

@@ -10,9 +10,9 @@
 namespace bitstill {
 
 /// Ranges come from the first 512 images of the first split that has any, so equal on all ranks.
-/// Empty where FrozenNetwork::make is.
+/// Null, with the reason in `obstacle`, where FrozenNetwork::make is.
 std::unique_ptr<FrozenNetwork> freeze(const Network& network, InferencePrecision precision,
-                                      const Dataset& dataset, const Normalization& normalization);
+                                      const Dataset& dataset, std::string* obstacle);
 
 /// What is fastest of fp32 and, where `bf16` is good enough, bf16: Winograd's fp32 is faster than
 /// bf16 without AMX, the processor's matrix unit.

@@ -23,6 +23,9 @@ struct NetworkSpec {
   std::string kind = "convnet";  // model.kind: teacher, student1-3, deeper, convnet, ...
   ImageShape input;              // from the shards
   int64_t classes = 0;           // from the shards
+  // How its input is made: the word of the network's own file, else model.mean and model.std, else
+  // the shards'. Files carry it beside the rest of the spec (infer's describe_model).
+  Normalization normalization;
   // kind = convnet (the paper's nets are instances of it): one entry a convolution.
   std::vector<int64_t> widths;   // model.widths = 6,12
   std::vector<int64_t> kernels;  // model.kernels = 5 (one value: for all)
@@ -47,6 +50,9 @@ void visit_settings(Spec& spec, const Visit& visit) {
   visit("dropout", spec.dropout,
         "one a convolution, then one a hidden layer, or one for all; empty: the kind's own; 0: "
         "none");
+  visit("mean", spec.normalization.mean,
+        "of each channel, white being 1; empty: its file's own, else the shards'");
+  visit("std", spec.normalization.deviation, "of each channel, with mean");
 }
 
 Json to_json(const NetworkSpec& spec);
@@ -126,6 +132,9 @@ class Network {
 /// is taken: for a file from a stranger, give the number of values it holds).
 std::unique_ptr<Network> make_network(const NetworkSpec& spec,
                                       int64_t most_parameters = int64_t{1} << 30);
+
+/// The spec with every list filled in, as make_network's has it. Error(settings) as there.
+NetworkSpec completed(const NetworkSpec& spec);
 
 /// Xavier-uniform weights, zero biases, unit norms; each parameter from the stream of its name.
 void initialize(Network& network, uint64_t seed);

@@ -18,16 +18,14 @@ namespace bitstill {
 /// over ranks, the result is the same for any world size. The network is not trainable afterwards.
 /// Collective: every rank of comm calls this, in the same order.
 std::vector<double> gradient_norms(Network& network, const Dataset& dataset,
-                                   const Normalization& normalization, const TrainOptions& train,
-                                   const EvaluateOptions& evaluate, Communicator& comm);
+                                   const TrainOptions& train, const EvaluateOptions& evaluate,
+                                   Communicator& comm);
 
 /// The points of each parameter of `network` in order (0: fp32) under quant.redistribute, from
 /// gradient_norms().
 /// Collective: every rank of comm calls this, in the same order.
 std::vector<int64_t> redistributed_points(Network& network, const QuantOptions& options,
-                                          const Dataset& dataset,
-                                          const Normalization& normalization,
-                                          const TrainOptions& train,
+                                          const Dataset& dataset, const TrainOptions& train,
                                           const EvaluateOptions& evaluate, Communicator& comm);
 
 }  // namespace bitstill

@@ -15,8 +15,7 @@ namespace bitstill {
 /// batches, without augmentation or labels, under the quantized weights; micro-batches are divided
 /// over ranks and weighted by their samples, the result is the same for any world size.
 /// Collective: every rank of comm calls this, in the same order.
-void reestimate_batch_norm(Student& student, const Dataset& dataset,
-                           const Normalization& normalization, const TrainOptions& train,
+void reestimate_batch_norm(Student& student, const Dataset& dataset, const TrainOptions& train,
                            const EvaluateOptions& options, Communicator& comm);
 
 /// What ships after `steps` steps: packed codes, and `about` with steps, quantizer and kind.
