@@ -124,7 +124,7 @@ TEST(Methods, WhatIsStoredIsWhatWasTrainedWith) {
   }
 }
 
-/// The bucket's scale, from the definitions of method.md.
+/// The bucket's scale, from the definitions of the paper.
 double scale_by_definition(const std::string& scaling, const std::vector<float>& values) {
   const auto [low, high] = std::minmax_element(values.begin(), values.end());
   if (scaling == "linear") return *high - *low;

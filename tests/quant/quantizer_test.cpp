@@ -268,7 +268,7 @@ TEST(Quantizer, SettingsAreChecked) {
   EXPECT_EQ(json["bucket"], 100);
 }
 
-/// method.md's student with 5x5 convolutions `widths` and one hidden layer; batch norm after each.
+/// The paper's student with 5x5 convolutions `widths` and one hidden layer; batch norm after each.
 std::vector<Segment> student(const std::vector<int64_t>& widths, int64_t hidden, bool all) {
   std::vector<Segment> segments;
   const auto add = [&](int64_t count, bool weight) {
