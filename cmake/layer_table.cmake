@@ -1,7 +1,7 @@
 # The one table of who may include whom. CMakeLists.txt links by it, layers.cmake checks by it.
 
 set(layer_modules base comm data codec model quant metrics store teacher infer train report config
-                  app)
+                  bench app)
 set(torch_free_modules base comm data codec metrics report)
 set(may_include_base)
 set(may_include_comm base)
@@ -16,7 +16,8 @@ set(may_include_infer base comm data codec model quant metrics store)
 set(may_include_train base comm data codec model quant metrics store teacher infer)
 set(may_include_report base metrics)
 set(may_include_config ${layer_modules})
-list(REMOVE_ITEM may_include_config config app)
+list(REMOVE_ITEM may_include_config config bench app)
+set(may_include_bench base comm data codec model quant store teacher infer train)
 set(may_include_app ${layer_modules})
 list(REMOVE_ITEM may_include_app app)
 
@@ -27,7 +28,7 @@ set(layer_homes
     CUDA "^(cuda|device_launch|vector_types|mma\\.h)" "^src/comm/nccl|^src/quant/.*\\.cuh?$"
     "CUDA's C++ library" "^(cub|thrust|cooperative_groups)" "^src/quant/.*\\.cuh?$"
     HDF5 "^(hdf5|H5)" "^src/data/shard_file\\.cpp$"
-    "JPEG, PNG and zlib" "^(turbojpeg|jpeglib|png|zlib)\\.h$" "^src/data/"
+    "JPEG, PNG and zlib" "^(jpeglib|jerror|png|zlib)\\.h$" "^src/data/"
     Boost "^boost/" "^src/config/|^include/bitstill/config/"
     JSON "^nlohmann/" "^src/base/|^include/bitstill/base/"
     OpenSSL "^openssl/" "^src/base/"
@@ -35,7 +36,7 @@ set(layer_homes
     "zstd (to compare with)" "^zstd\\.h$" "^src/codec/measure\\.cpp$"
     "all of LibTorch (22 s a source: include single ATen headers)" "^torch/(torch|all|types)\\.h$"
     "^nowhere$"
-    LibTorch "^(torch|ATen|c10|caffe2)/" "/(model|quant|store|teacher|infer|train|config|app)/")
+    LibTorch "^(torch|ATen|c10|caffe2)/" "/(model|quant|store|teacher|infer|train|config|bench|app)/")
 # Headers of the system, besides C++'s own (which have no dot and no folder).
 set(layer_system_headers
     "^(arpa|asm|linux|net|netinet|sys)/.*\\.h$"

@@ -18,7 +18,7 @@ END
 
 packages=(build-essential cmake ninja-build ccache pkg-config git python3 python3-pip
   libopenmpi-dev openmpi-bin libhdf5-dev libboost-program-options-dev libgtest-dev
-  nlohmann-json3-dev libhwy-dev libturbojpeg0-dev libpng-dev zlib1g-dev libssl-dev
+  nlohmann-json3-dev libhwy-dev libjpeg-dev libpng-dev zlib1g-dev libssl-dev
   libzstd-dev)
 dev_packages=(clang-14 clang-format-14 clang-tidy-14 libclang-rt-14-dev python3-numpy)
 
@@ -82,7 +82,7 @@ Boost program_options|compiles boost/program_options.hpp|boost|boost+program_opt
 GoogleTest (gtest)|compiles gtest/gtest.h|googletest|googletest
 nlohmann JSON 3.11|compiles nlohmann/json.hpp|nlohmann-json|nlohmann-json
 OpenSSL 3 (openssl/sha.h)|compiles openssl/evp.h|openssl|openssl
-libjpeg-turbo (turbojpeg.h)|compiles turbojpeg.h|libjpeg-turbo|libjpeg-turbo
+libjpeg-turbo (jerror.h)|compiles jerror.h|libjpeg-turbo|libjpeg-turbo
 libpng (png.h)|compiles png.h|libpng|libpng
 zlib (zlib.h)|compiles zlib.h|zlib|zlib
 zstd (zstd.h)|compiles zstd.h|zstd|zstd

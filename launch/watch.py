@@ -8,6 +8,7 @@ import subprocess
 import sys
 import threading
 
+STORAGE = 7
 STOPPED = 75  # in good order, by a signal; the ranks have said so
 RULE = b"-" * 74  # mpirun puts its own words between two such lines
 NOISE = re.compile(rb"mpirun: |\[\S+:\d+\] (\[\[\S+\] (ORTE_ERROR_LOG|ACTIVATE)|\d+ more process)")
@@ -48,6 +49,27 @@ class Words:
         return False
 
 
+class Output:
+    """What came over mpirun's stdout, passed on: mpirun itself would not tell that it is lost."""
+
+    def __init__(self):
+        self.failure = None
+
+    def read(self, pipe):
+        while chunk := os.read(pipe, 1 << 16):
+            while chunk and self.failure is None:
+                try:
+                    chunk = chunk[os.write(1, chunk):]
+                except OSError as failure:
+                    self.failure = failure
+
+    def code(self):
+        if isinstance(self.failure, BrokenPipeError):
+            return 128 + signal.SIGPIPE  # nobody wanted the rest
+        os.write(2, f"error: standard output is lost: {self.failure.strerror}\n".encode())
+        return STORAGE
+
+
 def verdict(code, words, ending):
     how = f"exit code {code}"
     if code - 128 in set(signal.Signals):
@@ -67,7 +89,8 @@ def main():
     # A session of its own: Ctrl-C on the terminal reaches mpirun once, through forward().
     stdin = subprocess.DEVNULL if sys.stdin is None or sys.stdin.isatty() else None
     command = [sys.argv[1], *STATES, *sys.argv[2:]]
-    job = subprocess.Popen(command, stdin=stdin, stderr=subprocess.PIPE, start_new_session=True)
+    job = subprocess.Popen(command, stdin=stdin, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+                           start_new_session=True)
     ending = []
 
     def forward(number, _frame):
@@ -79,17 +102,22 @@ def main():
 
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1, signal.SIGHUP):
         signal.signal(number, forward)
-    words = Words()
-    reader = threading.Thread(target=words.read, args=(job.stderr.fileno(),), daemon=True)
-    reader.start()
+    words, output = Words(), Output()
+    readers = [threading.Thread(target=target.read, args=(pipe.fileno(),), daemon=True)
+               for target, pipe in ((words, job.stderr), (output, job.stdout))]
+    for reader in readers:
+        reader.start()
     code = job.wait()
-    reader.join(timeout=2)  # a process that outlived mpirun may hold the pipe open
+    for reader in readers:
+        reader.join(timeout=2)  # a process that outlived mpirun may hold the pipe open
     code = code if code >= 0 else 128 - code
     if code not in (0, STOPPED) and not words.error_seen:
         line = verdict(code, words, ending[0] if ending else None)
         os.write(2, f"error: {line}\n".encode())
     elif code == 0 and any(words.mpirun):  # a warning
         os.write(2, ("\n".join(words.mpirun) + "\n").encode())
+    if code == 0 and output.failure is not None:
+        code = output.code()
     os._exit(code)  # not waiting for a reader whose pipe never ends
 
 

@@ -1,133 +1,37 @@
 // bitstill bench ROW...: measures rows of figures on this machine and says whether targets are met.
-#include "bench.hpp"
+#include "bitstill/bench/bench.hpp"
 
-#include <ATen/Version.h>
-
-#include <algorithm>
-#include <cstdio>
-#include <cstdlib>
-#include <fstream>
-#include <sstream>
-#include <thread>
-
-#include "bench_process.hpp"
-#include "bitstill/base/text.hpp"
+#include "bitstill/bench/step.hpp"
 #include "bitstill/comm/agree.hpp"
+#include "command.hpp"
+#include "device.hpp"
+#include "model_on_data.hpp"
 
 namespace bitstill {
 namespace {
 
-struct RowKind {
-  const char* id;
-  const char* what;
-  Row (*measure)(const BenchOptions& options);
-};
-
-constexpr RowKind kRows[] = {
-    {"P1", "one distillation step against PyTorch's DistributedDataParallel",
-     bench_distillation_step},
-    {"P2", "a quantized step over the same step in fp32", bench_quantized_step},
-    {"P3", "the fused quantize kernel against memcpy and LibTorch's operations", bench_kernels},
-    {"P10", "what learned points cost in messages, counted by kind", bench_traffic},
-    {"P12", "sizes of compressed codes and files against entropy and zstd", bench_file_size},
-    {"P13", "decoding against zstd's huff0, unpacking against memcpy", bench_decode},
-    {"P16", "from mpirun to the end of a first step", bench_start},
-    {"P17", "clean build of a clone, one source changed, tests (minutes; in a checkout)",
-     bench_build},
-};
-
-const RowKind& find_row(const std::string& id) {
-  std::vector<std::string> ids;
-  for (const RowKind& row : kRows) {
-    if (id == row.id) return row;
-    ids.emplace_back(row.id);
+int run_bench_step(World& world, const Words& arguments) {
+  BenchStepOptions options;
+  SettingTable table;
+  table.add_section("", options);
+  if (!read_settings(world, table, arguments, "bitstill bench step: times the training step")) {
+    return 0;
   }
-  throw Error(ExitCode::settings,
-              concat("unknown row ", id, "; bench knows ", list_names(ids, 40)));
+  choose_device(world, DeviceWish::cpu, options.threads, false);
+  bench_step(world, options, make_teacher);
+  return 0;
 }
 
 std::string summary() {
-  std::string text =
-      "bitstill bench ROW...: measures rows on this machine; exit code 4 when a target is "
-      "missed\n\n";
-  for (const RowKind& row : kRows)
-    text += concat("  ", row.id, std::string(5 - std::string(row.id).size(), ' '), row.what, "\n");
-  return text +
+  return "bitstill bench ROW...: measures rows on this machine; exit code 4 when a target is "
+         "missed\n\n" +
+         bench_rows() +
          "\nPeers are found through BITSTILL_PEERS (the folder of ddp_distill.py) and "
          "BITSTILL_PEER_PYTHON (a Python with PyTorch); without them their parts are skipped.\n"
          "mpirun -n 2 bitstill bench step --help: the step alone.";
 }
 
-/// `value` and `target` are those of the part that comes nearest to missing, or misses most.
-Json to_json(const RowKind& kind, const Row& row, const Json& machine) {
-  Json line = {{"row", kind.id}, {"what", kind.what}};
-  if (!row.parts.empty()) {
-    const auto worst =
-        std::min_element(row.parts.begin(), row.parts.end(),
-                         [](const Part& a, const Part& b) { return a.margin() < b.margin(); });
-    line["part"] = worst->name;
-    line["value"] = worst->value;
-    line["target"] = worst->target;
-    line["pass"] = worst->pass();
-    line["parts"] = Json::array();
-    for (const Part& part : row.parts) {
-      line["parts"].push_back({{"name", part.name},
-                               {"value", part.value},
-                               {part.at_least ? "at_least" : "at_most", part.target},
-                               {"pass", part.pass()},
-                               {"details", part.details}});
-    }
-  }
-  if (!row.skip.empty()) line["skip"] = row.skip;
-  line["against"] = row.against;
-  line["conditions"] = machine;
-  if (row.conditions.is_object()) line["conditions"].update(row.conditions);
-  return line;
-}
-
-void print_text(const RowKind& kind, const Row& row) {
-  std::printf("%s  %s\n", kind.id, kind.what);
-  for (const Part& part : row.parts) {
-    std::printf("  %s %-44s %8.3f  %s %.2f  %s\n", part.pass() ? "PASS" : "FAIL", part.name.c_str(),
-                part.value, part.at_least ? "at least" : "at most ", part.target,
-                part.details.dump().c_str());
-  }
-  if (!row.skip.empty()) std::printf("  SKIP %s\n", row.skip.c_str());
-  if (!row.against.empty()) std::printf("  against: %s\n", row.against.c_str());
-}
-
-std::string processor() {
-  std::ifstream info("/proc/cpuinfo");
-  for (std::string line; std::getline(info, line);) {
-    if (line.starts_with("model name")) return line.substr(line.find(':') + 2);
-  }
-  return "unknown";
-}
-
 }  // namespace
-
-double median(std::vector<double> values) {
-  const auto middle = values.begin() + static_cast<std::ptrdiff_t>(values.size() / 2);
-  std::nth_element(values.begin(), middle, values.end());
-  return *middle;
-}
-
-std::vector<std::string> split_list(const std::string& text) {
-  std::vector<std::string> items;
-  std::istringstream list(text);
-  for (std::string item; std::getline(list, item, ',');) items.push_back(item);
-  return items;
-}
-
-Json machine_conditions(const World& world) {
-  double load[3] = {};
-  ::getloadavg(load, 3);
-  return {{"cpu", processor()},
-          {"cores", std::thread::hardware_concurrency()},
-          {"isa", at::get_cpu_capability()},
-          {"load", load},
-          {"versions", versions(world)}};
-}
 
 int run_bench(World& world, const Words& arguments) {
   if (!arguments.empty() && arguments[0] == "step") {
@@ -135,45 +39,20 @@ int run_bench(World& world, const Words& arguments) {
   }
   if (!arguments.empty() && arguments[0] == "bare") return 0;  // start and end of MPI alone (P16)
   BenchOptions options;
-  Words ids;
+  Words rows;
   bool json = false;
   SettingTable table;
-  table.take_words(&ids, "ROW...                      P1 P3 ...");
+  table.take_words(&rows, "ROW...                      P1 P3 ...");
   table.add("json", &json, "one JSON line a row");
-  table.add("rounds", &options.rounds, "A B A B ...: how often each is run");
-  table.add("steps", &options.steps, "steps a round");
-  table.add("students", &options.students, "P1, P2: which");
-  table.add("batches", &options.batches, "P1, P2: images a rank and step");
-  table.add("precisions", &options.precisions,
-            "P1: fp32,bf16; auto: fp32, and bf16 where the processor multiplies it");
-  table.add("sweep", &options.sweep, "P1: a file that keeps the peer's sweeps for the next start");
-  table.add("source", &options.source, "P17: the checkout to build; empty: the present folder");
+  table.add_section("", options);
   if (!read_settings(world, table, arguments, summary())) return 0;
   agree(world.control(), [&] {
-    if (ids.empty()) throw Error(ExitCode::settings, "name rows: bitstill bench P1 P3; see --help");
-    if (options.rounds < 1 || options.steps < 1) {
-      throw Error(ExitCode::settings, "rounds and steps are 1 or more");
-    }
-    for (const std::string& id : ids) find_row(id);
+    check(options, rows);
     if (world.place().world > 1) {
       throw Error(ExitCode::settings, "bench starts its own ranks: run it without mpirun");
     }
   });
-  bool missed = false;
-  for (const std::string& id : ids) {
-    const RowKind& kind = find_row(id);
-    const Json machine = machine_conditions(world);
-    const Row row = kind.measure(options);
-    for (const Part& part : row.parts) missed = missed || !part.pass();
-    if (json) {
-      std::printf("%s\n", to_json(kind, row, machine).dump().c_str());
-    } else {
-      print_text(kind, row);
-      std::printf("  conditions: %s\n", to_json(kind, row, machine)["conditions"].dump().c_str());
-    }
-    std::fflush(stdout);
-  }
-  return missed ? static_cast<int>(ExitCode::model) : 0;
+  return measure_rows(rows, options, versions(world), json) ? 0 : static_cast<int>(ExitCode::model);
 }
 
 }  // namespace bitstill

@@ -8,6 +8,7 @@
 
 #include "bitstill/base/json.hpp"
 #include "bitstill/comm/world.hpp"
+#include "bitstill/config/recipe.hpp"
 #include "bitstill/config/setting_table.hpp"
 
 namespace bitstill {
@@ -49,11 +50,16 @@ bool print_pages(World& world, const Words& words, std::span<const Command> comm
 bool read_settings(World& world, SettingTable& table, const Words& arguments,
                    const std::string& summary);
 
-/// Settings as the lines of a recipe, without those of a single call (config, resume, dry-run).
-std::string recipe_text(const std::vector<std::pair<std::string, std::string>>& settings);
+/// Error(settings) when `path`, the value of `setting`, does not end in `ending` (in any case): a
+/// name that promises another format than the one written. An empty path is none.
+void require_ending(const std::string& setting, const std::string& path, const std::string& ending);
 
 /// Versions of everything that takes part, for --version and the run log.
 Json versions(const World& world);
+
+/// The instructions by which this process computes, as LibTorch and oneDNN may use them: they
+/// decide how sums are rounded.
+std::string instruction_set();
 
 /// First call: SIGTERM, SIGINT and SIGUSR1 set a flag; a second one of them ends the process at
 /// once with exit code 75.

@@ -73,7 +73,7 @@ ModelFile post_mortem(const std::string& from, const QuantOptions& quant) {
   const auto seed = model.about.value("seed", uint64_t{0});
   Student student(std::move(model.network), quant, seed, at::kCPU);
   const auto steps = model.about.value("steps", int64_t{0});
-  for (const char* name : {"progress", "schedule"}) model.about.erase(name);
+  for (const char* name : {"progress", "schedule", "run"}) model.about.erase(name);
   return student_file(model.about, student, steps);
 }
 
@@ -83,6 +83,7 @@ void check(const Settings& s, const Words& arguments) {
                 concat(s.words.empty() ? "nothing" : "more than one thing",
                        " to compress: name one run folder, master.safetensors or checkpoint"));
   }
+  require_ending("out", s.out, ".safetensors");
   const bool sets_quant = std::any_of(arguments.begin(), arguments.end(), [](const auto& word) {
     return word.starts_with("--quant.");
   });
@@ -93,7 +94,7 @@ void check(const Settings& s, const Words& arguments) {
   }
   if (!s.post_mortem) return;
   check(s.quant);
-  if (s.quant.method == "none") {
+  if (s.quant.method == QuantMethod::none) {
     throw Error(ExitCode::settings, "quant.method = none leaves nothing to compress; give uniform");
   }
   if (s.out.empty()) {
@@ -103,12 +104,13 @@ void check(const Settings& s, const Words& arguments) {
 
 void compress(const Settings& s) {
   const std::string& given = s.words.front();
-  if (s.post_mortem && fs::is_directory(given)) {
+  std::error_code ignored;  // what is wrong with the path, opening it says
+  const bool folder = fs::is_directory(given, ignored);
+  if (s.post_mortem && folder) {
     throw Error(ExitCode::model,
                 concat(given, " is a folder; --post-mortem takes a file of fp32 weights, as ",
                        given, "/master.safetensors"));
   }
-  const bool folder = fs::is_directory(given);
   const std::string from = folder ? state_of_run(given) : given;
   const ModelFile file = s.post_mortem ? post_mortem(from, s.quant) : ship_again(from);
   const fs::path beside = folder ? fs::path(given) : fs::path(from).parent_path();
@@ -124,13 +126,13 @@ void compress(const Settings& s) {
 
 int run_compress(World& world, const Words& arguments) {
   Settings s;
-  s.quant.method = "uniform";
+  s.quant.method = QuantMethod::uniform;
   SettingTable table;
   table.take_words(&s.words, "RUN_FOLDER_OR_FILE          a run, or a state that it stored");
   table.add("out", &s.out, "the file to write; without it student.safetensors beside the state");
   table.add("post-mortem", &s.post_mortem,
             "quantize weights that were not trained for it, by quant.*");
-  add_quant_settings(table, s.quant);
+  table.add_section("quant", s.quant);
   if (!read_settings(world, table, arguments, kSummary)) return 0;
   agree(world.control(), [&] {
     check(s, arguments);

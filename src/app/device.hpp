@@ -6,6 +6,7 @@
 #include <string>
 
 #include "bitstill/comm/world.hpp"
+#include "bitstill/config/run_config.hpp"
 
 namespace bitstill {
 
@@ -15,11 +16,11 @@ struct DeviceChoice {
   int threads = 1;   // of this rank
 };
 
-/// Sets LibTorch's threads before its first operation. threads = 0: the cores this rank may use;
-/// where all ranks of a host share them, their part of them; one in fixed order, since sums inside
-/// an operation depend on the number of threads. device cuda without a GPU build is AgreedError.
+/// Sets LibTorch's threads before its first operation. threads = 0: this rank's part of the
+/// processors of its host (share_cpus); one in fixed order, since sums inside an operation depend
+/// on the number of threads. device cuda where a rank has none is AgreedError; auto is a GPU where
+/// every rank has one.
 /// Collective: every rank of world calls this.
-DeviceChoice choose_device(World& world, const std::string& device, int64_t threads,
-                           bool fixed_order);
+DeviceChoice choose_device(World& world, DeviceWish device, int64_t threads, bool fixed_order);
 
 }  // namespace bitstill

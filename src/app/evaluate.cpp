@@ -7,7 +7,6 @@
 #include "bitstill/base/text.hpp"
 #include "bitstill/comm/agree.hpp"
 #include "bitstill/config/run_config.hpp"
-#include "bitstill/infer/freeze.hpp"
 #include "bitstill/report/evaluation.hpp"
 #include "command.hpp"
 #include "device.hpp"
@@ -17,27 +16,30 @@ namespace bitstill {
 namespace {
 
 struct Settings {
-  std::string model_file, against_file, data_folder, split = "test", precision = "exact", html,
-                                                     device = "cpu";
+  std::string model_file, against_file, data_folder, html;
+  Split split = Split::test;
+  ModelPrecision precision = ModelPrecision::exact;
+  DeviceWish device = DeviceWish::cpu;
   int64_t threads = 0;
   NetworkSpec model, against;
   bool json = false;
 };
 
 void add_settings(SettingTable& table, Settings& s) {
-  table.add("model.file", &s.model_file, "compressed student, checkpoint or plain safetensors");
-  table.add("against", &s.against_file, "a model file to compare with: the teacher, fp32 student");
+  table.add("model.file", &s.model_file,
+            "compressed student, checkpoint, plain safetensors or a run's folder");
+  table.add("against", &s.against_file,
+            "a model file or a run's folder to compare with: the teacher, fp32 student");
   table.add("data.folder", &s.data_folder, "shards, made by bitstill shard");
-  table.add("data.split", &s.split, "train | validation | test");
-  table.add(
-      "precision", &s.precision,
-      "exact | fp32 | bf16 | int8: of model.file, compiled as a teacher is (teacher.precision)");
+  table.add("data.split", &s.split, "");
+  table.add("precision", &s.precision,
+            "of model.file, compiled as a teacher is (teacher.precision)");
   table.add("json", &s.json, "print JSON");
   table.add("html", &s.html, "a page with figures to write");
-  table.add("run.device", &s.device, "cpu | cuda | auto");
+  table.add("run.device", &s.device, "");
   table.add("run.threads", &s.threads, "threads a rank; 0: the cores over the host's ranks");
-  add_network_settings(table, "model", s.model);
-  add_network_settings(table, "against", s.against);
+  table.add_section("model", s.model);
+  table.add_section("against", s.against);
 }
 
 /// A file and what the pass found of it. A model whose answers are no numbers has no measure.
@@ -72,30 +74,34 @@ int run_evaluate(World& world, const Words& arguments) {
   const DeviceChoice device = choose_device(world, s.device, s.threads, false);
   std::unique_ptr<Dataset> shards;
   LoadedModel model, reference;
-  Split split = Split::test;
   const bool against = !s.against_file.empty();
   agree(world.control(), [&] {
-    split = split_of(s.split);
+    require_ending("html", s.html, ".html");
     if (s.model_file.empty()) throw Error(ExitCode::settings, "model.file is not given");
     if (s.data_folder.empty()) throw Error(ExitCode::settings, "data.folder is not given");
-    shards = open_split(s.data_folder, split);
-    model = load_model_for(s.model_file, s.model, shards.get(), device.device);
-    if (s.precision != "exact") {
-      model.frozen = freeze(*model.network, inference_precision(s.precision, "precision"), *shards,
-                            model.normalization);
-      if (!model.frozen) throw Error(ExitCode::settings, cannot_freeze("precision", s.precision));
+    shards = open_split(s.data_folder, s.split);
+    s.model_file = model_path(s.model_file);
+    model = load_model_for(s.model_file, "model", s.model, shards.get(), device.device);
+    if (s.precision != ModelPrecision::exact) {
+      std::string obstacle;
+      model.frozen = freeze(*model.network, inference_precision(s.precision), *shards, &obstacle);
+      if (!model.frozen) throw cannot_freeze("precision", word(s.precision), obstacle);
     }
     if (against) {
-      reference = load_model_for(s.against_file, s.against, shards.get(), device.device);
+      s.against_file = model_path(s.against_file);
+      reference = load_model_for(s.against_file, "against", s.against, shards.get(), device.device);
     }
   });
   require_equal(world.control(), {{"data.folder", shards->index().fingerprint}}, ExitCode::data);
   EvaluateOptions options;
   options.device = device.device;
-  const FullEvaluation found = evaluate_fully(model, against ? &reference : nullptr, *shards, split,
-                                              options, world.control());
-  EvaluationFacts facts{
-      shards->index().name, s.split, model.classes, measured(s.model_file, model, found.model), {}};
+  const FullEvaluation found = evaluate_fully(model, against ? &reference : nullptr, *shards,
+                                              s.split, options, world.control());
+  EvaluationFacts facts{shards->index().name,
+                        word(s.split),
+                        model.classes,
+                        measured(s.model_file, model, found.model),
+                        {}};
   if (against) {
     facts.against = {measured(s.against_file, reference, found.against->reference),
                      found.against->pairs};

@@ -14,6 +14,7 @@
 #include "bitstill/comm/agree.hpp"
 #include "bitstill/store/model_file.hpp"
 #include "command.hpp"
+#include "model_on_data.hpp"
 
 namespace bitstill {
 namespace {
@@ -124,6 +125,14 @@ Json inspect_model(const std::string& path, const std::string& against,
   return result;
 }
 
+/// A folder is of shards unless it is a run's.
+bool holds_shards(const std::string& path) {
+  std::error_code ignored;
+  return std::filesystem::is_directory(path, ignored) &&
+         !std::filesystem::exists(path + "/student.safetensors", ignored) &&
+         !std::filesystem::exists(path + "/run.jsonl", ignored);
+}
+
 void print_tensor(const Json& tensor) {
   std::string how = "fp32";
   if (tensor.contains("points")) {
@@ -140,7 +149,7 @@ void print_tensor(const Json& tensor) {
       how += text;
     }
   }
-  std::printf("%-24s %-18s %10.0f B  %s\n", tensor["name"].get<std::string>().c_str(),
+  std::printf("%-24s %-18s %10.0f B  %s\n", visible(tensor["name"].get<std::string>()).c_str(),
               tensor["shape"].dump().c_str(), tensor["bytes"].get<double>(), how.c_str());
 }
 
@@ -190,10 +199,13 @@ int run_inspect(World& world, const Words& arguments) {
   std::string against, teacher;
   bool hash = false, json = false;
   SettingTable table;
-  table.take_words(&paths, "PATH                        a shard folder or a model file");
+  table.take_words(&paths,
+                   "PATH                        a shard folder, a model file, a run's folder");
   table.add("verify", &hash, "hash every shard and row, shards divided over ranks");
-  table.add("against", &against, "a model file: the fp32 weights that the errors are counted from");
-  table.add("teacher", &teacher, "a model file: the teacher, for its size");
+  table.add(
+      "against", &against,
+      "a model file, or a run for its masters: fp32 weights that the errors are counted from");
+  table.add("teacher", &teacher, "a model file or a run's folder: the teacher, for its size");
   table.add("json", &json, "print JSON");
   if (!read_settings(world, table, arguments,
                      "bitstill inspect PATH [--verify] [--against FILE] [--teacher FILE]"))
@@ -201,8 +213,10 @@ int run_inspect(World& world, const Words& arguments) {
   Json result;
   agree(world.control(), [&] {
     if (paths.size() != 1) throw Error(ExitCode::settings, "give one path: bitstill inspect PATH");
-    const bool folder = std::filesystem::is_directory(paths[0]);
-    result = folder ? inspect_shards(paths[0]) : inspect_model(paths[0], against, teacher);
+    const bool folder = holds_shards(paths[0]);
+    result = folder ? inspect_shards(paths[0])
+                    : inspect_model(model_path(paths[0]), model_path(against, "master.safetensors"),
+                                    model_path(teacher));
     if (world.place().rank != 0) return;
     if (json) {
       std::printf("%s\n", result.dump(2).c_str());

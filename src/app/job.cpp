@@ -1,14 +1,19 @@
 // Set up on all ranks, compare, then hand over to the trainer.
 #include "job.hpp"
 
+#include <algorithm>
+#include <cmath>
 #include <cstdio>
 #include <filesystem>
 
 #include "bitstill/base/file.hpp"
 #include "bitstill/base/log.hpp"
+#include "bitstill/base/sha256.hpp"
 #include "bitstill/base/text.hpp"
 #include "bitstill/base/version.hpp"
 #include "bitstill/infer/loaded_model.hpp"
+#include "bitstill/model/weights.hpp"
+#include "bitstill/report/report.hpp"
 #include "bitstill/train/redistribute.hpp"
 #include "model_on_data.hpp"
 
@@ -35,12 +40,16 @@ void Job::prepare() {
                   "file (bitstill train makes one)");
     }
   });
-  NamedValues items = settings_;
-  items.emplace_back("the build", concat(build_version(), " ", build_commit()));
-  require_equal(control, items, ExitCode::settings);
+  require_equal(control, settings_, ExitCode::settings);
+  require_equal(control,
+                {{"the build", concat(build_version(), " ", build_commit())},
+                 {"the processor's instructions (ATEN_CPU_CAPABILITY and ONEDNN_MAX_CPU_ISA bound "
+                  "them)",
+                  instruction_set()}},
+                ExitCode::environment);
   device_ = choose_device(world_, config_.run.device, config_.run.threads,
-                          config_.exchange.order == "fixed");
-  if (device_.device.is_cuda() && config_.exchange.order == "fixed") {
+                          config_.exchange.order == ExchangeOrder::fixed);
+  if (device_.device.is_cuda() && config_.exchange.order == ExchangeOrder::fixed) {
     throw AgreedError(
         ExitCode::settings,
         "exchange.order = fixed adds on the CPU; give run.device = cpu, or order fast");
@@ -58,35 +67,42 @@ void Job::load_data() {
 void Job::load_teacher() {
   if (!distill_) return;
   agree(world_.control(), [&] {
-    const DataIndex& index = dataset_->index();
-    PlainFileFacts facts{config_.teacher, index.normalization, index.classes};
-    facts.network.input = config_.model.input;
-    facts.network.classes = config_.model.classes;
-    LoadedModel model = load_model(config_.teacher_file, facts);
-    require_fits(model, config_.teacher_file, index.shape, index.classes);
-    model.network->to(device_.device);
+    LoadedModel model = load_model_for(config_.teacher_file, "teacher", config_.teacher,
+                                       dataset_.get(), device_.device);
     teacher_ = make_teacher(std::move(model.network), config_.teacher_precision,
                             use_bf16(config_.train.precision, device_.device), *dataset_);
   });
+  require_equal(world_.control(), {{"how the teacher runs", describe_teacher(*teacher_).dump()}},
+                ExitCode::environment);
 }
 
-void Job::build_student() {
+void Job::build_student(Watchdog& watchdog) {
   std::unique_ptr<Network> network;
   agree(world_.control(), [&] {
     NetworkSpec spec = config_.model;
     if (distill_ && spec.dropout.empty()) spec.dropout = {0};
-    network = make_network(spec);
-    initialize(*network, static_cast<uint64_t>(config_.run.seed));
-    if (config_.student_init != "random") {
-      assign(*network, network_tensors(read_model_file(config_.student_init)),
-             config_.student_init);
+    const std::string& init = config_.student_init;
+    if (init == "random") {
+      spec.normalization = normalization_without_file({"model", spec, &dataset_->index()});
+      network = make_network(spec);
+      initialize(*network, static_cast<uint64_t>(config_.run.seed));
+      return;
     }
+    LoadedModel start = load_model_for(init, "model", spec, dataset_.get(), at::kCPU);
+    spec.normalization = start.network->spec().normalization;
+    network = make_network(spec);
+    assign(*network, named_tensors(*start.network), init);
+    evaluation_ = std::move(start.evaluation);
   });
   std::vector<int64_t> points;
-  if (config_.quant.redistribute != "off") {
-    points =
-        redistributed_points(*network, config_.quant, *dataset_, dataset_->index().normalization,
-                             config_.train.global_batch, EvaluateOptions{}, world_.control());
+  if (config_.quant.redistribute != Redistribute::off) {
+    EvaluateOptions evaluate;
+    evaluate.progress = [&](bool waits) {
+      watchdog.progress(waits ? Phase::exchange : Phase::load, 0);
+    };
+    points = redistributed_points(*network, config_.quant, *dataset_, config_.train, evaluate,
+                                  world_.control());
+    watchdog.progress(Phase::load, 0);
   }
   agree(world_.control(), [&] {
     student_ =
@@ -108,32 +124,31 @@ TrainerOptions Job::trainer_options() const {
   options.log_steps = config_.run.log_steps;
   options.check_steps = config_.run.check_steps;
   options.prefetch = config_.prefetch;
-  options.resume = config_.resume;
+  options.resume_from = folder_.checkpoint;
+  options.record = to_json(record());
   options.device = device_.device;
   options.stop_requested = stop_requested;
   return options;
 }
 
 Json Job::start_line() const {
-  Json settings;
-  for (const auto& [name, value] : settings_) settings[name] = value;
   const Network& network = student_->network();
-  Json line = {{"type", "start"}, {"time", utc_now()}, {"command", distill_ ? "distill" : "train"}};
+  Json line = {{"type", "start"}, {"time", utc_now()}};
+  line.update(to_json(record()));
   if (!study_.is_null()) line["study"] = study_;
-  const Json facts = {
-      {"settings", settings},
-      {"versions", versions(world_)},
-      {"world", world_.place().world},
-      {"host", world_.place().host},
-      {"threads", device_.threads},
-      {"device", device_.name},
-      {"precision", use_bf16(config_.train.precision, device_.device) ? "bf16" : "fp32"},
-      {"network", to_json(network.spec())},
-      {"parameters", network.parameter_count()},
-      {"fp32_bytes", 4 * (network.parameter_count() + student_->running().numel())},
-      {"formula_bits",
-       formula_bits(config_.quant, student_->segments(), student_->running().numel())}};
+  if (distill_) line["teacher_bytes"] = std::filesystem::file_size(config_.teacher_file);
+  const Json facts = {{"versions", versions(world_)},
+                      {"host", world_.place().host},
+                      {"threads", device_.threads},
+                      {"device", device_.name},
+                      {"network", to_json(network.spec())},
+                      {"normalization", to_json(network.spec().normalization)},
+                      {"parameters", network.parameter_count()},
+                      {"fp32_bytes", 4 * (network.parameter_count() + student_->running().numel())},
+                      {"formula_bits", formula_bits(config_.quant, student_->segments(),
+                                                    student_->running().numel())}};
   line.update(facts);
+  if (teacher_) line["teacher"] = describe_teacher(*teacher_);
   return line;
 }
 
@@ -157,24 +172,99 @@ void Job::print_plan() const {
 
 void Job::print_result(const RunResult& result) const {
   if (world_.place().rank != 0) return;
-  const auto [low, high] = wilson_interval(result.test.correct, result.test.samples);
-  std::printf("%s/student.safetensors: test %.2f %% (95 %% interval %.2f to %.2f), %s, %.0f s\n",
-              config_.run.folder.c_str(), result.test.accuracy(), low, high,
+  std::printf("%s/student.safetensors: test %s, %s, %.0f s\n", config_.run.folder.c_str(),
+              accuracy_text(result.test).c_str(),
               human_bytes(static_cast<double>(std::filesystem::file_size(config_.run.folder +
                                                                          "/student.safetensors")))
                   .c_str(),
               timer_.seconds());
 }
 
-RunLog Job::open_log() const {
-  const std::string path = config_.run.folder + "/run.jsonl";
-  if (!config_.resume && std::filesystem::exists(path)) {
-    warn(concat(config_.run.folder,
-                " holds an earlier run; it is replaced (--resume continues one)"));
+/// What decides how sums are rounded, and what the same files hold, must be the same everywhere.
+void Job::compare_files() {
+  agree(world_.control(), [&] {
+    if (distill_) teacher_sha256_ = sha256_of_file(config_.teacher_file, ExitCode::model);
+    if (config_.student_init != "random") {
+      init_sha256_ = sha256_of_file(config_.student_init, ExitCode::model);
+    }
+  });
+  require_equal(world_.control(),
+                {{concat("the SHA-256 of ", config_.teacher_file), teacher_sha256_},
+                 {concat("the SHA-256 of ", config_.student_init), init_sha256_}},
+                ExitCode::model);
+}
+
+RunRecord Job::record() const {
+  RunRecord record;
+  record.command = distill_ ? "distill" : "train";
+  record.settings = settings_;
+  record.data = dataset_->index().fingerprint;
+  record.teacher = teacher_sha256_;
+  record.student_init = init_sha256_;
+  record.precision = use_bf16(config_.train.precision, device_.device) ? "bf16" : "fp32";
+  if (teacher_) record.teacher_precision = precision_name(teacher_->traits().precision);
+  record.processor = instruction_set();
+  record.world = world_.place().world;
+  return record;
+}
+
+/// How the run of the folder differs from what was asked for now; on rank 0.
+void Job::compare_with_earlier() {
+  const std::string& folder = config_.run.folder;
+  const Json kept = folder_.checkpoint.empty() ? Json() : checkpoint_record(folder_.checkpoint);
+  const Run run = read_run(folder);
+  RunRecord before;
+  if (kept.is_null()) {  // an earlier version's checkpoint; its log says less
+    before.command = run.command;
+    before.settings = run.settings;
+    before.world = std::isnan(run.world) ? world_.place().world : std::llround(run.world);
+  } else {
+    before = run_record_from_json(kept, folder_.checkpoint);
   }
+  if (before.settings.empty()) return;  // stopped before its log's first line
+  RunConfig fresh;
+  if (distill_) fresh.quant.method = QuantMethod::uniform;
+  SettingTable defaults;
+  add_settings(defaults, fresh);
+  changes_ = differences(before, record(), defaults.values());
+  require_may_continue(changes_, config_.train.micro_batch, folder);
+  std::erase_if(changes_, [](const Difference& one) {
+    return one.name == "config" || one.name == "resume" || one.name == "overwrite";
+  });
+  for (const Difference& one : changes_) {
+    say(concat(one.name, " was ", one.before, ", is ", one.now, " now"));
+    if (one.matter == Matter::length) say(rate_curve());
+  }
+  const auto trains_on = [](const Difference& one) { return one.matter == Matter::length; };
+  finished_ = run.finished && std::filesystem::exists(folder + "/student.safetensors") &&
+              std::none_of(changes_.begin(), changes_.end(), trains_on);
+}
+
+/// The rate at the start of some epochs, as the schedule has it now.
+std::string Job::rate_curve() const {
+  const EpochPlan plan(dataset_->size(Split::train), config_.train.global_batch,
+                       config_.train.micro_batch, world_.place().world);
+  const Schedule schedule(config_.train, plan.steps());
+  const int64_t epochs = config_.train.epochs, stride = std::max<int64_t>(1, (epochs + 9) / 10);
+  std::string line = "rate by epoch:";
+  for (int64_t epoch = 0; epoch < epochs; epoch += stride) {
+    char text[64];
+    std::snprintf(text, sizeof text, " %lld: %.5g", static_cast<long long>(epoch + 1),
+                  schedule.rate(epoch * plan.steps()));
+    line += text;
+  }
+  return line;
+}
+
+RunLog Job::open_log() const {
   replace_file(config_.run.folder + "/recipe.cfg", recipe_text(settings_));
-  RunLog log(path, config_.resume);
-  log.write(start_line());
+  RunLog log(config_.run.folder + "/run.jsonl", folder_.keeps_log);
+  Json line = start_line();
+  for (const Difference& one : changes_) line["changed"][one.name] = {one.before, one.now};
+  log.write(line);
+  if (folder_.keeps_log && folder_.checkpoint.empty()) {
+    log.write({{"type", "resumed"}, {"epoch", 0}, {"step", 0}});
+  }
   return log;
 }
 
@@ -185,13 +275,24 @@ bool Job::run() {
   watchdog.allow(Phase::load, 10);
   watchdog.allow(Phase::save, 10);
   watchdog.progress(Phase::load, 0);
-  const bool writes = world_.place().rank == 0 && !config_.dry_run;
-  agree(world_.control(), [&] {
-    if (writes) make_folder(config_.run.folder + "/checkpoints");
-  });
+  const bool writes = world_.place().rank == 0;
+  if (!config_.dry_run) {
+    folder_ = claim_run_folder(world_, config_.run.folder, config_.resume, config_.overwrite);
+  }
   load_data();
+  compare_files();
   load_teacher();
-  build_student();
+  agree(world_.control(), [&] {
+    if (writes && folder_.keeps_log) compare_with_earlier();
+  });
+  int64_t finished = finished_ ? 1 : 0;
+  world_.control().broadcast(&finished, 1, ElementType::i64, 0);
+  if (finished != 0) {
+    say(concat(config_.run.folder, " is finished; more train.epochs train on"));
+    watchdog.stop();
+    return true;
+  }
+  build_student(watchdog);
   if (config_.dry_run) {
     print_plan();
     watchdog.stop();
@@ -201,8 +302,8 @@ bool Job::run() {
   agree(world_.control(), [&] {
     if (writes) log = open_log();
   });
-  Json about = describe_model("weights", student_->network().spec(),
-                              dataset_->index().normalization, dataset_->index().classes);
+  Json about = describe_model("weights", student_->network().spec(), dataset_->index().classes);
+  if (!evaluation_.is_null()) about["evaluation"] = evaluation_;
   about["data"] = dataset_->index().fingerprint;
   about["seed"] = config_.run.seed;
   say(concat(world_.place().world, " ranks x ", device_.threads, " threads on ", device_.name, ", ",

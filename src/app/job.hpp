@@ -7,11 +7,13 @@
 #include "bitstill/base/timer.hpp"
 #include "bitstill/comm/agree.hpp"
 #include "bitstill/config/run_config.hpp"
+#include "bitstill/config/run_record.hpp"
 #include "bitstill/data/dataset.hpp"
 #include "bitstill/teacher/teacher.hpp"
 #include "bitstill/train/trainer.hpp"
 #include "command.hpp"
 #include "device.hpp"
+#include "run_folder.hpp"
 
 namespace bitstill {
 
@@ -32,8 +34,12 @@ class Job {
   void prepare();
   void load_data();
   void load_teacher();
-  void build_student();
+  void build_student(Watchdog& watchdog);
   void print_plan() const;
+  void compare_files();
+  void compare_with_earlier();
+  RunRecord record() const;
+  std::string rate_curve() const;
   RunLog open_log() const;
   Json start_line() const;
   TrainerOptions trainer_options() const;
@@ -46,8 +52,13 @@ class Job {
   Json study_;
   Timer timer_;
   DeviceChoice device_;
+  ClaimedFolder folder_;
+  std::string teacher_sha256_, init_sha256_;
+  std::vector<Difference> changes_;  // since the run was started, on rank 0
+  bool finished_ = false;            // it was, and nothing asks for more; on rank 0
   std::unique_ptr<Dataset> dataset_;
   std::unique_ptr<Teacher> teacher_;
+  Json evaluation_;  // of student.init's file, for those that are made from it
   std::unique_ptr<Student> student_;
 };
 

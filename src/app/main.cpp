@@ -8,6 +8,7 @@
 #include <memory>
 
 #include "bitstill/base/log.hpp"
+#include "bitstill/base/output.hpp"
 #include "bitstill/base/text.hpp"
 #include "bitstill/base/version.hpp"
 #include "bitstill/comm/agree.hpp"
@@ -58,6 +59,8 @@ const Command& find_command(const std::string& name) {
 int run(World& world, int argc, char** argv) {
   const Words words(argv + 1, argv + argc);
   const bool speaks = world.place().rank == 0;
+  require_equal(world.control(), {{"the command", words.empty() ? "(none)" : words[0]}},
+                ExitCode::settings);
   if (words.empty() || words[0] == "--help" || words[0] == "help") {
     if (speaks) print_usage();
     return words.empty() ? static_cast<int>(ExitCode::settings) : 0;
@@ -77,15 +80,10 @@ void keep_memory() {
   mallopt(M_TRIM_THRESHOLD, 1 << 30);
 }
 
-}  // namespace
-}  // namespace bitstill
-
-int main(int argc, char** argv) {
-  using namespace bitstill;
-  c10::SetStackTraceFetcher([] { return std::string(); });  // one line an error
-  keep_memory();
-  std::signal(SIGXFSZ, SIG_IGN);  // a file-size limit is an Error(storage)
-  std::unique_ptr<World> world;
+/// The exit code; Errors that every rank knows of are printed here, others end the job.
+int run_job(std::unique_ptr<World>& world, int argc, char** argv) {
+  ExitCode code = ExitCode::environment;
+  std::string message;
   try {
     world = World::open();
     set_log_place(world->place());
@@ -94,16 +92,36 @@ int main(int argc, char** argv) {
     if (log_place().rank == 0) print_error(error.what());
     return static_cast<int>(error.code());
   } catch (const Error& error) {
-    if (!world) {
-      print_error(error.what());
-      return static_cast<int>(error.code());
-    }
-    world->fatal(error.code(), error.what());
+    code = error.code();
+    message = error.what();
   } catch (const std::exception& error) {
-    if (!world) {
-      print_error(error.what());
-      return static_cast<int>(ExitCode::environment);
-    }
-    world->fatal(ExitCode::environment, error.what());
+    message = error.what();
   }
+  if (world) world->fatal(code, message);
+  print_error(message);
+  return static_cast<int>(code);
+}
+
+/// The job's code, unless it is that all went well and what was printed is lost.
+int with_output(int code) {
+  try {
+    flush_output();
+  } catch (const Error& error) {
+    print_error(error.what());
+    if (code == 0) return static_cast<int>(error.code());
+  }
+  return code;
+}
+
+}  // namespace
+}  // namespace bitstill
+
+int main(int argc, char** argv) {
+  using namespace bitstill;
+  occupy_standard_streams();
+  c10::SetStackTraceFetcher([] { return std::string(); });  // one line an error
+  keep_memory();
+  std::signal(SIGXFSZ, SIG_IGN);  // a file-size limit is an Error(storage)
+  std::unique_ptr<World> world;
+  return with_output(run_job(world, argc, argv));
 }

@@ -6,29 +6,35 @@
 
 #include "bitstill/comm/world.hpp"
 #include "bitstill/data/dataset.hpp"
+#include "bitstill/infer/freeze.hpp"
 #include "bitstill/infer/loaded_model.hpp"
 #include "bitstill/teacher/teacher.hpp"
 
 namespace bitstill {
 
-/// Error(settings) for anything but train, validation and test.
-Split split_of(const std::string& name);
-
 /// Error(data) when the split holds no images.
 std::unique_ptr<Dataset> open_split(const std::string& folder, Split split);
 
-/// Loads the file and moves it to the device. `network` is what a plain file cannot say of itself,
-/// and the shards, where given, what else it lacks; a file that does not fit them is Error(model).
-LoadedModel load_model_for(const std::string& path, const NetworkSpec& network,
-                           const Dataset* shards, const at::Device& device);
+/// The model file that a path stands for: itself, or of a run's folder what it shipped, or its
+/// `file`. Error(model) for a folder without one.
+std::string model_path(const std::string& path, const std::string& file = "student.safetensors");
 
-/// What to say where a network cannot be compiled (infer/freeze.hpp).
-std::string cannot_freeze(const std::string& setting, const std::string& precision);
+/// Loads the file and moves it to the device. `settings` (section.kind, ...) are what a plain file
+/// cannot say of itself, and the shards, where given, what else it lacks; a file that does not fit
+/// them is Error(model).
+LoadedModel load_model_for(const std::string& path, const std::string& section,
+                           const NetworkSpec& settings, const Dataset* shards,
+                           const at::Device& device);
 
-/// A teacher on every rank, compiled for inference where it can be. `precision`: auto (the
-/// fastest of fp32 and, by `bf16`, bf16), fp32, bf16, int8; Error(settings) where int8 cannot be.
-std::unique_ptr<Teacher> make_teacher(std::unique_ptr<Network> network,
-                                      const std::string& precision, bool bf16,
-                                      const Dataset& shards);
+/// Where a network cannot be compiled for what `setting` asks (infer/freeze.hpp).
+Error cannot_freeze(const std::string& setting, const char* precision, const std::string& obstacle);
+
+/// A teacher on every rank, compiled for inference where it can be, else with one warning layer by
+/// layer (on a GPU always so). `precision`: fp32, bf16, int8, or automatic: the fastest of fp32
+/// and, where `bf16` is good enough, bf16. Error(settings) where int8 cannot be.
+std::unique_ptr<Teacher> make_teacher(std::unique_ptr<Network> network, TeacherPrecision precision,
+                                      bool bf16, const Dataset& shards);
+/// What the run log says of it.
+Json describe_teacher(const Teacher& teacher);
 
 }  // namespace bitstill

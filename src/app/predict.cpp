@@ -1,11 +1,10 @@
 // bitstill predict: what a model takes images for.
 #include "bitstill/infer/predict.hpp"
 
-#include <cerrno>
 #include <cstdio>
-#include <cstring>
 
 #include "bitstill/base/log.hpp"
+#include "bitstill/base/output.hpp"
 #include "bitstill/base/sha256.hpp"
 #include "bitstill/base/text.hpp"
 #include "bitstill/comm/agree.hpp"
@@ -20,26 +19,31 @@ namespace {
 
 struct Settings {
   Words images;
-  std::string model_file, data_folder, split = "test", device = "cpu";
+  std::string model_file, data_folder;
+  Split split = Split::test;
+  DeviceWish device = DeviceWish::cpu;
   int64_t threads = 0;
   NetworkSpec model;
   PredictOptions predict;
+  int64_t most_pixels = kMostPixels;
   bool json = false, csv = false;
 };
 
 void add_settings(SettingTable& table, Settings& s) {
   table.take_words(&s.images, "IMAGE...                    JPEG and PNG files, folders of them");
-  table.add("model.file", &s.model_file, "compressed student, checkpoint or plain safetensors");
+  table.add("model.file", &s.model_file,
+            "compressed student, checkpoint, plain safetensors or a run's folder");
   table.add("data.folder", &s.data_folder,
             "shards to predict, where no image is named; what a plain file lacks");
-  table.add("data.split", &s.split, "train | validation | test");
+  table.add("data.split", &s.split, "");
   table.add("top", &s.predict.top, "classes of each prediction");
   table.add("skip-bad", &s.predict.skip_bad, "leave out images that cannot be read, and list them");
+  table.add("most-pixels", &s.most_pixels, "height x width of the largest image file read");
   table.add("json", &s.json, "print a JSON object a line");
   table.add("csv", &s.csv, "print comma-separated values, a line a class");
-  table.add("run.device", &s.device, "cpu | cuda | auto");
+  table.add("run.device", &s.device, "");
   table.add("run.threads", &s.threads, "threads a rank; 0: the cores over the host's ranks");
-  add_network_settings(table, "model", s.model);
+  table.add_section("model", s.model);
 }
 
 using ClassNames = std::vector<std::string>;
@@ -55,12 +59,13 @@ std::string number(const char* format, double value) {
 }
 
 std::string as_text(const Prediction& prediction, const ClassNames& classes) {
-  std::string line = prediction.name + ":";
+  std::string line = visible(prediction.name) + ":";
   for (const ClassProbability& one : prediction.top) {
-    line += concat(&one == prediction.top.data() ? " " : ", ", name_of(classes, one.index), " ",
-                   number("%.2f", 100 * one.probability), " %");
+    line += concat(&one == prediction.top.data() ? " " : ", ", visible(name_of(classes, one.index)),
+                   " ", number("%.2f", 100 * one.probability), " %");
   }
-  if (prediction.label >= 0) line += concat(" (is ", name_of(classes, prediction.label), ")");
+  if (prediction.label >= 0)
+    line += concat(" (is ", visible(name_of(classes, prediction.label)), ")");
   return line + "\n";
 }
 
@@ -99,9 +104,8 @@ std::string as_csv(const Prediction& prediction, const ClassNames& classes) {
 }
 
 void write_out(const std::string& text) {
-  if (std::fwrite(text.data(), 1, text.size(), stdout) != text.size() || std::fflush(stdout) != 0) {
-    throw Error(ExitCode::storage, concat("standard output: ", std::strerror(errno)));
-  }
+  std::fwrite(text.data(), 1, text.size(), stdout);
+  flush_output();
 }
 
 void check(const Settings& s) {
@@ -111,26 +115,33 @@ void check(const Settings& s) {
   require(!s.model_file.empty(), "model.file is not given");
   require(!s.images.empty() || !s.data_folder.empty(),
           "nothing to predict: name image files, folders of them, or --data.folder");
+  require(s.most_pixels >= 1, concat("most-pixels = ", s.most_pixels, ": give 1 or more"));
   require(s.predict.top >= 1, concat("top = ", s.predict.top, ": give 1 or more"));
   require(!(s.json && s.csv), "json and csv are both given; choose one");
 }
 
-/// The files that are named, or else the split.
+/// The files that are named, or else the split. What cannot be read of folders goes to *skipped.
 ImageList image_list(const Settings& s, const Dataset* shards, const ImageShape& shape,
-                     std::string* fingerprint) {
+                     std::string* fingerprint, std::vector<std::string>* skipped) {
   if (s.images.empty()) {
     *fingerprint = shards->index().fingerprint;
-    return images_of_split(*shards, split_of(s.split));
+    return images_of_split(*shards, s.split);
   }
   if (shape.channels != 1 && shape.channels != 3) {
     throw Error(ExitCode::model, concat(s.model_file, " takes images of ", shape.channels,
                                         " channels; image files have 1 or 3"));
   }
-  std::vector<std::string> files = list_images(s.images);
+  ImageWalk walk = list_images(s.images);
+  if (!walk.unreadable.empty() && !s.predict.skip_bad) {
+    throw Error(ExitCode::data, concat(list_names(walk.unreadable),
+                                       "; mend it or leave such images out with --skip-bad"));
+  }
+  for (const std::string& line : left_out_lines(walk.left_out)) say(line);
+  *skipped = std::move(walk.unreadable);
   Sha256 hash;
-  for (const std::string& file : files) hash.add(file.c_str(), file.size() + 1);
+  for (const std::string& file : walk.files) hash.add(file.c_str(), file.size() + 1);
   *fingerprint = hash.hex();
-  return images_of_files(std::move(files), shape);
+  return images_of_files(std::move(walk.files), shape, s.most_pixels);
 }
 
 void report_skipped(const std::vector<std::string>& skipped, int64_t count) {
@@ -154,16 +165,17 @@ int run_predict(World& world, const Words& arguments) {
   LoadedModel model;
   ImageList images;
   std::string fingerprint;
+  std::vector<std::string> skipped;
   agree(world.control(), [&] {
     check(s);
-    const Split split = split_of(s.split);
     if (s.images.empty()) {
-      shards = open_split(s.data_folder, split);
+      shards = open_split(s.data_folder, s.split);
     } else if (!s.data_folder.empty()) {
       shards = std::make_unique<Dataset>(s.data_folder);
     }
-    model = load_model_for(s.model_file, s.model, shards.get(), device.device);
-    images = image_list(s, shards.get(), model.network->spec().input, &fingerprint);
+    s.model_file = model_path(s.model_file);
+    model = load_model_for(s.model_file, "model", s.model, shards.get(), device.device);
+    images = image_list(s, shards.get(), model.network->spec().input, &fingerprint, &skipped);
   });
   require_equal(world.control(), {{"the list of images", fingerprint}}, ExitCode::data);
   s.predict.device = device.device;
@@ -171,7 +183,11 @@ int run_predict(World& world, const Words& arguments) {
   const PredictionWriter writer{
       [&](const Prediction& prediction) { return format(prediction, model.classes); }, write_out};
   if (s.csv && world.place().rank == 0) write_out(kCsvHead);
-  report_skipped(predict(model, images, s.predict, writer, world.control()), images.count);
+  const auto listed = images.count + static_cast<int64_t>(skipped.size());
+  for (std::string& reason : predict(model, images, s.predict, writer, world.control())) {
+    skipped.push_back(std::move(reason));
+  }
+  report_skipped(skipped, listed);
   return 0;
 }
 

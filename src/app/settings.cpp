@@ -1,5 +1,9 @@
+#include <algorithm>
+#include <cctype>
 #include <cstdio>
+#include <filesystem>
 
+#include "bitstill/base/text.hpp"
 #include "bitstill/base/version.hpp"
 #include "bitstill/comm/agree.hpp"
 #include "bitstill/config/help_pages.hpp"
@@ -23,14 +27,15 @@ bool read_settings(World& world, SettingTable& table, const Words& arguments,
   return true;
 }
 
-std::string recipe_text(const std::vector<std::pair<std::string, std::string>>& settings) {
-  std::string text;
-  for (const auto& [name, value] : settings) {
-    if (name != "config" && name != "resume" && name != "dry-run" && !value.empty()) {
-      text += name + " = " + value + "\n";
-    }
-  }
-  return text;
+void require_ending(const std::string& setting, const std::string& path,
+                    const std::string& ending) {
+  std::string end = path.substr(path.size() - std::min(path.size(), ending.size()));
+  std::transform(end.begin(), end.end(), end.begin(),
+                 [](unsigned char c) { return static_cast<char>(std::tolower(c)); });
+  if (path.empty() || end == ending) return;
+  const std::string named = std::filesystem::path(path).replace_extension(ending).string();
+  throw Error(ExitCode::settings, concat(setting, " = ", path, ": what is written is a ", ending,
+                                         " file; name it ", named));
 }
 
 }  // namespace bitstill

@@ -4,7 +4,6 @@
 #include <algorithm>
 #include <cstdio>
 #include <filesystem>
-#include <map>
 
 #include "bitstill/base/file.hpp"
 #include "bitstill/base/log.hpp"
@@ -15,18 +14,8 @@
 namespace bitstill {
 namespace {
 
-/// How far the run in a folder is.
+/// How far the run in a folder is; none: there is no folder.
 enum class Stage : int64_t { none, unfinished, finished };
-
-/// Settings that say where and how fast a run goes, not what comes out.
-const char* const kPlaceSettings[] = {"config",        "resume",        "dry-run",
-                                      "run.timeout_s", "run.log_steps", "run.threads",
-                                      "data.prefetch", "run.folder"};
-
-bool shapes_result(const std::string& name) {
-  return std::find(std::begin(kPlaceSettings), std::end(kPlaceSettings), name) ==
-         std::end(kPlaceSettings);
-}
 
 /// A run's settings bound to their names.
 struct BoundConfig {
@@ -40,23 +29,25 @@ struct BoundConfig {
 /// Error(settings) when the folder's run was made with other settings: its figures are not those
 /// of this study, and to replace hours of work is not for a program to decide.
 void require_same_settings(const Run& run, const SettingTable& table) {
-  std::map<std::string, std::string> logged(run.settings.begin(), run.settings.end());
-  // What the program that made the run did not know yet had its default there.
-  for (const auto& [name, value] : BoundConfig(RunConfig{}).table.values()) {
-    logged.emplace(name, value);
-  }
-  for (const auto& [name, value] : table.values()) {
-    if (!shapes_result(name) || logged[name] == value) continue;
+  RunRecord before, now;
+  before.settings = run.settings;
+  now.settings = table.values();
+  for (const Difference& one : differences(before, now, BoundConfig(RunConfig{}).table.values())) {
+    // Without a checkpoint at hand files are compared by their names.
+    const bool names_a_file =
+        one.name == "data.folder" || one.name == "teacher.file" || one.name == "student.init";
+    if (one.matter == Matter::place && !names_a_file) continue;
     throw Error(ExitCode::settings,
-                concat(run.folder, " was made with ", name, " = ", logged[name], ", now it is ",
-                       value, "; remove that folder, or give another study.folder"));
+                concat(run.folder, " was made with ", one.name, " = ", one.before, ", now it is ",
+                       one.now, "; remove that folder, or give another study.folder"));
   }
 }
 
 Stage stage_of(const std::string& folder, const SettingTable& table) {
-  if (!std::filesystem::exists(folder + "/run.jsonl")) return Stage::none;
+  if (!std::filesystem::exists(folder)) return Stage::none;
+  if (!std::filesystem::exists(folder + "/run.jsonl")) return Stage::unfinished;
   const Run run = read_run(folder);
-  if (run.settings.empty()) return Stage::none;  // stopped before its first line
+  if (run.settings.empty()) return Stage::unfinished;  // stopped before its first line
   require_same_settings(run, table);
   const bool whole = run.finished && std::filesystem::exists(folder + "/student.safetensors") &&
                      std::filesystem::exists(folder + "/master.safetensors");
@@ -83,6 +74,7 @@ class StudyJob {
   StudyOptions options_;
   RunConfig base_;
   std::string recipe_;  // all of the study's settings
+  FolderLock lock_;     // of study.folder, on rank 0
   std::vector<StudyRun> plan_;
 };
 
@@ -129,7 +121,8 @@ bool StudyJob::run_unless_finished(BoundConfig& bound, bool distill, const Json&
     return true;
   }
   say(concat(progress, folder));
-  bound.config.resume = stage == static_cast<int64_t>(Stage::unfinished);
+  bound.config.resume =
+      stage == static_cast<int64_t>(Stage::unfinished) ? Resume::automatic : Resume::no;
   try {
     return Job(world_, bound.table, bound.config, distill, label).run();
   } catch (const AgreedError& error) {
@@ -187,7 +180,7 @@ int StudyJob::report() {
       if (!options_.check || !target.separation || target.pass) continue;
       code = static_cast<int64_t>(ExitCode::model);
       print_error(concat("the grid does not separate QD from PM: ", target.name, ": ",
-                         target.figure, " (study.check = false lets it be)"));
+                         target.figure, " (study.check)"));
       return;
     }
   });
@@ -205,6 +198,7 @@ int StudyJob::run() {
   agree(world_.control(), [&] {
     if (world_.place().rank != 0) return;
     make_folder(options_.folder);
+    lock_ = FolderLock(options_.folder);
     replace_file(options_.folder + "/study.cfg", recipe_);
   });
   bool whole = run_teacher();
@@ -222,7 +216,7 @@ int run_study(World& world, const Words& arguments) {
   RunConfig base;
   StudyOptions options;
   SettingTable table;
-  add_study_settings(table, options);
+  table.add_section("study", options);
   add_settings(table, base);
   Words words = arguments;
   if (!words.empty() && !words[0].starts_with("--")) words.insert(words.begin(), "--config");

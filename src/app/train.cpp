@@ -7,12 +7,12 @@ namespace {
 
 int run_job(World& world, const Words& arguments, bool distill, const char* summary) {
   RunConfig config;
-  if (distill) config.quant.method = "uniform";
+  if (distill) config.quant.method = QuantMethod::uniform;
   SettingTable table;
   add_settings(table, config);
   if (!read_settings(world, table, arguments, summary)) return 0;
   if (Job(world, table, config, distill).run()) return 0;
-  say("stopped by a signal; --resume continues after the last whole epoch");
+  say("stopped by a signal; --resume continues from here");
   return static_cast<int>(ExitCode::stopped);
 }
 

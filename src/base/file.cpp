@@ -1,6 +1,7 @@
 #include "bitstill/base/file.hpp"
 
 #include <fcntl.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -9,7 +10,9 @@
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
+#include <ctime>
 #include <filesystem>
+#include <random>
 #include <utility>
 
 #include "bitstill/base/text.hpp"
@@ -18,6 +21,7 @@ namespace bitstill {
 namespace {
 
 constexpr std::size_t kBufferBytes = 1 << 20;
+constexpr const char* kPartial = ".partial.";
 
 [[noreturn]] void fail(ExitCode code, const std::string& what, const std::string& path,
                        int reason) {
@@ -43,22 +47,72 @@ class Descriptor {
   Descriptor(const Descriptor&) = delete;
   Descriptor& operator=(const Descriptor&) = delete;
   int number() const { return number_; }
-  int close() { return ::close(std::exchange(number_, -1)); }
+  /// Gives it away.
+  int release() { return std::exchange(number_, -1); }
 
  private:
   int number_;
 };
 
-/// path.partial while it grows; removed unless it was renamed.
+constexpr int kToRead = O_RDONLY | O_NONBLOCK | O_NOCTTY;  // so that no pipe or terminal waits
+
+/// Error(code) for what is no plain file; its size otherwise.
+uint64_t plain_size(const Descriptor& file, const std::string& path, ExitCode code) {
+  struct stat facts {};
+  if (file.number() < 0) fail(code, "open", path, errno);
+  if (::fstat(file.number(), &facts) != 0) fail(code, "stat", path, errno);
+  if (S_ISDIR(facts.st_mode)) fail(code, "read", path, EISDIR);
+  if (!S_ISREG(facts.st_mode)) {
+    throw Error(code, concat(path, ": is ", S_ISFIFO(facts.st_mode) ? "a pipe" : "a device",
+                             "; give a plain file"));
+  }
+  return static_cast<uint64_t>(facts.st_size);
+}
+
+[[noreturn]] void too_large(const std::string& path, ExitCode code, uint64_t most_bytes) {
+  throw Error(code,
+              concat(path, ": holds more than the ", human_bytes(static_cast<double>(most_bytes)),
+                     " that a file of this kind may have; is it the right file?"));
+}
+
+/// Renaming would put a file in a device's place, /dev/null among them.
+void require_replaceable(const std::string& path) {
+  struct stat facts {};
+  if (::stat(path.c_str(), &facts) != 0 || S_ISREG(facts.st_mode) || S_ISDIR(facts.st_mode)) return;
+  throw Error(ExitCode::storage, path + ": is a device or pipe; name a file to write");
+}
+
+constexpr std::time_t kStaleSeconds = 600;
+
+/// Whether nobody writes the file any more: no lock (where the file system has locks), no change.
+bool stale(const std::string& partial) {
+  const Descriptor file(partial, O_WRONLY | O_NONBLOCK | O_NOFOLLOW);
+  struct stat facts {};
+  if (file.number() < 0 || ::fstat(file.number(), &facts) != 0) return false;
+  if (!S_ISREG(facts.st_mode) || std::time(nullptr) - facts.st_mtime < kStaleSeconds) return false;
+  return ::flock(file.number(), LOCK_EX | LOCK_NB) == 0 || errno != EWOULDBLOCK;
+}
+
+void remove_stale(const std::string& folder, const std::string& prefix) {
+  std::error_code failure;
+  for (std::filesystem::directory_iterator entry(folder, failure), end; !failure && entry != end;
+       entry.increment(failure)) {
+    const std::string path = entry->path().string();
+    const bool partial = entry->path().filename().string().starts_with(prefix);
+    if (partial && stale(path)) ::unlink(path.c_str());
+  }
+}
+
+/// path.partial.RANDOM while it grows; removed unless it was renamed.
 class PartialFile {
  public:
-  explicit PartialFile(const std::string& path)
-      : name_(path + ".partial"), file_(name_, O_WRONLY | O_CREAT | O_TRUNC) {
+  explicit PartialFile(const std::string& path) : name_(unused_name(path)), file_(name_, kAsNew) {
     if (file_.number() < 0) fail("create", name_);
+    ::flock(file_.number(), LOCK_EX | LOCK_NB);  // without locks its age alone protects it
     buffer_.reserve(kBufferBytes);
   }
   ~PartialFile() {
-    if (!renamed_) ::unlink(name_.c_str());
+    if (!renamed_ && file_.number() >= 0) ::unlink(name_.c_str());
   }
   PartialFile(const PartialFile&) = delete;
   PartialFile& operator=(const PartialFile&) = delete;
@@ -75,12 +129,23 @@ class PartialFile {
   void rename_to(const std::string& path) {
     flush();
     if (::fsync(file_.number()) != 0) fail("fsync", name_);
-    if (file_.close() != 0) fail("close", name_);
+    // Some file systems tell of a failure at close only; the lock has to last beyond it.
+    if (const int copy = ::dup(file_.number()); copy < 0 || ::close(copy) != 0) {
+      fail("close", name_);
+    }
     if (std::rename(name_.c_str(), path.c_str()) != 0) fail("rename " + name_ + " to it", path);
     renamed_ = true;
   }
 
  private:
+  static constexpr int kAsNew = O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW;
+
+  /// O_EXCL makes sure of it.
+  static std::string unused_name(const std::string& path) {
+    char random[16];
+    std::snprintf(random, sizeof random, "%08x", std::random_device{}());
+    return path + kPartial + random;
+  }
   void flush() {
     put(buffer_.data(), buffer_.size());
     buffer_.clear();
@@ -103,15 +168,14 @@ class PartialFile {
 
 }  // namespace
 
-std::string read_file(const std::string& path, ExitCode code) {
-  const Descriptor file(path, O_RDONLY);
-  if (file.number() < 0) fail(code, "open", path, errno);
-  struct stat facts {};
-  if (::fstat(file.number(), &facts) != 0) fail(code, "stat", path, errno);
+std::string read_file(const std::string& path, ExitCode code, uint64_t most_bytes) {
+  const Descriptor file(path, kToRead);
+  const uint64_t size = plain_size(file, path, code);
+  if (size > most_bytes) too_large(path, code, most_bytes);
   std::string bytes;
-  // One byte more than it says it holds, so the end is seen; what has no size (a pipe) grows.
-  std::size_t room = static_cast<std::size_t>(std::max<off_t>(facts.st_size, 0)) + 1;
-  for (std::size_t held = 0;;) {
+  // One byte more than it says it holds, so the end is seen; what has no size (/proc) grows.
+  std::size_t room = static_cast<std::size_t>(size) + 1;
+  for (std::size_t held = 0; held <= most_bytes;) {
     if (held == bytes.size()) bytes.resize(held + std::max(room, std::min(held, kBufferBytes)));
     const ssize_t got = ::read(file.number(), bytes.data() + held, bytes.size() - held);
     if (got < 0 && errno == EINTR) continue;
@@ -123,20 +187,13 @@ std::string read_file(const std::string& path, ExitCode code) {
       return bytes;
     }
   }
+  too_large(path, code, most_bytes);
 }
 
-InputFile::InputFile(const std::string& path, ExitCode code)
-    : path_(path), code_(code), descriptor_(::open(path.c_str(), O_RDONLY | O_CLOEXEC)) {
-  struct stat facts {};
-  if (descriptor_ < 0) fail(code, "open", path, errno);
-  const bool known = ::fstat(descriptor_, &facts) == 0;
-  if (known && S_ISREG(facts.st_mode)) {
-    size_ = static_cast<uint64_t>(facts.st_size);
-    return;
-  }
-  const int reason = !known ? errno : S_ISDIR(facts.st_mode) ? EISDIR : EINVAL;
-  ::close(descriptor_);
-  fail(code, "read", path, reason);
+InputFile::InputFile(const std::string& path, ExitCode code) : path_(path), code_(code) {
+  Descriptor file(path, kToRead);
+  size_ = plain_size(file, path, code);
+  descriptor_ = file.release();
 }
 
 InputFile::~InputFile() {
@@ -160,6 +217,8 @@ void replace_file(const std::string& path, const std::function<void(const ByteSi
   const std::string folder_name = folder_of(path);
   const Descriptor folder(folder_name, O_RDONLY | O_DIRECTORY);
   if (folder.number() < 0) fail("open the folder of " + path, folder_name);
+  require_replaceable(path);
+  remove_stale(folder_name, std::filesystem::path(path).filename().string() + kPartial);
   PartialFile partial(path);
   write([&](const void* bytes, std::size_t count) {
     partial.append(static_cast<const char*>(bytes), count);

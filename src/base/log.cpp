@@ -9,9 +9,12 @@
 #include <cstdlib>
 #include <utility>
 
+#include "bitstill/base/text.hpp"
+
 namespace bitstill {
 namespace {
 
+constexpr double kFirstEta_s = 1;  // a pace is not known earlier
 constexpr const char* kEraseLine = "\r\033[K";
 
 std::atomic<bool> bar_is_drawn{false};
@@ -33,9 +36,13 @@ void put(const std::string& text) {
   [[maybe_unused]] const auto written = ::write(STDERR_FILENO, text.data(), text.size());
 }
 
+double now_s() {
+  return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count();
+}
+
 /// Above a drawn bar a plain line takes the bar's place; the bar's next redraw follows below it.
 void put_line(const std::string& line) {
-  put((bar_is_drawn.exchange(false) ? kEraseLine : "") + line + "\n");
+  put((bar_is_drawn.exchange(false) ? kEraseLine : "") + message_line(line) + "\n");
 }
 
 }  // namespace
@@ -57,13 +64,10 @@ void warn(const std::string& line) {
 }
 
 void print_error(const std::string& message) {
-  std::string line = "error: " + message;
-  std::replace(line.begin(), line.end(), '\n', ' ');
-  std::replace(line.begin(), line.end(), '\r', ' ');
-  put_line(line);
+  put_line("error: " + message);
 }
 
-ProgressBar::ProgressBar(std::string title) : title_(std::move(title)) {}
+ProgressBar::ProgressBar(std::string title) : title_(std::move(title)), begin_(now_s()) {}
 
 ProgressBar::~ProgressBar() {
   clear();
@@ -71,19 +75,20 @@ ProgressBar::~ProgressBar() {
 
 void ProgressBar::show(long done, long total, const std::string& note) {
   if (place().rank != 0 || !terminal_is_there()) return;
-  const double now =
-      std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count();
+  const double now = now_s();
   if (last_ >= 0 && now - last_ < 0.1 && done < total) return;
   last_ = now;
   constexpr long kWidth = 30;
   const double part =
       total > 0 ? std::clamp(static_cast<double>(done) / static_cast<double>(total), 0.0, 1.0) : 0;
   const auto filled = static_cast<std::size_t>(part * kWidth);
-  std::string line = kEraseLine + title_ + " [" + std::string(filled, '#') +
-                     std::string(kWidth - filled, '.') + "] " + std::to_string(done) + "/" +
-                     std::to_string(total);
+  std::string line = concat(title_, " [", std::string(filled, '#'),
+                            std::string(kWidth - filled, '.'), "] ", done, "/", total);
   if (!note.empty()) line += "  " + note;
-  put(line);
+  if (done > 0 && done < total && now - begin_ >= kFirstEta_s) {
+    line += "  eta " + human_time((now - begin_) * (1 - part) / part);
+  }
+  put(kEraseLine + message_line(line));
   drawn_ = true;
   bar_is_drawn = true;
 }

@@ -20,7 +20,7 @@ namespace {
 void drop_torn_line(const std::string& path) {
   std::error_code failure;
   if (!std::filesystem::is_regular_file(path, failure)) return;
-  const std::string text = read_file(path, ExitCode::storage);
+  const std::string text = read_file(path, ExitCode::storage, kMostLogBytes);
   const auto end = text.rfind('\n');
   const std::size_t whole = end == std::string::npos ? 0 : end + 1;
   if (whole == text.size()) return;

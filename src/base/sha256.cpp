@@ -2,7 +2,10 @@
 
 #include <openssl/evp.h>
 
+#include <algorithm>
+
 #include "bitstill/base/error.hpp"
+#include "bitstill/base/file.hpp"
 
 namespace bitstill {
 namespace {
@@ -43,6 +46,18 @@ std::string Sha256::hex() {
 std::string sha256_hex(std::string_view bytes) {
   Sha256 hash;
   hash.add(bytes.data(), bytes.size());
+  return hash.hex();
+}
+
+std::string sha256_of_file(const std::string& path, ExitCode code) {
+  const InputFile file(path, code);
+  Sha256 hash;
+  std::string piece(1 << 20, '\0');
+  for (uint64_t at = 0; at < file.size(); at += piece.size()) {
+    piece.resize(static_cast<std::size_t>(std::min<uint64_t>(piece.size(), file.size() - at)));
+    file.read(at, piece.data(), piece.size());
+    hash.add(piece.data(), piece.size());
+  }
   return hash.hex();
 }
 

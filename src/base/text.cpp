@@ -1,10 +1,58 @@
 #include "bitstill/base/text.hpp"
 
 #include <algorithm>
+#include <cmath>
 #include <cstdio>
 
 namespace bitstill {
 namespace {
+
+struct Character {
+  uint32_t code = 0;
+  std::size_t bytes = 0;  // 0: the text does not begin with a character of UTF-8
+};
+
+Character first_character(std::string_view text) {
+  const auto byte = [&](std::size_t i) { return static_cast<unsigned char>(text[i]); };
+  if (byte(0) < 0x80) return {byte(0), 1};
+  const std::size_t bytes = byte(0) >= 0xF0 ? 4 : byte(0) >= 0xE0 ? 3 : byte(0) >= 0xC2 ? 2 : 0;
+  if (bytes == 0 || text.size() < bytes) return {};
+  uint32_t code = byte(0) & (0x7FU >> bytes);
+  for (std::size_t i = 1; i < bytes; ++i) {
+    if ((byte(i) & 0xC0U) != 0x80) return {};
+    code = code << 6U | (byte(i) & 0x3FU);
+  }
+  constexpr uint32_t kLeast[] = {0, 0, 0x80, 0x800, 0x10000};
+  const bool surrogate = code >= 0xD800 && code <= 0xDFFF;
+  return code < kLeast[bytes] || code > 0x10FFFF || surrogate ? Character{}
+                                                              : Character{code, bytes};
+}
+
+/// Controls, separators of lines, marks of direction, the byte-order mark.
+bool shows(uint32_t code) {
+  const auto within = [code](uint32_t low, uint32_t high) { return code >= low && code <= high; };
+  return !(code < 0x20 || within(0x7F, 0x9F) || within(0x200E, 0x200F) || within(0x2028, 0x202E) ||
+           within(0x2066, 0x2069) || code == 0xFEFF);
+}
+
+std::string escaped(uint32_t code) {
+  if (code == '\n') return "\\n";
+  if (code == '\r') return "\\r";
+  if (code == '\t') return "\\t";
+  char text[16];
+  std::snprintf(text, sizeof text, code < 0x100 ? "\\x%02x" : "\\u%04x", code);
+  return text;
+}
+
+/// Where character number `count` of a text in UTF-8 begins.
+std::size_t place_of_character(std::string_view text, std::size_t count) {
+  std::size_t at = 0;
+  for (; at < text.size(); ++at) {
+    const bool begins = (static_cast<unsigned char>(text[at]) & 0xC0U) != 0x80;
+    if (begins && count-- == 0) break;
+  }
+  return at;
+}
 
 /// Levenshtein's distance, one row of the table at a time.
 std::size_t edit_distance(const std::string& a, const std::string& b) {
@@ -23,6 +71,36 @@ std::size_t edit_distance(const std::string& a, const std::string& b) {
 }
 
 }  // namespace
+
+std::string visible(std::string_view text) {
+  std::string line;
+  while (!text.empty()) {
+    const Character c = first_character(text);
+    if (c.bytes == 0) {
+      line += escaped(static_cast<unsigned char>(text[0]));
+    } else if (shows(c.code)) {
+      line += text.substr(0, c.bytes);
+    } else {
+      line += escaped(c.code);
+    }
+    text.remove_prefix(std::max<std::size_t>(c.bytes, 1));
+  }
+  return line;
+}
+
+std::string message_line(std::string_view text) {
+  constexpr std::string_view kGap = " ... ";
+  constexpr std::size_t kEnd = kMostLineCharacters * 2 / 5;
+  std::string line = visible(text);
+  const std::size_t characters =
+      line.size() - static_cast<std::size_t>(std::count_if(line.begin(), line.end(), [](char c) {
+        return (static_cast<unsigned char>(c) & 0xC0U) == 0x80;
+      }));
+  if (characters <= kMostLineCharacters) return line;
+  const std::size_t begin = place_of_character(line, kMostLineCharacters - kGap.size() - kEnd);
+  const std::size_t end = place_of_character(line, characters - kEnd);
+  return line.replace(begin, end - begin, kGap);
+}
 
 std::string list_names(const std::vector<std::string>& names, std::size_t most) {
   const std::size_t shown = std::min(names.size(), most);
@@ -59,6 +137,18 @@ std::string human_bytes(double bytes) {
   }
   char text[32];
   std::snprintf(text, sizeof text, unit == 0 ? "%.0f %s" : "%.1f %s", bytes, kUnits[unit]);
+  return text;
+}
+
+std::string human_time(double seconds) {
+  if (!std::isfinite(seconds) || seconds < 0 || seconds > 1e9) return "?";
+  const long whole = std::lround(seconds);
+  char text[48];
+  if (whole < 3600) {
+    std::snprintf(text, sizeof text, "%ld:%02ld", whole / 60, whole % 60);
+  } else {
+    std::snprintf(text, sizeof text, "%ld:%02ld:%02ld", whole / 3600, whole / 60 % 60, whole % 60);
+  }
   return text;
 }
 

@@ -47,6 +47,17 @@ Json parse_about(const SafetensorsHeader& header, const std::string& where) {
   return about;
 }
 
+/// __metadata__["bitstill_input"], which a file of another program may have.
+Json parse_input(const SafetensorsHeader& header, const std::string& where) {
+  const auto found = header.metadata.find("bitstill_input");
+  if (found == header.metadata.end()) return nullptr;
+  if (header.metadata.contains("bitstill")) {
+    refuse(where, "describes its input twice, as bitstill and as bitstill_input; leave one out");
+  }
+  if (found->second.size() > kMostAboutBytes) refuse(where, "its bitstill_input is above 1 MiB");
+  return parse_json(found->second, where + ": its bitstill_input", ExitCode::model);
+}
+
 /// The entries of a file by name; what was taken is not given again.
 class Entries {
  public:
@@ -346,6 +357,7 @@ PackedModel read_packed_model(const ByteSource& source, const std::string& where
   const auto header = parse_safetensors_header(front, source.size, where);
   PackedModel model;
   model.about = parse_about(header, where);
+  model.input = parse_input(header, where);
   model.header_bytes = header.data_start;
   Entries entries(source, header, where);
   Layout layout;

@@ -144,6 +144,15 @@ void agree(Communicator& comm, const std::function<void()>& phase) {
                     alike ? messages[0] : concat("rank ", rank, ": ", messages[rank]));
 }
 
+std::string broadcast_text(Communicator& comm, const std::string& text, int root) {
+  auto length = static_cast<int64_t>(text.size());
+  comm.broadcast(&length, 1, ElementType::i64, root);
+  std::string all = text;
+  all.resize(static_cast<std::size_t>(length));
+  if (length > 0) comm.broadcast(all.data(), length, ElementType::u8, root);
+  return all;
+}
+
 void require_equal(Communicator& comm, const NamedValues& items, ExitCode code) {
   if (comm.world() == 1) return;
   const std::string text = pack(items);

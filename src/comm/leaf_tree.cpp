@@ -1,6 +1,7 @@
 #include "bitstill/comm/leaf_tree.hpp"
 
 #include <algorithm>
+#include <functional>
 
 #include "bitstill/base/error.hpp"
 
@@ -122,6 +123,28 @@ void LeafTree::sum(Communicator& comm, const std::vector<float*>& partials_in, f
     std::copy(partials_in[root.slot], partials_in[root.slot] + count, result);
   }
   comm.broadcast(result, count, ElementType::f32, root.rank);
+}
+
+LeafSum::LeafSum(const LeafTree& tree, int rank, int64_t count)
+    : tree_(tree), rank_(rank), next_(tree.first_leaf(rank)), count_(count) {}
+
+void LeafSum::add(const float* leaf) {
+  stack_.emplace_back(leaf, leaf + count_);
+  for (int merges = tree_.merges(rank_, next_++); merges > 0; --merges) {
+    const std::vector<float> top = std::move(stack_.back());
+    stack_.pop_back();
+    std::transform(stack_.back().begin(), stack_.back().end(), top.begin(), stack_.back().begin(),
+                   std::plus<>());
+  }
+}
+
+std::vector<float> LeafSum::finish(Communicator& comm) {
+  std::vector<float*> partials;
+  for (std::vector<float>& values : stack_) partials.push_back(values.data());
+  std::vector<float> result(static_cast<std::size_t>(count_));
+  tree_.sum(comm, partials, result.data(), count_);
+  stack_.clear();
+  return result;
 }
 
 }  // namespace bitstill

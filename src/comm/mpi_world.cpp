@@ -32,6 +32,8 @@ Place find_place() {
       "MPI_Comm_split_type");
   MPI_Comm_rank(host, &place.local_rank);
   MPI_Comm_size(host, &place.local_world);
+  place.first_on_host = place.rank;
+  check_mpi(MPI_Bcast(&place.first_on_host, 1, MPI_INT, 0, host), "MPI_Bcast");
   MPI_Comm_free(&host);
   place.host = host_name();
   return place;

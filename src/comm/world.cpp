@@ -82,18 +82,14 @@ std::unique_ptr<World> World::open() {
   return world;
 }
 
-std::unique_ptr<Channel> open_channel(World& world, Traffic kind, const std::string& overlap) {
-  if (overlap != "auto" && overlap != "on" && overlap != "off") {
-    throw Error(ExitCode::settings,
-                concat("exchange.overlap is '", overlap, "'; it may be auto, on or off"));
-  }
+std::unique_ptr<Channel> open_channel(World& world, Traffic kind, Overlap overlap) {
   const bool threads = world.threads_allowed();
-  if (overlap == "on" && !threads) {
+  if (overlap == Overlap::on && !threads) {
     throw Error(ExitCode::environment,
                 concat("exchange.overlap = on needs MPI_THREAD_MULTIPLE, which ", world.library(),
                        " does not give; use auto or off"));
   }
-  if (overlap == "auto" && !threads) {
+  if (overlap == Overlap::automatic && !threads) {
     static std::atomic<bool> warned{false};
     if (!warned.exchange(true)) {
       warn(concat(world.library(),
@@ -101,7 +97,8 @@ std::unique_ptr<Channel> open_channel(World& world, Traffic kind, const std::str
                   "backward pass, not during it"));
     }
   }
-  const bool lane = overlap == "on" || (overlap == "auto" && threads && world.place().world > 1);
+  const bool lane = overlap == Overlap::on ||
+                    (overlap == Overlap::automatic && threads && world.place().world > 1);
   auto comm = world.control().duplicate(kind);
   return lane ? make_lane_channel(std::move(comm)) : make_inline_channel(std::move(comm));
 }

@@ -10,6 +10,7 @@
 #include "bitstill/base/error.hpp"
 #include "bitstill/base/file.hpp"
 #include "bitstill/base/text.hpp"
+#include "bitstill/config/recipe.hpp"
 
 namespace bitstill {
 namespace {
@@ -60,9 +61,12 @@ struct Assign {
   void operator()(bool* target) const { *target = parse_bool(name, text); }
   void operator()(std::vector<int64_t>* target) const { *target = parse_list<int64_t>(name, text); }
   void operator()(std::vector<double>* target) const { *target = parse_list<double>(name, text); }
+  void operator()(std::vector<float>* target) const { *target = parse_list<float>(name, text); }
+  void operator()(const WordTarget& target) const { target.set(name, text); }
 };
 
-std::string number_text(double value) {
+template <class Number>
+std::string number_text(Number value) {
   char buffer[32];
   const auto result = std::to_chars(buffer, buffer + sizeof buffer, value);
   return {buffer, result.ptr};
@@ -72,7 +76,9 @@ struct AsText {
   std::string operator()(const std::string* value) const { return *value; }
   std::string operator()(const int64_t* value) const { return std::to_string(*value); }
   std::string operator()(const double* value) const { return number_text(*value); }
+  std::string operator()(const float* value) const { return number_text(*value); }
   std::string operator()(const bool* value) const { return *value ? "true" : "false"; }
+  std::string operator()(const WordTarget& value) const { return value.text(); }
   template <class Number>
   std::string operator()(const std::vector<Number>* values) const {
     std::string text;
@@ -85,8 +91,13 @@ struct AsText {
 
 }  // namespace
 
-void SettingTable::add(const std::string& name, SettingTarget target, const std::string& help) {
-  settings_.push_back({name, target, help, std::visit(AsText{}, target)});
+void SettingTable::add(const std::string& name, const SettingTarget& target,
+                       const std::string& help) {
+  std::string whole = help;
+  if (const auto* word = std::get_if<WordTarget>(&target)) {
+    whole = word->words() + (help.empty() ? "" : ": " + help);
+  }
+  settings_.push_back({name, target, whole, std::visit(AsText{}, target)});
 }
 
 void SettingTable::take_words(std::vector<std::string>* target, const std::string& help) {
@@ -106,21 +117,27 @@ const SettingTable::Setting& SettingTable::find(const std::string& name,
   throw Error(ExitCode::settings, concat("unknown setting ", name, " ", where, "; ", mend));
 }
 
+bool SettingTable::takes(const Setting& setting, const std::string& word) {
+  if (std::holds_alternative<bool*>(setting.target)) return as_bool(word).has_value();
+  const auto* words = std::get_if<WordTarget>(&setting.target);
+  return words != nullptr && words->has("true") && words->has(word);
+}
+
 std::vector<std::string> SettingTable::with_bools_written_out(
     const std::vector<std::string>& arguments) const {
   std::vector<std::string> written;
-  bool after_bool = false;  // the last of `written` is the bare name of a bool
+  const Setting* bare = nullptr;  // the last of `written` is its name
   for (const std::string& argument : arguments) {
-    const bool is_value = after_bool && as_bool(argument);
-    if (after_bool) written.back() += "=" + (is_value ? argument : "true");
-    after_bool = false;
+    const bool is_value = bare != nullptr && takes(*bare, argument);
+    if (bare != nullptr) written.back() += "=" + (is_value ? argument : "true");
+    bare = nullptr;
     if (is_value) continue;
     written.push_back(argument);
-    after_bool = std::any_of(settings_.begin(), settings_.end(), [&](const Setting& setting) {
-      return std::holds_alternative<bool*>(setting.target) && argument == "--" + setting.name;
-    });
+    for (const Setting& setting : settings_) {
+      if (argument == "--" + setting.name && takes(setting, "true")) bare = &setting;
+    }
   }
-  if (after_bool) written.back() += "=true";
+  if (bare != nullptr) written.back() += "=true";
   return written;
 }
 
@@ -162,22 +179,17 @@ void SettingTable::read(const std::vector<std::string>& arguments) {
 
 void SettingTable::read_recipe(const std::string& path,
                                const std::vector<std::string>& overridden) {
-  std::istringstream text(read_file(path, ExitCode::settings));
   std::vector<std::string> seen;
-  try {
-    const auto parsed = po::parse_config_file(text, po::options_description(), true);
-    for (const auto& option : parsed.options) {
-      const Setting& setting = find(option.string_key, "in " + path);
-      if (std::find(seen.begin(), seen.end(), setting.name) != seen.end()) {
-        throw Error(ExitCode::settings, concat(setting.name, " stands twice in ", path));
-      }
-      seen.push_back(setting.name);
-      if (std::find(overridden.begin(), overridden.end(), setting.name) == overridden.end()) {
-        std::visit(Assign{setting.name, option.value.front()}, setting.target);
-      }
+  for (const RecipeLine& line :
+       parse_recipe(read_file(path, ExitCode::settings, kMostRecipeBytes), path)) {
+    const Setting& setting = find(line.name, "in " + line.place);
+    if (std::find(seen.begin(), seen.end(), setting.name) != seen.end()) {
+      throw Error(ExitCode::settings, concat(setting.name, " stands twice in ", path));
     }
-  } catch (const po::error& error) {
-    throw Error(ExitCode::settings, concat(path, ": ", error.what()));
+    seen.push_back(setting.name);
+    if (std::find(overridden.begin(), overridden.end(), setting.name) == overridden.end()) {
+      std::visit(Assign{setting.name, line.value}, setting.target);
+    }
   }
 }
 

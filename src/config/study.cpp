@@ -292,20 +292,6 @@ std::string arms_help() {
   return text;
 }
 
-void add_study_settings(SettingTable& table, StudyOptions& o) {
-  table.add("study.folder", &o.folder, "a run folder for each run, and the report");
-  table.add("study.teacher", &o.teacher, "recipe of the teacher, trained first; else teacher.file");
-  table.add("study.arms", &o.arms, "names, in order; empty: all (a sweep: qd)");
-  table.add("study.bits", &o.bits, "of the quantized arms");
-  table.add("study.seeds", &o.seeds, "every arm runs with each, paired");
-  table.add("study.start_epochs", &o.start_epochs, "of fp32_ce and fp32_distilled");
-  table.add("study.epochs", &o.epochs, "of the other arms; qd_random: both together");
-  table.add("study.sweep", &o.sweep,
-            "temperature:1,2,4 soft_weight:.5,.7,.9: all combinations, judged on validation");
-  table.add("study.check", &o.check, "fail (4) when QD at 2 bits does not separate from PM");
-  table.add("study.pm_gap", &o.pm_gap, "points that it has to be above PM, besides significance");
-}
-
 std::vector<StudyRun> plan_study(const StudyOptions& options) {
   check(options);
   const std::vector<const Arm*> arms = chosen_arms(options);

@@ -4,15 +4,14 @@
 
 #include <algorithm>
 #include <atomic>
-#include <exception>
 #include <filesystem>
-#include <mutex>
 #include <numeric>
 #include <set>
 #include <thread>
 
 #include "bitstill/base/error.hpp"
 #include "bitstill/base/log.hpp"
+#include "bitstill/base/parallel_for.hpp"
 #include "bitstill/base/text.hpp"
 #include "bitstill/base/timer.hpp"
 #include "bitstill/data/image_source.hpp"
@@ -24,31 +23,12 @@ namespace {
 
 constexpr int64_t kBlock = 512;                    // images between two looks at the results
 constexpr int64_t kCacheBytes = int64_t{1} << 30;  // of fitted images kept for the second pass
-constexpr std::size_t kMostThreads = 32;
+constexpr int64_t kMostThreads = 32;
 
-/// work(i) for i in [begin, end) on all cores; rethrows the first failure by number.
-void parallel_for(int64_t begin, int64_t end, const std::function<void(int64_t)>& work) {
-  std::atomic<int64_t> next{begin};
-  std::mutex mutex;
-  int64_t failed = end;
-  std::exception_ptr failure;
-  const auto run = [&] {
-    for (int64_t i = next++; i < end; i = next++) {
-      try {
-        work(i);
-      } catch (...) {
-        const std::lock_guard<std::mutex> lock(mutex);
-        if (i < failed) failure = std::current_exception();
-        failed = std::min(failed, i);
-      }
-    }
-  };
-  const std::size_t cores = std::max(1U, std::thread::hardware_concurrency());
-  std::vector<std::thread> threads;
-  for (std::size_t t = 1; t < std::min(cores, kMostThreads); ++t) threads.emplace_back(run);
-  run();
-  for (std::thread& thread : threads) thread.join();
-  if (failure) std::rethrow_exception(failure);
+/// work(i) for i in [begin, end) on all cores.
+void on_all_cores(int64_t begin, int64_t end, const std::function<void(int64_t)>& work) {
+  const int64_t cores = std::clamp<int64_t>(std::thread::hardware_concurrency(), 1, kMostThreads);
+  parallel_for(end - begin, cores, [&](int64_t i) { work(begin + i); });
 }
 
 struct Size {
@@ -59,7 +39,9 @@ struct Size {
 class Conversion {
  public:
   explicit Conversion(const ShardOptions& options)
-      : options_(options), source_(open_source(options.source, options.format)) {
+      : options_(options),
+        source_(
+            open_source({options.source, options.format, options.layout, options.most_pixels})) {
     const std::size_t items = source_.items.size();
     digests_.resize(items);
     cache_.resize(items);
@@ -68,8 +50,10 @@ class Conversion {
   }
 
   ConvertReport run() {
+    require_images_of_classes(false);  // now rather than after an hour of reading
     digest_all();
     gather_skipped();
+    require_images_of_classes(true);
     const int64_t validation = options_.validation >= 0 ? options_.validation : source_.validation;
     const int64_t test = options_.test >= 0 ? options_.test : source_.test;
     splits_ = split_images(source_, digests_, validation, test);
@@ -127,7 +111,7 @@ class Conversion {
     ProgressBar bar("read");
     for (int64_t begin = 0; begin < items(); begin += kBlock) {
       const int64_t end = std::min(begin + kBlock, items());
-      parallel_for(begin, end, [&](int64_t i) { digest_one(i); });
+      on_all_cores(begin, end, [&](int64_t i) { digest_one(i); });
       for (int64_t i = begin; i < end && options_.height == 0; ++i) {
         if (digests_[i]) require_size(i);
       }
@@ -146,19 +130,40 @@ class Conversion {
   }
 
   void gather_skipped() {
+    report_.skipped = source_.unreadable;
+    for (const std::string& reason : reasons_) {
+      if (!reason.empty()) report_.skipped.push_back(reason);
+    }
+    if (report_.skipped.empty() || options_.skip_bad) return;
+    throw Error(ExitCode::data,
+                concat(report_.skipped.size(), " of ", source_.unreadable.size() + reasons_.size(),
+                       " images cannot be read: ", list_names(report_.skipped),
+                       "; mend them or leave them out with --skip-bad"));
+  }
+
+  /// What no image of the train set shows cannot be learned: a mistake in the source, most often.
+  void require_images_of_classes(bool read) const {
+    std::vector<bool> held(source_.classes.size());
     for (int64_t i = 0; i < items(); ++i) {
-      if (!reasons_[i].empty()) {
-        report_.skipped.push_back(concat(source_.items[i].name, ": ", reasons_[i]));
-      }
+      const SourceItem& item = source_.items[i];
+      if ((digests_[i] || !read) && item.split.value_or(Split::train) == Split::train)
+        held[item.label] = true;
     }
-    if (!report_.skipped.empty() && !options_.skip_bad) {
-      throw Error(ExitCode::data, concat(report_.skipped.size(), " of ", items(),
-                                         " images cannot be read: ", list_names(report_.skipped),
-                                         "; mend them or leave them out with --skip-bad"));
+    std::vector<std::string> empty;
+    for (std::size_t c = 0; c < held.size(); ++c) {
+      if (!held[c]) empty.push_back(source_.classes[c]);
     }
-    if (static_cast<int64_t>(report_.skipped.size()) == items()) {
-      throw Error(ExitCode::data, options_.source + ": holds no image that can be read");
+    std::string seen;
+    for (const std::string& line : left_out_lines(source_.left_out)) seen += "; " + line;
+    if (empty.size() == held.size()) {
+      throw Error(ExitCode::data,
+                  concat(options_.source, ": holds no image that can be read", seen));
     }
+    if (empty.empty() || options_.allow_empty_classes) return;
+    throw Error(ExitCode::data,
+                concat(empty.size(), " of ", held.size(),
+                       " classes have no train images: ", list_names(empty), seen,
+                       "; mend the source, or keep these classes with --allow-empty-classes"));
   }
 
   /// Items in the order in which their rows are written: the source's, or that of their digests,
@@ -195,7 +200,7 @@ class Conversion {
     ProgressBar bar("write");
     for (int64_t begin = 0; begin < rows; begin += kBlock) {
       const int64_t end = std::min(begin + kBlock, rows);
-      parallel_for(begin, end, [&](int64_t k) {
+      on_all_cores(begin, end, [&](int64_t k) {
         Size size;
         block[k - begin] = fitted(order[k], &size);
       });
@@ -220,7 +225,7 @@ class Conversion {
     report_.shape = shape_;
     report_.classes = source_.classes;
     report_.count = options.count;
-    report_.ignored = source_.ignored;
+    report_.left_out = source_.left_out;
   }
 
   int64_t count_twins() const {
@@ -259,6 +264,9 @@ void check_options(const ShardOptions& options) {
   }
   if (options.channels != 0 && options.channels != 1 && options.channels != 3) {
     refuse(concat("--channels ", options.channels, ": is neither 1 nor 3"));
+  }
+  if (options.most_pixels < 1) {
+    refuse(concat("--most-pixels ", options.most_pixels, ": is at least 1"));
   }
   if (options.rows_per_shard < 0) {
     refuse(concat("--rows ", options.rows_per_shard, ": rows a shard are at least 1"));

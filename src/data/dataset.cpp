@@ -68,11 +68,6 @@ OpenShard open_shard(const std::string& folder, const ShardEntry& entry, const I
 
 }  // namespace
 
-const char* split_name(Split split) {
-  constexpr const char* kNames[kSplits] = {"train", "validation", "test"};
-  return kNames[static_cast<int>(split)];
-}
-
 struct Dataset::State {
   DataIndex index;
   std::array<OpenSplit, kSplits> splits;
@@ -141,7 +136,7 @@ void Dataset::read(Split split, std::span<const int64_t> rows, uint8_t* pixels,
     const int64_t row = rows[k];
     if (row < 0 || row >= size(split)) {
       throw Error(ExitCode::data,
-                  concat("row ", row, " of ", split_name(split), ": there are ", size(split)));
+                  concat("row ", row, " of ", word(split), ": there are ", size(split)));
     }
     const OpenShard& shard =
         *std::upper_bound(open.shards.begin(), open.shards.end(), row,

@@ -1,7 +1,5 @@
 #include "bitstill/data/image_files.hpp"
 
-#include <algorithm>
-#include <cctype>
 #include <filesystem>
 
 #include "bitstill/base/error.hpp"
@@ -15,61 +13,48 @@ namespace {
 
 namespace fs = std::filesystem;
 
-bool is_image_name(const fs::path& path) {
-  std::string ending = path.extension().string();
-  for (char& c : ending) c = static_cast<char>(std::tolower(static_cast<unsigned char>(c)));
-  return ending == ".jpg" || ending == ".jpeg" || ending == ".png";
+constexpr uint64_t kMostImageBytes = uint64_t{1} << 30;
+
+/// What else is known of a folder without images.
+std::string why_none(const std::string& folder, const ImageWalk& walk) {
+  if (fs::exists(fs::path(folder) / kIndexFile)) {
+    return ": holds shards, not image files; give it as --data.folder";
+  }
+  std::string text = ": holds no .jpg, .jpeg or .png files";
+  for (const std::string& line : left_out_lines(walk.left_out)) text += "; " + line;
+  if (!walk.unreadable.empty()) text += "; cannot be read: " + list_names(walk.unreadable, 4);
+  return text;
 }
 
-void add_folder(const std::string& folder, std::vector<std::string>* files) {
-  int64_t ignored = 0;
-  const std::vector<std::string> found = image_files_in(folder, &ignored);
-  if (found.empty()) {
-    const bool shards = fs::exists(fs::path(folder) / kIndexFile);
-    throw Error(ExitCode::data,
-                concat(folder, shards ? ": holds shards, not image files; give it as --data.folder"
-                                      : ": holds no .jpg, .jpeg or .png files"));
-  }
-  files->insert(files->end(), found.begin(), found.end());
+void add_folder(const std::string& folder, ImageWalk* all) {
+  ImageWalk walk = walk_images(folder);
+  if (walk.files.empty()) throw Error(ExitCode::data, folder + why_none(folder, walk));
+  append(std::move(walk), all);
 }
 
 }  // namespace
 
-std::vector<std::string> image_files_in(const std::string& folder, int64_t* ignored) {
-  std::vector<std::string> files;
-  for (const auto& entry : fs::recursive_directory_iterator(folder)) {
-    if (!entry.is_regular_file() || entry.path().filename().string().starts_with('.')) continue;
-    if (is_image_name(entry.path())) {
-      files.push_back(entry.path().string());
-    } else {
-      *ignored += 1;
-    }
-  }
-  std::sort(files.begin(), files.end());
-  return files;
-}
-
-std::vector<std::string> list_images(const std::vector<std::string>& paths) {
-  std::vector<std::string> files;
+ImageWalk list_images(const std::vector<std::string>& paths) {
+  ImageWalk all;
   try {
     for (const std::string& path : paths) {
       if (!fs::exists(path)) throw Error(ExitCode::data, path + ": no such file or folder");
       if (fs::is_directory(path)) {
-        add_folder(path, &files);
+        add_folder(path, &all);
       } else {
-        files.push_back(path);
+        all.files.push_back(path);
       }
     }
   } catch (const fs::filesystem_error& error) {
     throw Error(ExitCode::data, concat(error.path1().string(), ": ", error.code().message()));
   }
-  return files;
+  return all;
 }
 
-void load_image(const std::string& path, const ImageShape& shape, uint8_t* pixels) {
-  const std::string bytes = read_file(path, ExitCode::data);
+Image read_image(const std::string& path, int64_t most_pixels) {
+  const std::string bytes = read_file(path, ExitCode::data, kMostImageBytes);
   try {
-    fit_image(decode_image(bytes), shape, pixels);
+    return decode_image(bytes, most_pixels);
   } catch (const Error& error) {
     throw Error(error.code(), concat(path, ": ", error.what()));
   }

@@ -1,5 +1,6 @@
 #include "bitstill/data/image_shape.hpp"
 
+#include <charconv>
 #include <cmath>
 #include <string>
 
@@ -44,6 +45,17 @@ std::vector<float> numbers(const Json& json, const char* name, bool positive,
   return result;
 }
 
+/// The shortest text that reads back as the same float.
+std::string list_text(const std::vector<float>& values) {
+  std::string text;
+  for (const float value : values) {
+    char buffer[32];
+    const auto end = std::to_chars(buffer, buffer + sizeof buffer, value).ptr;
+    text += (text.empty() ? "" : ",") + std::string(buffer, end);
+  }
+  return text.empty() ? "none" : text;
+}
+
 }  // namespace
 
 Json to_json(const ImageShape& shape) {
@@ -59,14 +71,20 @@ ImageShape image_shape_from_json(const Json& json, const std::string& where, Exi
           side(json, "width", 4096, where, code)};
 }
 
-Normalization normalization_from_json(const Json& json, const std::string& where, ExitCode code) {
+Normalization normalization_from_json(const Json& json, const std::string& where, ExitCode code,
+                                      const char* deviation) {
   Normalization result{numbers(json, "mean", false, where, code),
-                       numbers(json, "deviation", true, where, code)};
+                       numbers(json, deviation, true, where, code)};
   if (result.mean.size() != result.deviation.size()) {
     throw Error(code, concat(where, ": ", result.mean.size(), " means but ",
                              result.deviation.size(), " deviations"));
   }
   return result;
+}
+
+std::string to_text(const Normalization& normalization) {
+  return concat("mean ", list_text(normalization.mean), " and std ",
+                list_text(normalization.deviation));
 }
 
 }  // namespace bitstill

@@ -62,16 +62,16 @@ Json inspect_shards(const std::string& folder) {
   for (int split = 0; split < kSplits; ++split) {
     int64_t bytes = 0;
     for (const ShardEntry& entry : index.shards[split]) bytes += entry.layout.bytes;
-    json["splits"][split_name(static_cast<Split>(split))] = {{"rows", summary.count[split]},
-                                                             {"shards", index.shards[split].size()},
-                                                             {"bytes", bytes},
-                                                             {"per_class", index.per_class[split]}};
+    json["splits"][word(static_cast<Split>(split))] = {{"rows", summary.count[split]},
+                                                       {"shards", index.shards[split].size()},
+                                                       {"bytes", bytes},
+                                                       {"per_class", index.per_class[split]}};
   }
   return json;
 }
 
 std::string inspect_text(const Json& inspected) {
-  const auto text = [&](const char* name) { return inspected[name].get<std::string>(); };
+  const auto text = [&](const char* name) { return visible(inspected[name].get<std::string>()); };
   const Json& shape = inspected["shape"];
   const Json& classes = inspected["classes"];
   std::string out =
@@ -88,7 +88,7 @@ std::string inspect_text(const Json& inspected) {
   }
   out += "  rows of each class (train, validation, test):\n";
   for (std::size_t c = 0; c < classes.size(); ++c) {
-    out += concat("    ", classes[c].get<std::string>(), ":");
+    out += concat("    ", visible(classes[c].get<std::string>()), ":");
     for (const auto& [name, split] : inspected["splits"].items()) {
       out += concat(" ", split["per_class"][c]);
     }

@@ -75,6 +75,13 @@ int64_t create_data_set(hid_t file, const std::string& path, const char* name, h
 int64_t find_data_set(hid_t file, const std::string& path, const char* name, hid_t type,
                       std::vector<hsize_t> extent, int64_t* rows) {
   constexpr ExitCode code = ExitCode::data;
+  // Any other link leads out of the file, to bytes that no sum in the index covers.
+  H5L_info_t link{};
+  if (H5Lget_info(file, name, &link, H5P_DEFAULT) >= 0 && link.type != H5L_TYPE_HARD) {
+    throw Error(code, concat(path, ": ", name,
+                             " is a link to another place, not a data set of this "
+                             "file; convert the data again with bitstill shard"));
+  }
   const Id set(H5Dopen2(file, name, H5P_DEFAULT), H5Dclose, code, path,
                concat("find the data set ", name, ": not a shard").c_str());
   const Id space(H5Dget_space(set), H5Sclose, code, path, "read a data set's extent");

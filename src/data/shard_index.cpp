@@ -1,5 +1,6 @@
 #include "bitstill/data/shard_index.hpp"
 
+#include <algorithm>
 #include <cstring>
 #include <filesystem>
 #include <numeric>
@@ -14,6 +15,7 @@ namespace {
 
 constexpr const char* kFormat = "bitstill shards";
 constexpr int64_t kVersion = 1;
+constexpr uint64_t kMostIndexBytes = uint64_t{1} << 28;
 constexpr const char* kSelf = "index_sha256";
 constexpr int64_t kMostCount = int64_t{1} << 50;  // rows and bytes; keeps all sums in range
 
@@ -171,7 +173,7 @@ std::string index_text(const ShardIndex& index) {
                {"row_sums_sha256", index.row_sums_sha256}};
   Json& splits = json["splits"] = Json::object();
   for (int split = 0; split < kSplits; ++split) {
-    Json& part = splits[split_name(static_cast<Split>(split))];
+    Json& part = splits[word(static_cast<Split>(split))];
     part = {{"rows", summary.count[split]}, {"per_class", index.per_class[split]}};
     part["shards"] = Json::array();
     for (const ShardEntry& entry : index.shards[split]) part["shards"].push_back(entry_json(entry));
@@ -193,7 +195,7 @@ ShardIndex parse_index(const std::string& text, const std::string& where) {
     parse_head(reader, &index);
     std::set<std::string> files;
     for (int split = 0; split < kSplits; ++split) {
-      const char* name = split_name(static_cast<Split>(split));
+      const char* name = word(static_cast<Split>(split));
       parse_split(reader.object("splits").object(name), split, &files, &index);
     }
     const std::string self = reader.digest(kSelf);
@@ -219,12 +221,13 @@ ShardIndex read_index(const std::string& folder) {
                                        ", so it is not a folder of shards; make one with bitstill "
                                        "shard"));
   }
-  return parse_index(read_file(path, ExitCode::data), path);
+  return parse_index(read_file(path, ExitCode::data, kMostIndexBytes), path);
 }
 
 std::vector<uint32_t> read_row_sums(const std::string& folder, const ShardIndex& index) {
   const std::string path = folder + "/" + kRowSumsFile;
-  const std::string bytes = read_file(path, ExitCode::data);
+  const std::string bytes =
+      read_file(path, ExitCode::data, static_cast<uint64_t>(index.rows()) * 4);
   if (static_cast<int64_t>(bytes.size()) != index.rows() * 4 ||
       sha256_hex(bytes) != index.row_sums_sha256) {
     throw Error(ExitCode::data, concat(path, ": is not the file that was written with ", kIndexFile,

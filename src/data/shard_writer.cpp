@@ -69,7 +69,7 @@ struct ShardWriter::State {
       const int64_t written = index.summary.count[split];
       const int64_t rows = std::min(rows_per_shard, options.count[split] - written);
       char name[64];
-      std::snprintf(name, sizeof name, "%s-%05zu.h5", split_name(static_cast<Split>(split)),
+      std::snprintf(name, sizeof name, "%s-%05zu.h5", word(static_cast<Split>(split)),
                     index.shards[split].size());
       OpenShard& next = open[split].emplace();
       next.entry.file = name;
@@ -165,7 +165,7 @@ void ShardWriter::add(Split split, const uint8_t* pixels, int64_t label) {
   }
   int64_t& written = state.index.summary.count[s];
   if (written >= state.options.count[s]) {
-    throw Error(ExitCode::data, concat("more rows of ", split_name(split), " than the ",
+    throw Error(ExitCode::data, concat("more rows of ", word(split), " than the ",
                                        state.options.count[s], " announced"));
   }
   OpenShard& shard = state.shard(s);

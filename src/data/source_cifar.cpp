@@ -15,6 +15,8 @@ namespace fs = std::filesystem;
 
 constexpr int64_t kSide = 32, kChannels = 3;
 constexpr int64_t kPixels = kSide * kSide * kChannels;
+constexpr uint64_t kMostBatchBytes = uint64_t{1} << 30;
+constexpr uint64_t kMostNamesBytes = uint64_t{1} << 20;
 
 /// How CIFAR-10 and CIFAR-100 differ. A record is its labels, the last of which counts, and the
 /// pixels as three planes.
@@ -31,7 +33,7 @@ using Records = std::vector<std::string>;  // whole files
 std::vector<std::string> class_names(const std::string& folder, const Kind& kind) {
   std::vector<std::string> names;
   if (const std::string path = folder + "/" + kind.class_file; fs::exists(path)) {
-    std::istringstream lines(read_file(path, ExitCode::data));
+    std::istringstream lines(read_file(path, ExitCode::data, kMostNamesBytes));
     for (std::string line; std::getline(lines, line);) {
       while (line.ends_with('\r') || line.ends_with(' ')) line.pop_back();
       if (!line.empty()) names.push_back(line);
@@ -48,7 +50,7 @@ std::vector<std::string> class_names(const std::string& folder, const Kind& kind
 
 void add_file(const std::string& path, Split split, const Kind& kind, ImageSource* source,
               Records* files, std::vector<std::pair<std::size_t, int64_t>>* places) {
-  std::string bytes = read_file(path, ExitCode::data);
+  std::string bytes = read_file(path, ExitCode::data, kMostBatchBytes);
   const auto held = static_cast<int64_t>(bytes.size());
   if (held == 0 || held % kind.record_bytes() != 0) {
     throw Error(ExitCode::data, concat(path, ": ", held, " bytes are no whole number of ",
@@ -75,6 +77,16 @@ Image load_record(const Records& files, const std::pair<std::size_t, int64_t>& p
   return image;
 }
 
+/// A batch that was copied over another: images twice, others not at all.
+void refuse_twins(const std::vector<std::string>& paths, const Records& files) {
+  for (std::size_t i = 0; i < files.size(); ++i) {
+    const auto twin = std::find(files.begin(), files.begin() + i, files[i]) - files.begin();
+    if (twin == static_cast<std::ptrdiff_t>(i)) continue;
+    throw Error(ExitCode::data, concat(paths[i], ": holds the same bytes as ", paths[twin],
+                                       "; fetch the set again"));
+  }
+}
+
 ImageSource open_cifar(const std::string& folder, const Kind& kind,
                        const std::vector<std::string>& train, const std::string& test) {
   ImageSource source;
@@ -82,8 +94,17 @@ ImageSource open_cifar(const std::string& folder, const Kind& kind,
   const auto places = std::make_shared<std::vector<std::pair<std::size_t, int64_t>>>();
   for (const std::string& path : train) {
     add_file(path, Split::train, kind, &source, files.get(), places.get());
+    if (files->back().size() != files->front().size()) {
+      throw Error(ExitCode::data,
+                  concat(path, ": holds ", files->back().size() / kind.record_bytes(), " records, ",
+                         train.front(), " ", files->front().size() / kind.record_bytes(),
+                         ": they are of one size; fetch the set again"));
+    }
   }
   add_file(test, Split::test, kind, &source, files.get(), places.get());
+  std::vector<std::string> paths = train;
+  paths.push_back(test);
+  refuse_twins(paths, *files);
   source.classes = class_names(folder, kind);
   source.load = [files, places](int64_t i) { return load_record(*files, (*places)[i]); };
   source.format = source.name = kind.name;
@@ -99,15 +120,24 @@ ImageSource open_cifar(const std::string& folder, const Kind& kind,
 }  // namespace
 
 ImageSource open_cifar10(const std::string& folder) {
-  std::vector<std::string> train;
+  std::vector<std::string> train, missing;
+  for (int i = 1; i <= 5; ++i) {
+    const std::string name = concat("data_batch_", i, ".bin");
+    train.push_back(folder + "/" + name);
+    if (!fs::exists(train.back())) missing.push_back(name);
+  }
+  if (!missing.empty()) {
+    throw Error(ExitCode::data, concat(folder, ": lacks ", list_names(missing),
+                                       " of CIFAR-10's five batches; fetch the set again"));
+  }
   for (const auto& file : fs::directory_iterator(folder)) {
     const std::string name = file.path().filename().string();
-    if (name.starts_with("data_batch_") && name.ends_with(".bin")) {
-      train.push_back(file.path().string());
+    const std::string path = folder + "/" + name;
+    if (name.starts_with("data_batch_") && name.ends_with(".bin") &&
+        std::find(train.begin(), train.end(), path) == train.end()) {
+      throw Error(ExitCode::data, path + ": is none of CIFAR-10's five batches; take it away");
     }
   }
-  std::sort(train.begin(), train.end());
-  if (train.empty()) throw Error(ExitCode::data, folder + ": holds no data_batch_*.bin");
   return open_cifar(folder, {"cifar10", 10, 1, "batches.meta.txt"}, train,
                     folder + "/test_batch.bin");
 }

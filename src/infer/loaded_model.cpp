@@ -1,7 +1,9 @@
 #include "bitstill/infer/loaded_model.hpp"
 
+#include <algorithm>
 #include <filesystem>
 
+#include "bitstill/base/log.hpp"
 #include "bitstill/base/text.hpp"
 #include "bitstill/model/weights.hpp"
 
@@ -21,6 +23,130 @@ std::unique_ptr<Network> described_network(const NetworkSpec& spec, const ModelF
   }
 }
 
+std::vector<std::string> class_names(const Json& json, const std::string& path) {
+  std::vector<std::string> names;
+  for (const Json& name : json) {
+    if (!name.is_string()) throw Error(ExitCode::model, concat(path, ": a class has no name"));
+    names.push_back(name.get<std::string>());
+  }
+  return names;
+}
+
+void require_consistent(const NetworkSpec& spec, const LoadedModel& model,
+                        const std::string& path) {
+  if (static_cast<int64_t>(spec.normalization.mean.size()) != spec.input.channels ||
+      static_cast<int64_t>(model.classes.size()) != spec.classes) {
+    throw Error(
+        ExitCode::model,
+        concat(path, ": its network takes ", spec.input.channels, " channels and knows ",
+               spec.classes, " classes, it names ", spec.normalization.mean.size(), " means and ",
+               model.classes.size(), " classes, which do not fit together; write it again"));
+  }
+}
+
+NetworkSpec described_spec(const Json& about, const std::string& path, LoadedModel* model) {
+  const auto member = [&](const char* name) -> const Json& {
+    if (!about.is_object() || !about.contains(name)) {
+      throw Error(ExitCode::model, concat(path, ": its description lacks \"", name,
+                                          "\"; write the file again with bitstill"));
+    }
+    return about.at(name);
+  };
+  NetworkSpec spec = network_spec_from_json(member("network"), path, ExitCode::model);
+  spec.normalization = normalization_from_json(member("normalization"), path, ExitCode::model);
+  model->classes = class_names(member("classes"), path);
+  model->evaluation = about.value("evaluation", Json());
+  require_consistent(spec, *model, path);
+  return spec;
+}
+
+/// What settings and shards say of a plain file, and what its bitstill_input says first.
+NetworkSpec plain_spec(const ModelFile& file, const std::string& path, const FileFacts& facts,
+                       LoadedModel* model) {
+  if (facts.shards == nullptr) {
+    throw Error(ExitCode::model,
+                concat(path,
+                       " holds weights only and does not say of which network; bitstill export "
+                       "--model.kind NETWORK --data.folder SHARDS makes a file that does"));
+  }
+  NetworkSpec spec = facts.settings;
+  spec.input = facts.shards->shape;
+  spec.normalization = {};
+  model->classes = facts.shards->classes;
+  for (const auto& [name, value] : file.input.items()) {
+    const std::string where = path + ": its bitstill_input." + name;
+    if (name == "normalization") {
+      spec.normalization = normalization_from_json(value, where, ExitCode::model, "std");
+    } else if (name == "input") {
+      spec.input = image_shape_from_json(value, where, ExitCode::model);
+    } else if (name == "classes") {
+      model->classes = class_names(value, where);
+    } else if (name == "evaluation") {
+      model->evaluation = value;
+    } else {
+      throw Error(ExitCode::model, where +
+                                       " is unknown; known are normalization, input, classes "
+                                       "and evaluation");
+    }
+  }
+  if (!spec.normalization.stated()) {
+    spec.normalization = normalization_without_file(facts);
+    if (!facts.settings.normalization.stated()) {
+      say(concat(path, " does not say how its input is normalized; taken is the shards' ",
+                 to_text(spec.normalization), " (", facts.section, ".mean and ", facts.section,
+                 ".std say otherwise)"));
+    }
+  }
+  spec.classes = static_cast<int64_t>(model->classes.size());
+  require_consistent(spec, *model, path);
+  return spec;
+}
+
+/// A mean and a deviation for each channel.
+void require_whole(const FileFacts& facts, int64_t channels) {
+  const Normalization& given = facts.settings.normalization;
+  const auto whole = [&](const std::vector<float>& list) {
+    return static_cast<int64_t>(list.size()) == channels;
+  };
+  const auto& deviation = given.deviation;
+  if (whole(given.mean) && whole(deviation) &&
+      std::all_of(deviation.begin(), deviation.end(), [](float value) { return value > 0; })) {
+    return;
+  }
+  throw Error(ExitCode::settings,
+              concat(facts.section, ".mean and ", facts.section, ".std give ", to_text(given),
+                     "; give both for each of the ", channels, " channels, std above 0"));
+}
+
+bool says_layers(const NetworkSpec& settings) {
+  return settings.kind != NetworkSpec{}.kind || !settings.widths.empty() ||
+         !settings.kernels.empty() || !settings.pools.empty() || !settings.hidden.empty();
+}
+
+/// The settings, where they say anything, must say what the file's network is (dropout is
+/// training's affair).
+void require_agrees(const NetworkSpec& spec, const std::string& path, const FileFacts& facts) {
+  const auto refuse = [&](const std::string& own, const std::string& settings) {
+    throw Error(ExitCode::settings, concat(path, " says ", own, ", the settings ", facts.section,
+                                           ".* say ", settings, "; leave them out"));
+  };
+  const Normalization& given = facts.settings.normalization;
+  if (given.stated()) {
+    require_whole(facts, spec.input.channels);
+    if (!(given == spec.normalization)) refuse(to_text(spec.normalization), to_text(given));
+  }
+  if (!says_layers(facts.settings)) return;
+  NetworkSpec wanted = facts.settings;
+  wanted.input = spec.input;
+  wanted.classes = spec.classes;
+  const Json own = to_json(spec), settings = to_json(completed(wanted));
+  for (const char* list : {"widths", "kernels", "pools", "hidden"}) {
+    if (own[list] != settings[list]) {
+      refuse(concat(list, " ", own[list].dump()), concat(list, " ", settings[list].dump()));
+    }
+  }
+}
+
 }  // namespace
 
 NamedTensors network_tensors(const ModelFile& file) {
@@ -31,45 +157,24 @@ NamedTensors network_tensors(const ModelFile& file) {
   return tensors;
 }
 
-LoadedModel load_model(const std::string& path, const std::optional<PlainFileFacts>& facts) {
+Normalization normalization_without_file(const FileFacts& facts) {
+  const Normalization& given = facts.settings.normalization;
+  if (!given.stated()) return facts.shards->normalization;
+  require_whole(facts, facts.shards->shape.channels);
+  return given;
+}
+
+LoadedModel load_model(const std::string& path, const FileFacts& facts) {
   const ModelFile file = read_model_file(path);
   LoadedModel model;
-  NetworkSpec spec;
-  if (file.about.is_null()) {
-    if (!facts) {
-      throw Error(ExitCode::model,
-                  concat(path,
-                         " holds weights only and does not say of which network; bitstill export "
-                         "--model.kind NETWORK --data.folder SHARDS makes a file that does"));
-    }
-    spec = facts->network;
-    model.normalization = facts->normalization;
-    model.classes = facts->classes;
-  } else {
-    const auto member = [&](const char* name) -> const Json& {
-      if (!file.about.is_object() || !file.about.contains(name)) {
-        throw Error(ExitCode::model, concat(path, ": its description lacks \"", name,
-                                            "\"; write the file again with bitstill"));
-      }
-      return file.about.at(name);
-    };
-    spec = network_spec_from_json(member("network"), path, ExitCode::model);
-    model.normalization = normalization_from_json(member("normalization"), path, ExitCode::model);
-    for (const Json& name : member("classes")) {
-      if (!name.is_string()) throw Error(ExitCode::model, concat(path, ": a class has no name"));
-      model.classes.push_back(name.get<std::string>());
-    }
-    if (static_cast<int64_t>(model.normalization.mean.size()) != spec.input.channels ||
-        static_cast<int64_t>(model.classes.size()) != spec.classes) {
-      throw Error(ExitCode::model, concat(path,
-                                          ": its network, normalization and class names do "
-                                          "not fit together; write the file again"));
-    }
-  }
-  model.network = file.about.is_null() ? make_network(spec) : described_network(spec, file, path);
+  model.about = file.about;
+  const bool plain = file.about.is_null();
+  const NetworkSpec spec =
+      plain ? plain_spec(file, path, facts, &model) : described_spec(file.about, path, &model);
+  model.network = plain ? make_network(spec) : described_network(spec, file, path);
+  require_agrees(model.network->spec(), path, facts);
   assign(*model.network, network_tensors(file), path);
   model.network->set_trainable(false);
-  model.about = file.about;
   model.file_bytes = static_cast<int64_t>(std::filesystem::file_size(path));
   return model;
 }
@@ -86,19 +191,26 @@ void require_fits(const LoadedModel& model, const std::string& path, const Image
                        "; give shards of the same size"));
   }
   if (model.classes != classes) {
-    throw Error(ExitCode::model,
-                concat(path, " knows ", model.classes.size(), " classes (",
-                       list_names(model.classes, 4), "), the shards ", classes.size(), " (",
-                       list_names(classes, 4), "); give shards of the same set"));
+    std::string first;
+    if (model.classes.size() == classes.size()) {
+      const auto at = static_cast<std::size_t>(
+          std::mismatch(classes.begin(), classes.end(), model.classes.begin()).first -
+          classes.begin());
+      first = concat(", class ", at, " being ", model.classes[at], " and ", classes[at]);
+    }
+    throw Error(ExitCode::model, concat(path, " knows ", model.classes.size(), " classes (",
+                                        list_names(model.classes, 4), "), the shards ",
+                                        classes.size(), " (", list_names(classes, 4), ")", first,
+                                        "; give shards of the same classes in the same order"));
   }
 }
 
 Json describe_model(const std::string& kind, const NetworkSpec& network,
-                    const Normalization& normalization, const std::vector<std::string>& classes) {
+                    const std::vector<std::string>& classes) {
   return {{"format", 1},
           {"kind", kind},
           {"network", to_json(network)},
-          {"normalization", to_json(normalization)},
+          {"normalization", to_json(network.normalization)},
           {"classes", classes}};
 }
 

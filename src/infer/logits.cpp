@@ -6,10 +6,11 @@
 
 namespace bitstill {
 
-Logits forward_batch(const Network& network, const Batch& batch, const Normalization& normalization,
-                     const at::Device& device, bool channels_last, const FrozenNetwork* frozen) {
+Logits forward_batch(const Network& network, const Batch& batch, const at::Device& device,
+                     bool channels_last, const FrozenNetwork* frozen) {
   const at::NoGradGuard no_grad;
-  const auto x = to_input(batch, network.spec().input, normalization, device, channels_last);
+  const NetworkSpec& spec = network.spec();
+  const auto x = to_input(batch, spec.input, spec.normalization, device, channels_last);
   const at::Tensor answer =
       (frozen != nullptr ? frozen->forward(x) : network.forward(x, ForwardMode{}))
           .to(at::kCPU, at::kFloat)

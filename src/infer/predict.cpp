@@ -73,8 +73,7 @@ Answers answer_batch(const LoadedModel& model, const ImageList& images, int64_t 
   Answers answers;
   for (const std::string& reason : reasons) answers.skipped += reason + '\n';
   if (batch.count() == 0) return answers;
-  const Logits logits = forward_batch(*model.network, batch, model.normalization, options.device,
-                                      options.channels_last);
+  const Logits logits = forward_batch(*model.network, batch, options.device, options.channels_last);
   for (int64_t i = 0; i < batch.count(); ++i) {
     const auto at = static_cast<std::size_t>(i);
     const Prediction prediction{images.name(batch.rows[at]), batch.labels[at],
@@ -125,18 +124,19 @@ void add_reasons(const std::string& text, std::vector<std::string>* reasons) {
 
 }  // namespace
 
-ImageList images_of_files(std::vector<std::string> files, const ImageShape& shape) {
+ImageList images_of_files(std::vector<std::string> files, const ImageShape& shape,
+                          int64_t most_pixels) {
   const auto names = std::make_shared<const std::vector<std::string>>(std::move(files));
   const auto name = [names](int64_t i) { return (*names)[static_cast<std::size_t>(i)]; };
-  const auto load = [name, shape](int64_t i, uint8_t* pixels) {
-    load_image(name(i), shape, pixels);
+  const auto load = [name, shape, most_pixels](int64_t i, uint8_t* pixels) {
+    fit_image(read_image(name(i), most_pixels), shape, pixels);
     return int64_t{-1};
   };
   return {static_cast<int64_t>(names->size()), name, load};
 }
 
 ImageList images_of_split(const Dataset& dataset, Split split) {
-  const auto name = [split](int64_t i) { return concat(split_name(split), "/", i); };
+  const auto name = [split](int64_t i) { return concat(word(split), "/", i); };
   const auto load = [&dataset, split](int64_t i, uint8_t* pixels) {
     int64_t label = 0;
     dataset.read(split, {&i, 1}, pixels, &label);

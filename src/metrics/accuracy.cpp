@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <cstdio>
 
 namespace bitstill {
 namespace {
@@ -42,6 +43,15 @@ std::pair<double, double> wilson_interval(int64_t correct, int64_t samples) {
   const double middle = scale * (p + kZ * kZ / (2 * n));
   const double half = scale * kZ * std::sqrt(p * (1 - p) / n + kZ * kZ / (4 * n * n));
   return {100 * std::max(0.0, middle - half), 100 * std::min(1.0, middle + half)};
+}
+
+std::string accuracy_text(const ClassificationCounts& counts) {
+  if (counts.samples == 0) return "none";
+  const auto [low, high] = wilson_interval(counts.correct, counts.samples);
+  char text[80];
+  std::snprintf(text, sizeof text, "%.2f %% (95 %% interval %.2f to %.2f)", counts.accuracy(), low,
+                high);
+  return text;
 }
 
 }  // namespace bitstill

@@ -1,5 +1,6 @@
 #include "bitstill/metrics/intervals.hpp"
 
+#include <algorithm>
 #include <cmath>
 #include <limits>
 #include <numbers>

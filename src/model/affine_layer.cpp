@@ -5,6 +5,8 @@
 #include <ATen/ops/ones.h>
 #include <ATen/ops/zeros_like.h>
 
+#include "bitstill/base/text.hpp"
+
 namespace bitstill {
 namespace {
 
@@ -44,21 +46,26 @@ void convert(AffineLayer* layer, at::ScalarType type) {
 
 }  // namespace
 
-std::optional<std::vector<AffineLayer>> fold_norms(const Network& network) {
-  std::vector<AffineLayer> layers;
+FoldedNetwork fold_norms(const Network& network) {
+  FoldedNetwork folded;
+  std::vector<AffineLayer>& layers = folded.layers;
   for (const auto& unit : network.units()) {
     std::optional<AffineLayer> layer = unit->affine_layer();
-    if (!layer) return {};
+    if (!layer) return {{}, "a layer of it is neither a convolution nor fully connected"};
     convert(&*layer, at::kDouble);
-    if (layer->pool && layer->scale.defined() && layer->scale.min().item<double>() < 0) return {};
+    if (layer->pool && layer->scale.defined() && layer->scale.min().item<double>() < 0) {
+      return {{},
+              concat("the norm before a pool, after convolution ", layers.size() + 1,
+                     ", has a scale below zero")};
+    }
     layers.push_back(std::move(*layer));
   }
-  if (layers.empty() || layers.back().scale.defined()) return {};
+  if (layers.empty() || layers.back().scale.defined()) return {{}, "it ends with a norm"};
   for (std::size_t i = 1; i < layers.size(); ++i) {
     if (layers[i - 1].scale.defined()) take_norm(&layers[i - 1], &layers[i]);
   }
   for (AffineLayer& layer : layers) convert(&layer, at::kFloat);
-  return layers;
+  return folded;
 }
 
 }  // namespace bitstill

@@ -2,10 +2,12 @@
 // where Winograd's way does not fit.
 #include "bitstill/model/frozen_network.hpp"
 
+#include <ATen/Context.h>
 #include <ATen/TensorOperators.h>
 #include <ATen/core/dispatch/Dispatcher.h>
 #include <ATen/core/grad_mode.h>
 #include <ATen/core/stack.h>
+#include <ATen/cpu/Utils.h>
 #include <ATen/ops/amax.h>
 #include <ATen/ops/empty.h>
 #include <ATen/ops/max_pool2d.h>
@@ -21,7 +23,9 @@ namespace {
 
 using c10::IValue;
 
-/// An operator without a C++ function of its own. Throws c10::Error where LibTorch lacks it.
+constexpr int64_t kUsualBatch = 32;
+
+/// An operator without a C++ function of its own.
 at::Tensor call(const char* name, std::vector<IValue> arguments) {
   const auto op = c10::Dispatcher::singleton().findSchemaOrThrow(name, "");
   op.callBoxed(&arguments);
@@ -83,58 +87,90 @@ at::Tensor largest_of_columns(const at::Tensor& weight, int64_t channels) {
   return by_column.view({channels, -1}).amax(1);
 }
 
+/// What a precision needs and is not there; empty: nothing.
+std::string missing(const Network& network, InferencePrecision precision) {
+  for (const Parameter* parameter : network.parameters()) {
+    if (!parameter->value.is_cpu()) return "it is on a GPU";
+  }
+  if (!at::hasMKLDNN()) return "this LibTorch was built without oneDNN";
+  if (precision == InferencePrecision::fp32) return "";
+  if (!c10::Dispatcher::singleton()
+           .findSchemaOrThrow("mkldnn::_is_mkldnn_bf16_supported", "")
+           .typed<bool()>()
+           .call()) {
+    return "this processor has no instructions for bf16 (avx512bw, avx512vl, avx512dq)";
+  }
+  if (precision == InferencePrecision::bf16) return "";
+  // Without these oneDNN adds pairs of 8-bit products in 16 bits, which overflow.
+  if (!at::cpu::is_avx512_vnni_supported()) {
+    return "this processor has no instructions for 8-bit codes (avx512_vnni)";
+  }
+  return "";
+}
+
 }  // namespace
+
+const char* precision_name(InferencePrecision precision) {
+  static constexpr const char* kNames[] = {"fp32", "bf16", "int8"};
+  return kNames[static_cast<std::size_t>(precision)];
+}
 
 std::unique_ptr<FrozenNetwork> FrozenNetwork::make(const Network& network,
                                                    InferencePrecision precision,
-                                                   const at::Tensor& sample) {
+                                                   const at::Tensor& sample,
+                                                   std::string* obstacle) {
   const at::NoGradGuard no_grad;
   const c10::impl::ExcludeDispatchKeyGuard no_autocast(c10::autocast_dispatch_keyset);
-  for (const Parameter* parameter : network.parameters()) {
-    if (!parameter->value.is_cpu()) return nullptr;
+  *obstacle = missing(network, precision);
+  if (!obstacle->empty()) return nullptr;
+  FoldedNetwork folded = fold_norms(network);
+  *obstacle = folded.obstacle;
+  if (!obstacle->empty()) return nullptr;
+  if (precision == InferencePrecision::int8 && !folded.layers.front().convolution()) {
+    *obstacle = "it has no convolution, which alone run on 8-bit codes";
+    return nullptr;
   }
-  std::optional<std::vector<AffineLayer>> folded = fold_norms(network);
-  if (!folded) return nullptr;
   std::unique_ptr<FrozenNetwork> frozen(new FrozenNetwork);
+  frozen->precision_ = precision;
   frozen->type_ = precision == InferencePrecision::fp32 ? at::kFloat : at::kBFloat16;
   frozen->classes_ = network.spec().classes;
-  try {
-    if (precision == InferencePrecision::int8) frozen->quantize(*folded, sample);
-    // oneDNN lays weights out for the shape that they will meet: the layers run as they come.
-    constexpr int64_t kUsualBatch = 32;
-    at::Tensor x = sample.slice(0, 0, kUsualBatch);
-    for (std::size_t i = 0; i < folded->size(); ++i) {
-      if (frozen->layers_.size() == i) frozen->layers_.emplace_back();
-      if (i == 0) x = frozen->enter(x);
-      Layer& layer = frozen->layers_[i];
-      layer.affine = (*folded)[i];
-      AffineLayer& affine = layer.affine;
-      if (affine.convolution()) layer.padding = affine.weight.size(2) / 2;
-      const std::vector<int64_t> shape = x.sizes().vec();
-      if (layer.int8) {
-        affine.weight = call("onednn::qconv_prepack",
-                             {affine.weight, layer.weight_scale, layer.in_scale, layer.in_zero,
-                              pair_of(1), pair_of(layer.padding), pair_of(1), 1, shape});
-      } else if (frozen->type_ == at::kFloat && WinogradConvolution::takes(affine)) {
-        layer.winograd = std::make_shared<const WinogradConvolution>(affine);
-        affine = {};
-      } else {
-        affine.weight = affine.weight.to(frozen->type_);
-        affine.bias = affine.bias.to(frozen->type_);
-        if (affine.convolution()) {
-          affine.weight = call("mkldnn::_reorder_convolution_weight",
-                               {affine.weight.contiguous(at::MemoryFormat::ChannelsLast),
-                                pair_of(layer.padding), pair_of(1), pair_of(1), 1, shape});
-        } else {
-          affine.weight = call("mkldnn::_reorder_linear_weight", {affine.weight, kUsualBatch});
-        }
-      }
-      x = frozen->run(layer, x);
-    }
-  } catch (const c10::Error&) {
-    return nullptr;  // without oneDNN, or on a processor without these instructions
+  if (precision == InferencePrecision::int8) frozen->quantize(folded.layers, sample);
+  // oneDNN lays weights out for the shape that they will meet: the layers run as they come.
+  at::Tensor x = sample.slice(0, 0, kUsualBatch);
+  for (std::size_t i = 0; i < folded.layers.size(); ++i) {
+    if (frozen->layers_.size() == i) frozen->layers_.emplace_back();
+    if (i == 0) x = frozen->enter(x);
+    Layer& layer = frozen->layers_[i];
+    layer.affine = folded.layers[i];
+    frozen->lay_out(&layer, x.sizes().vec());
+    x = frozen->run(layer, x);
   }
   return frozen;
+}
+
+void FrozenNetwork::lay_out(Layer* layer, const std::vector<int64_t>& shape) const {
+  AffineLayer& affine = layer->affine;
+  if (affine.convolution()) layer->padding = affine.weight.size(2) / 2;
+  if (layer->int8) {
+    affine.weight = call("onednn::qconv_prepack",
+                         {affine.weight, layer->weight_scale, layer->in_scale, layer->in_zero,
+                          pair_of(1), pair_of(layer->padding), pair_of(1), 1, shape});
+    return;
+  }
+  if (type_ == at::kFloat && WinogradConvolution::takes(affine)) {
+    layer->winograd = std::make_shared<const WinogradConvolution>(affine);
+    affine = {};
+    return;
+  }
+  affine.weight = affine.weight.to(type_);
+  affine.bias = affine.bias.to(type_);
+  if (affine.convolution()) {
+    affine.weight = call("mkldnn::_reorder_convolution_weight",
+                         {affine.weight.contiguous(at::MemoryFormat::ChannelsLast),
+                          pair_of(layer->padding), pair_of(1), pair_of(1), 1, shape});
+  } else {
+    affine.weight = call("mkldnn::_reorder_linear_weight", {affine.weight, kUsualBatch});
+  }
 }
 
 void FrozenNetwork::quantize(std::vector<AffineLayer>& layers, const at::Tensor& sample) {

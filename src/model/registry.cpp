@@ -11,6 +11,20 @@ const std::vector<NetworkFamily>& families() {
   return all;
 }
 
+const NetworkFamily& family_of(const std::string& kind) {
+  for (const NetworkFamily& family : families()) {
+    for (const std::string& known : family.kinds) {
+      if (known == kind) return family;
+    }
+  }
+  const std::vector<std::string> known = network_kinds();
+  const std::string near = nearest_name(kind, known);
+  throw Error(ExitCode::settings,
+              concat("model.kind = ", kind, " is unknown; ",
+                     near.empty() ? "known are " + list_names(known, known.size())
+                                  : "did you mean " + near + "?"));
+}
+
 }  // namespace
 
 std::vector<std::string> network_kinds() {
@@ -21,27 +35,21 @@ std::vector<std::string> network_kinds() {
   return kinds;
 }
 
-std::unique_ptr<Network> make_network(const NetworkSpec& spec, int64_t most_parameters) {
+NetworkSpec completed(const NetworkSpec& spec) {
   check_ranges(spec, "model", ExitCode::settings);
-  for (const NetworkFamily& family : families()) {
-    for (const std::string& kind : family.kinds) {
-      if (kind != spec.kind) continue;
-      const NetworkSpec whole = family.complete(spec);
-      const int64_t count = family.count(whole);
-      if (count > most_parameters) {
-        throw Error(ExitCode::settings,
-                    concat("model ", kind, " has ", count, " parameters, more than the ",
-                           most_parameters, " allowed here; make it narrower"));
-      }
-      return std::make_unique<Network>(whole, family.build(whole));
-    }
+  return family_of(spec.kind).complete(spec);
+}
+
+std::unique_ptr<Network> make_network(const NetworkSpec& spec, int64_t most_parameters) {
+  const NetworkSpec whole = completed(spec);
+  const NetworkFamily& family = family_of(spec.kind);
+  const int64_t count = family.count(whole);
+  if (count > most_parameters) {
+    throw Error(ExitCode::settings,
+                concat("model ", spec.kind, " has ", count, " parameters, more than the ",
+                       most_parameters, " allowed here; make it narrower"));
   }
-  const std::vector<std::string> known = network_kinds();
-  const std::string near = nearest_name(spec.kind, known);
-  throw Error(ExitCode::settings,
-              concat("model.kind = ", spec.kind, " is unknown; ",
-                     near.empty() ? "known are " + list_names(known, known.size())
-                                  : "did you mean " + near + "?"));
+  return std::make_unique<Network>(whole, family.build(whole));
 }
 
 }  // namespace bitstill

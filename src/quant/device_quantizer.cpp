@@ -142,7 +142,9 @@ class DetourQuantizer final : public FlatQuantizer {
   }
   void backward(const float* masters, int64_t step, float* gradients,
                 float* learned_gradients) const override {
-    if (options().method == "uniform" && options().gradient == "straight-through") return;
+    if (options().method == QuantMethod::uniform &&
+        options().gradient == QuantGradient::straight_through)
+      return;
     const at::Tensor from = on_device(masters).cpu(), changed = on_device(gradients).cpu();
     FlatQuantizer::backward(from.const_data_ptr<float>(), step, changed.mutable_data_ptr<float>(),
                             learned_gradients);
@@ -161,8 +163,8 @@ class DetourQuantizer final : public FlatQuantizer {
 }  // namespace
 
 std::string unsupported_option(const QuantOptions& options) {
-  if (options.method == "lsq") return "";
-  if (options.gradient == "range") return "quant.gradient = range";
+  if (options.method == QuantMethod::lsq) return "";
+  if (options.gradient == QuantGradient::range) return "quant.gradient = range";
   return ScaledTensor::beyond_plain(options);
 }
 

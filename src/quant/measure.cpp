@@ -113,7 +113,7 @@ std::vector<KernelTime> measure(const std::vector<std::function<void()>>& kernel
 }
 
 /// Of one tensor of `count` weights.
-std::unique_ptr<Quantizer> quantizer_of(const char* method, int64_t points, int64_t count) {
+std::unique_ptr<Quantizer> quantizer_of(QuantMethod method, int64_t points, int64_t count) {
   QuantOptions options;
   options.method = method;
   options.bucket = kBucket;
@@ -125,7 +125,7 @@ std::unique_ptr<Quantizer> quantizer_of(const char* method, int64_t points, int6
 KernelTimes measure_uniform(int64_t bytes, int64_t bits, int rounds) {
   const ThreadCount one(1);
   Buffers buffers(bytes);
-  const auto quantizer = quantizer_of("uniform", int64_t{1} << bits, buffers.count);
+  const auto quantizer = quantizer_of(QuantMethod::uniform, int64_t{1} << bits, buffers.count);
   const auto times =
       measure({[&] { quantizer->quantize(buffers.in, buffers.out, 0); }, [&] { buffers.copy(); },
                [&] { uniform_by_operations(buffers.masters, std::exp2(bits) - 1); }},
@@ -137,7 +137,7 @@ KernelTimes measure_points(int64_t bytes, int points, int rounds) {
   const ThreadCount one(1);
   Buffers buffers(bytes);
   const at::Tensor values = std::get<0>(at::rand({points}).sort());
-  const auto quantizer = quantizer_of("points", points, buffers.count);
+  const auto quantizer = quantizer_of(QuantMethod::points, points, buffers.count);
   std::copy_n(values.const_data_ptr<float>(), points, quantizer->learned().begin());
   const auto times =
       measure({[&] { quantizer->quantize(buffers.in, buffers.out, 0); }, [&] { buffers.copy(); },

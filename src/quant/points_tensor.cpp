@@ -30,8 +30,8 @@ class PointsTensor : public ScaledTensor {
   using ScaledTensor::quantize;
   PointsTensor(const QuantOptions& options, const Segment& segment)
       : ScaledTensor(options, segment),
-        clips_(options.method == "joint" && options.clip_gradient),
-        uniform_(start_points("uniform", {}, segment.points)) {}
+        clips_(options.method == QuantMethod::joint && options.clip_gradient),
+        uniform_(start_points(PointStart::uniform, {}, segment.points)) {}
 
   std::vector<float> points() const override { return {in_use(), in_use() + segment_.points}; }
   int64_t learned_count() const override { return segment_.points; }
@@ -39,8 +39,8 @@ class PointsTensor : public ScaledTensor {
   void use_uniform_points(bool on) override { uniform_on_ = on; }
 
   void start(const Piece& masters) override {
-    std::string how = options_.start;
-    if (how == "auto") how = default_start();
+    PointStart how = options_.start;
+    if (how == PointStart::automatic) how = default_start();
     const auto start = start_points(how, scaled(masters), segment_.points);
     std::copy(start.begin(), start.end(), learned_);
   }
@@ -96,8 +96,8 @@ class PointsTensor : public ScaledTensor {
   }
 
  protected:
-  virtual std::string default_start() const {
-    return options_.method == "joint" ? "kmeans" : "quantiles";
+  virtual PointStart default_start() const {
+    return options_.method == QuantMethod::joint ? PointStart::kmeans : PointStart::quantiles;
   }
 
   void add_by_codes(const Coded& coded, const Piece& masters, const float* gradients,
@@ -237,7 +237,7 @@ class KmeansTensor final : public PointsTensor {
   }
 
  private:
-  std::string default_start() const override { return "kmeans"; }
+  PointStart default_start() const override { return PointStart::kmeans; }
   Coded fixed_;
   at::Tensor codes_, alpha_, beta_;  // the same on a device
 };

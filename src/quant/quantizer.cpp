@@ -57,11 +57,11 @@ FlatQuantizer::FlatQuantizer(const QuantOptions& options, std::vector<Segment> s
 
 std::unique_ptr<TensorQuantizer> FlatQuantizer::make_tensor(const Segment& segment,
                                                             uint64_t seed) const {
-  if (options_.method == "uniform") {
+  if (options_.method == QuantMethod::uniform) {
     return make_uniform_tensor(options_, segment, stream_key(seed, StreamPurpose::rounding));
   }
-  if (options_.method == "lsq") return make_lsq_tensor(options_, segment);
-  if (options_.method == "kmeans") return make_kmeans_tensor(options_, segment);
+  if (options_.method == QuantMethod::lsq) return make_lsq_tensor(options_, segment);
+  if (options_.method == QuantMethod::kmeans) return make_kmeans_tensor(options_, segment);
   return make_points_tensor(options_, segment);
 }
 
@@ -178,7 +178,7 @@ std::unique_ptr<Quantizer> make_quantizer(const QuantOptions& options,
                                           const std::vector<Segment>& segments, uint64_t seed,
                                           const c10::Device& device) {
   check(options);
-  if (options.method == "none") return nullptr;
+  if (options.method == QuantMethod::none) return nullptr;
   if (!device.is_cpu()) return make_device_quantizer(options, segments, seed, device);
   return std::make_unique<FlatQuantizer>(options, segments, seed);
 }

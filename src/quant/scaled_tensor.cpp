@@ -20,16 +20,17 @@ void TensorQuantizer::refuse(const Piece& piece, int64_t bucket) const {
 ScaledTensor::ScaledTensor(const QuantOptions& options, const Segment& segment)
     : TensorQuantizer(options, segment), clip_(static_cast<float>(options.clip)) {
   // Truncated: the forward pass uses clamp(w, -1, 1), so it is a clipping, too.
-  if (options.gradient == "truncated") clip_ = clip_ > 0 ? std::min(clip_, 1.0f) : 1.0f;
+  if (options.gradient == QuantGradient::truncated)
+    clip_ = clip_ > 0 ? std::min(clip_, 1.0f) : 1.0f;
   plain_ = beyond_plain(options).empty();
 }
 
 std::string ScaledTensor::beyond_plain(const QuantOptions& options) {
-  if (options.scaling != "linear") return "quant.scaling = " + options.scaling;
-  if (options.range != "minmax") return "quant.range = " + options.range;
-  if (options.scales != "fp32") return "quant.scales = " + options.scales;
+  if (options.scaling != Scaling::linear) return concat("quant.scaling = ", options.scaling);
+  if (options.range != BucketRange::minmax) return concat("quant.range = ", options.range);
+  if (options.scales != ScaleType::fp32) return concat("quant.scales = ", options.scales);
   if (options.clip > 0) return concat("quant.clip = ", options.clip);
-  if (options.gradient == "truncated") return "quant.gradient = truncated";
+  if (options.gradient == QuantGradient::truncated) return "quant.gradient = truncated";
   return options.subtract_mean ? "quant.subtract_mean = true" : "";
 }
 

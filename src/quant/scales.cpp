@@ -80,17 +80,18 @@ BucketScale range_of_least_error(const float* values, int64_t count, float low, 
 BucketScale scale_of_bucket(const QuantOptions& options, int64_t points, const float* values,
                             int64_t count) {
   BucketScale scale;
-  const bool linear = options.scaling == "linear";
+  const bool linear = options.scaling == Scaling::linear;
   if (!std::all_of(values, values + count, [](float v) { return std::isfinite(v); })) {
     return {std::numeric_limits<float>::quiet_NaN(), 0};
   }
   if (linear) {
     const auto [low, high] = std::minmax_element(values, values + count);
     scale = {*high - *low, *low + 0.0f};
-    if (options.range == "error" && std::isfinite(scale.alpha) && scale.alpha >= kSmallest) {
+    if (options.range == BucketRange::error && std::isfinite(scale.alpha) &&
+        scale.alpha >= kSmallest) {
       scale = range_of_least_error(values, count, *low, *high, points);
     }
-  } else if (options.scaling == "absmax") {
+  } else if (options.scaling == Scaling::absmax) {
     scale.alpha = 0;
     for (int64_t i = 0; i < count; ++i) scale.alpha = std::max(scale.alpha, std::abs(values[i]));
   } else {
@@ -99,8 +100,8 @@ BucketScale scale_of_bucket(const QuantOptions& options, int64_t points, const f
     scale.alpha = static_cast<float>(std::sqrt(sum));
   }
   if (scale.alpha < kSmallest) scale.alpha = 1;
-  if (options.scales == "fp16") return outward<c10::Half>(scale, linear);
-  if (options.scales == "bf16") return outward<c10::BFloat16>(scale, linear);
+  if (options.scales == ScaleType::fp16) return outward<c10::Half>(scale, linear);
+  if (options.scales == ScaleType::bf16) return outward<c10::BFloat16>(scale, linear);
   return scale;
 }
 

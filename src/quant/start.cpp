@@ -59,10 +59,10 @@ std::vector<float> kmeans(const std::vector<float>& sorted, int64_t points) {
 
 }  // namespace
 
-std::vector<float> start_points(const std::string& how, std::vector<float> scaled, int64_t points) {
-  if (how == "uniform") return uniform(points);
+std::vector<float> start_points(PointStart how, std::vector<float> scaled, int64_t points) {
+  if (how == PointStart::uniform) return uniform(points);
   std::sort(scaled.begin(), scaled.end());
-  return how == "quantiles" ? quantiles(scaled, points) : kmeans(scaled, points);
+  return how == PointStart::quantiles ? quantiles(scaled, points) : kmeans(scaled, points);
 }
 
 }  // namespace bitstill

@@ -13,7 +13,7 @@ namespace {
 class UniformTensor final : public ScaledTensor {
  public:
   UniformTensor(const QuantOptions& options, const Segment& segment, std::array<uint32_t, 2> key)
-      : ScaledTensor(options, segment), key_(key), signed_(options.scaling != "linear") {}
+      : ScaledTensor(options, segment), key_(key), signed_(options.scaling != Scaling::linear) {}
 
   using ScaledTensor::quantize;
   std::vector<float> points() const override {
@@ -28,9 +28,9 @@ class UniformTensor final : public ScaledTensor {
   }
 
   void backward(const Piece& masters, float* gradients, float*) const override {
-    if (options_.gradient == "truncated") {
+    if (options_.gradient == QuantGradient::truncated) {
       truncated_gradient(masters.masters, masters.count, gradients);
-    } else if (options_.gradient == "range") {
+    } else if (options_.gradient == QuantGradient::range) {
       const Coded coded = ScaledTensor::encode(masters);
       const std::vector<float> table = points();
       range_gradient({coded.codes.data(), masters.count, bucket_, table.data(), coded.alpha.data(),
@@ -52,7 +52,7 @@ class UniformTensor final : public ScaledTensor {
     run.count = piece.count;
     run.bucket = bucket_;
     run.points = static_cast<int>(segment_.points);
-    run.stochastic = options_.rounding == "stochastic";
+    run.stochastic = options_.rounding == Rounding::stochastic;
     run.key = key_;
     run.step = static_cast<uint64_t>(piece.step);
     run.first = static_cast<uint64_t>(segment_.offset + piece.begin);

@@ -86,7 +86,8 @@ Axis::Axis(Spacing scale, const std::vector<double>& values, bool from_zero, End
       high = std::min(high, kTopAccuracy);
     }
     ticks_ = linear_ticks(low, high);
-    if (scale == Spacing::logarithmic && ticks_.front() <= 0) ticks_.erase(ticks_.begin());
+    // Zero has no place on a logarithmic axis, and its low end has to be marked all the same.
+    if (scale == Spacing::logarithmic && ticks_.front() <= 0) ticks_ = logarithmic_ticks(low, high);
   } else {
     ticks_ = scale == Spacing::error ? error_ticks(low, high) : logarithmic_ticks(low, high);
   }
@@ -104,6 +105,12 @@ double Axis::spread(double value) const {
     return std::log10(std::max(value, std::numeric_limits<double>::min()));
   if (scale_ == Spacing::error) return -std::log10(std::max(100 - value, 100 - kTopAccuracy));
   return value;
+}
+
+bool Axis::covers(double value) const {
+  if (scale_ == Spacing::error && value > kTopAccuracy) return false;
+  const double slack = 1e-9 * (high_ - low_);
+  return spread(value) >= low_ - slack && spread(value) <= high_ + slack;
 }
 
 double Axis::place(double value) const {

@@ -9,7 +9,7 @@
 namespace bitstill {
 namespace {
 
-constexpr double kRowHeight = 52, kBarHeight = 22;
+constexpr double kRowHeight = 56, kBarHeight = 22, kHiddenHeight = 6;
 
 double part_size(double value) {
   return std::isfinite(value) ? std::max(value, 0.0) : 0.0;
@@ -21,15 +21,42 @@ double total(const Bar& bar) {
   return sum;
 }
 
-/// Names of all parts, in order of first appearance.
-std::vector<std::string> part_names(const std::vector<Bar>& bars) {
-  std::vector<std::string> names;
+/// Names of all that is above zero, in order of first appearance.
+Cells names_of(const std::vector<Bar>& bars, NamedNumbers Bar::*numbers) {
+  Cells names;
   for (const Bar& bar : bars) {
-    for (const auto& [name, value] : bar.parts) {
-      if (std::find(names.begin(), names.end(), name) == names.end()) names.push_back(name);
+    for (const auto& [name, value] : bar.*numbers) {
+      if (part_size(value) > 0 && std::find(names.begin(), names.end(), name) == names.end()) {
+        names.push_back(name);
+      }
     }
   }
   return names;
+}
+
+/// What of a number there is; 0 without it.
+double value_of(const NamedNumbers& numbers, const std::string& name) {
+  for (const auto& [key, value] : numbers) {
+    if (key == name) return part_size(value);
+  }
+  return 0;
+}
+
+/// Below the parts before the one of its name, up to where that begins.
+void draw_hidden(Svg& svg, const BarFigure& figure, const Bar& bar, double top, double scale) {
+  for (const auto& [name, value] : bar.hidden) {
+    double end = 0;
+    for (const auto& [part, size] : bar.parts) {
+      if (part == name) break;
+      end += part_size(size) * scale;
+    }
+    const double width = std::min(part_size(value) * scale, end);
+    if (width <= 0) continue;
+    svg.open_group(figure.color(name));
+    svg.rectangle(end - width, top + kBarHeight + 2, width, kHiddenHeight, "bar",
+                  concat(bar.name, "\n", name, " meanwhile: ", figure.number(value)));
+    svg.close_group();
+  }
 }
 
 void draw_bar(Svg& svg, const BarFigure& figure, const Bar& bar, double top, double scale) {
@@ -51,6 +78,7 @@ void draw_bar(Svg& svg, const BarFigure& figure, const Bar& bar, double top, dou
     }
     x += width;
   }
+  draw_hidden(svg, figure, bar, top, scale);
 }
 
 std::string drawing(const BarFigure& figure, double width, const std::string& css) {
@@ -75,24 +103,20 @@ std::string drawing(const BarFigure& figure, double width, const std::string& cs
   return svg.finish();
 }
 
-std::string number_table(const BarFigure& figure, const std::vector<std::string>& names) {
-  std::string html =
-      "<details><summary>Numbers</summary><div class=\"scroll\"><table><thead><tr>"
-      "<th scope=\"col\">Run</th>";
-  for (const auto& name : names) html += concat("<th scope=\"col\">", escape_html(name), "</th>");
-  html += "</tr></thead><tbody>";
+std::string number_table(const BarFigure& figure, const Cells& names, const Cells& hidden) {
+  std::vector<Cells> rows = {{"Run"}};
+  for (const auto& name : names) rows[0].push_back(name);
+  rows[0].emplace_back("sum");
+  for (const auto& name : hidden) rows[0].push_back(name + " meanwhile");
   for (const Bar& bar : figure.bars) {
-    html += concat("<tr><th scope=\"row\">", escape_html(bar.name), "</th>");
-    for (const auto& name : names) {
-      const auto part = std::find_if(bar.parts.begin(), bar.parts.end(),
-                                     [&](const auto& entry) { return entry.first == name; });
-      const double value = part == bar.parts.end() ? kMissing : part->second;
-      html +=
-          concat("<td>", std::isfinite(value) ? escape_html(figure.number(value)) : "–", "</td>");
+    rows.push_back({bar.name});
+    for (const auto& name : names) rows.back().push_back(figure.number(value_of(bar.parts, name)));
+    rows.back().push_back(figure.number(total(bar)));
+    for (const auto& name : hidden) {
+      rows.back().push_back(figure.number(value_of(bar.hidden, name)));
     }
-    html += "</tr>";
   }
-  return html + "</tbody></table></div></details>";
+  return concat("<details><summary>Numbers</summary>", html_table(rows, 1), "</details>");
 }
 
 }  // namespace
@@ -101,20 +125,17 @@ std::string bar_figure(const BarFigure& figure) {
   const bool any = std::any_of(figure.bars.begin(), figure.bars.end(),
                                [](const Bar& bar) { return total(bar) > 0; });
   if (!any) return "";
-  const auto names = part_names(figure.bars);
+  const Cells names = names_of(figure.bars, &Bar::parts);
+  const Cells hidden = names_of(figure.bars, &Bar::hidden);
   std::vector<LegendEntry> entries;
-  for (const auto& name : names) {
-    const bool shown = std::any_of(figure.bars.begin(), figure.bars.end(), [&](const Bar& bar) {
-      return std::any_of(bar.parts.begin(), bar.parts.end(), [&](const auto& part) {
-        return part.first == name && part_size(part.second) > 0;
-      });
-    });
-    if (shown) entries.push_back({name, figure.color(name)});
+  for (const auto& name : names) entries.push_back({name, figure.color(name)});
+  for (const auto& name : hidden) {
+    entries.push_back({name + " meanwhile, no part of the sum", figure.color(name), "thin"});
   }
   return concat("<figure class=\"card blocks\"><figcaption>", escape_html(figure.title), " <small>",
                 escape_html(figure.unit), "</small></figcaption>", legend(entries),
                 drawing(figure, 550, "roomy"), drawing(figure, 330, "narrow"),
-                number_table(figure, names), "</figure>\n");
+                number_table(figure, names, hidden), "</figure>\n");
 }
 
 }  // namespace bitstill

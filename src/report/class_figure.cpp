@@ -51,7 +51,7 @@ void draw_bar(Svg& svg, const ClassBar& bar, double top, double width, const Axi
                        " right, 95 % interval ", fixed(low, 1), " to ", fixed(high, 1), " %"));
   svg.close_group();
   svg.open_group("var(--ink)");
-  svg.line(x(100 - high), middle, x(100 - low), middle, "interval");
+  svg.interval({x(100 - high), middle, true}, {x(100 - low), middle, true});
   svg.close_group();
   if (bar.reference.samples > 0) {
     svg.open_group("var(--p-forward)");
@@ -100,7 +100,7 @@ std::string class_figure(const EvaluationFacts& facts) {
           ? concat("; ", bars.size(), " of ", facts.classes.size(), " classes")
           : "",
       "</small></figcaption>", legend(entries), drawing(bars, 550, "roomy"),
-      drawing(bars, 360, "narrow"), "</figure>\n");
+      drawing(bars, 330, "narrow"), "</figure>\n");
 }
 
 }  // namespace bitstill

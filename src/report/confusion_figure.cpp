@@ -9,7 +9,7 @@
 namespace bitstill {
 namespace {
 
-constexpr double kWidth = 550, kHead = 38, kLabels = 110, kReadable = 24;
+constexpr double kHead = 38, kReadable = 24;
 constexpr int kLevels = 9;  // .h1 to .h9 of the style sheet
 
 /// The square root makes rare mistakes visible.
@@ -19,22 +19,26 @@ int level_of(int64_t samples, int64_t row) {
 }
 
 /// "3 cat", and "3" where the class is called so: columns are headed by number.
-std::string row_label(int64_t label, const std::string& name) {
-  return name == std::to_string(label) ? name : concat(label, " ", shorten(name, 13));
+std::string row_label(int64_t label, const std::string& name, double room) {
+  const std::string number = std::to_string(label);
+  if (name == number) return name;
+  const auto most = static_cast<std::size_t>(room / text_width("m")) - number.size() - 1;
+  return concat(number, " ", shorten(visible(name), most));
 }
 
 class Matrix {
  public:
-  Matrix(const ClassificationTally& tally, const std::vector<std::string>& classes)
+  Matrix(const ClassificationTally& tally, const std::vector<std::string>& classes, double width,
+         const std::string& css)
       : tally_(tally),
         classes_(classes),
-        cell_((kWidth - kLabels) / static_cast<double>(tally.classes())),
+        labels_(width / 5),
+        cell_((width - labels_) / static_cast<double>(tally.classes())),
         height_(std::min(cell_, 40.0)),
-        svg_(kWidth, kHead + height_ * static_cast<double>(tally.classes()) + 2, label(),
-             "matrix") {}
+        svg_(width, kHead + height_ * static_cast<double>(tally.classes()) + 2, label(), css) {}
 
   std::string draw() {
-    svg_.text(kLabels, 12, Anchor::start, "tick", "taken for");
+    svg_.text(labels_, 12, Anchor::start, "tick", "taken for");
     svg_.text(0, 12, Anchor::start, "tick", "true class");
     for (int64_t c = 0; c < tally_.classes(); ++c) draw_heads(c);
     for (int64_t row = 0; row < tally_.classes(); ++row) {
@@ -49,13 +53,14 @@ class Matrix {
     return concat("Confusion matrix of ", tally_.classes(), " classes: ", counts.correct, " of ",
                   counts.samples, " on the diagonal.");
   }
-  double left(int64_t column) const { return kLabels + cell_ * static_cast<double>(column); }
+  double left(int64_t column) const { return labels_ + cell_ * static_cast<double>(column); }
   double top(int64_t row) const { return kHead + height_ * static_cast<double>(row); }
 
   void draw_heads(int64_t c) {
     const std::string& name = classes_.at(static_cast<std::size_t>(c));
     if (height_ >= 10) {
-      svg_.text(kLabels - 8, top(c) + height_ / 2 + 4, Anchor::end, "tick", row_label(c, name));
+      svg_.text(labels_ - 8, top(c) + height_ / 2 + 4, Anchor::end, "tick",
+                row_label(c, name, labels_ - 8));
     }
     if (cell_ >= 18 || c % 5 == 0) {
       svg_.text(left(c) + cell_ / 2, kHead - 6, Anchor::middle, "tick", std::to_string(c));
@@ -82,6 +87,7 @@ class Matrix {
 
   const ClassificationTally& tally_;
   const std::vector<std::string>& classes_;
+  double labels_;         // room for the rows' names
   double cell_, height_;  // of a cell
   Svg svg_;
 };
@@ -92,9 +98,10 @@ std::string confusion_figure(const ClassificationTally& tally,
                              const std::vector<std::string>& classes) {
   if (tally.classes() > kMostDrawnClasses || tally.counts().samples == 0) return "";
   return concat(
-      "<figure class=\"card\"><figcaption>Confusion matrix <small>images; darker is a larger share "
-      "of the true class</small></figcaption><div class=\"scroll\">",
-      Matrix(tally, classes).draw(), "</div></figure>\n");
+      "<figure class=\"card\"><figcaption>Confusion matrix <small>images; the stronger the colour, "
+      "the larger the share of the true class</small></figcaption>",
+      Matrix(tally, classes, 550, "roomy").draw(), Matrix(tally, classes, 330, "narrow").draw(),
+      "</figure>\n");
 }
 
 }  // namespace bitstill

@@ -47,7 +47,7 @@ std::string own_curves(const Run& run) {
                        std::vector<Point> points) {
     return Line{name, run_color(color), dashed, dashed, std::move(points)};
   };
-  LineFigure losses{"Losses", "mean a sample, log scale", Spacing::logarithmic, false, true, {}};
+  LineFigure losses{"Losses", "mean a sample, log scale", Spacing::logarithmic, false, true};
   const auto soft = training(run, &StepRecord::soft_loss, &Evaluation::soft_loss);
   const bool apart = std::any_of(soft.begin(), soft.end(),
                                  [](const Point& point) { return std::isfinite(point.y); });
@@ -60,7 +60,7 @@ std::string own_curves(const Run& run) {
   }
   losses.lines.push_back(
       line("validation", 1, true, over_epochs(run, &EpochRecord::validation, &Evaluation::loss)));
-  LineFigure accuracy{"Accuracy", "%, log scale of the error", Spacing::error, false, true, {}};
+  LineFigure accuracy{"Accuracy", "%, log scale of the error", Spacing::error, false, true};
   accuracy.lines.push_back(
       line("training", 0, false, over_epochs(run, &EpochRecord::train, &Evaluation::accuracy)));
   accuracy.lines.push_back(line("validation", 1, true,
@@ -78,7 +78,7 @@ std::string compared_curves(const Runs& runs, const Summaries& summaries) {
   };
   const auto draw = [&](const char* title, const char* unit, Spacing scale, const Curve& curve) {
     const bool markers = scale == Spacing::error;  // by epochs
-    return figure_of({title, unit, scale, false, false, {}}, runs, summaries, markers, curve);
+    return figure_of({title, unit, scale, false, false}, runs, summaries, markers, curve);
   };
   const char* const loss = "mean a sample, log scale";
   const char* const spread = "%, log scale of the error";
@@ -99,26 +99,31 @@ std::string compared_curves(const Runs& runs, const Summaries& summaries) {
 
 }  // namespace
 
+std::string figures_below_legend(const std::vector<LegendEntry>& entries,
+                                 const std::string& figures) {
+  const std::string names =
+      entries.empty() ? "" : concat("<div class=\"sticky\">", legend(entries), "</div>");
+  return concat("<section><h2>Curves</h2>", names, "<div class=\"grid\">", figures,
+                "</div></section>\n");
+}
+
 std::string curves_section(const Runs& runs, const Summaries& summaries) {
   std::string html = runs.size() == 1 ? own_curves(runs.front()) : compared_curves(runs, summaries);
-  html += figure_of({"Learning rate", "", Spacing::linear, true, false, {}}, runs, summaries, false,
+  html += figure_of({"Learning rate", "", Spacing::linear, true, false}, runs, summaries, false,
                     [](const Run& run) { return over_steps(run, &StepRecord::rate); });
-  html += figure_of({"Throughput", "images/s, all ranks", Spacing::linear, true, false, {}}, runs,
+  html += figure_of({"Throughput", "images/s, all ranks", Spacing::linear, true, false}, runs,
                     summaries, false,
                     [](const Run& run) { return over_steps(run, &StepRecord::images_per_s); });
-  html += figure_of({"Memory", "MB", Spacing::linear, true, false, {}}, runs, summaries, false,
+  html += figure_of({"Memory", "MB", Spacing::linear, true, false}, runs, summaries, false,
                     [](const Run& run) { return over_steps(run, &StepRecord::memory_mb); });
   if (html.empty()) return "<h2>Curves</h2><p class=\"lead\">No steps are in the logs yet.</p>\n";
   std::vector<LegendEntry> entries;
   for (std::size_t i = 0; i < runs.size(); ++i) {
-    if (!runs[i].steps.empty() || !runs[i].epochs.empty()) {
+    if (runs.size() > 1 && (!runs[i].steps.empty() || !runs[i].epochs.empty())) {
       entries.push_back({summaries[i].label, run_color(i)});
     }
   }
-  const std::string names =
-      runs.size() > 1 ? concat("<div class=\"sticky\">", legend(entries), "</div>") : "";
-  return concat("<section><h2>Curves</h2>", names, "<div class=\"grid\">", html,
-                "</div></section>\n");
+  return figures_below_legend(entries, html);
 }
 
 }  // namespace bitstill

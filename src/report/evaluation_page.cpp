@@ -7,8 +7,6 @@
 namespace bitstill {
 namespace {
 
-using Cells = std::vector<std::string>;
-
 std::string percent(double value) {
   return fixed(value, 2) + " %";
 }
@@ -20,19 +18,6 @@ std::string interval_text(const std::pair<double, double>& interval, const char*
 
 std::string name_of(const EvaluationFacts& facts, int64_t label) {
   return facts.classes.at(static_cast<std::size_t>(label));
-}
-
-std::string table(const Cells& columns, const std::vector<Cells>& rows) {
-  std::string html = "<div class=\"scroll\"><table><thead><tr>";
-  for (const auto& column : columns) html += concat("<th scope=\"col\">", column, "</th>");
-  html += "</tr></thead><tbody>\n";
-  for (const Cells& row : rows) {
-    html += concat("<tr><th scope=\"row\">", escape_html(row.front()), "</th>");
-    for (std::size_t i = 1; i < row.size(); ++i)
-      html += concat("<td>", escape_html(row[i]), "</td>");
-    html += "</tr>\n";
-  }
-  return html + "</tbody></table></div>";
 }
 
 std::string model_tiles(const MeasuredModel& model) {
@@ -76,7 +61,8 @@ std::string pair_tiles(const EvaluationFacts& facts) {
 std::string against_section(const EvaluationFacts& facts) {
   if (!facts.against) return "";
   const MeasuredModel& reference = facts.against->reference;
-  std::vector<Cells> rows;
+  std::vector<Cells> rows = {
+      {"Class", "Images", "Right, reference", "Right, model", "Points lost"}};
   for (const ClassLoss& lost : classes_that_lost(reference.tally, facts.model.tally, 10)) {
     const double points =
         100 * static_cast<double>(lost.reference - lost.model) / static_cast<double>(lost.samples);
@@ -85,37 +71,35 @@ std::string against_section(const EvaluationFacts& facts) {
   }
   std::string html =
       concat("<h2>Against ", escape_html(reference.file), "</h2>", pair_tiles(facts));
-  if (rows.empty()) return html;
+  if (rows.size() < 2) return html;
   return concat(html, "<div class=\"card stack\"><strong>Classes that lost most</strong>",
-                table({"Class", "Images", "Right, reference", "Right, model", "Points lost"}, rows),
-                "</div>\n");
+                html_table(rows, 1), "</div>\n");
 }
 
 std::string confusions_card(const EvaluationFacts& facts) {
-  std::vector<Cells> rows;
+  std::vector<Cells> rows = {{"True class", "Taken for", "Images"}};
   for (const Confusion& cell : largest_confusions(facts.model.tally, 12)) {
     const int64_t of = facts.model.tally.of_class(cell.label).samples;
     rows.push_back({name_of(facts, cell.label), name_of(facts, cell.predicted),
                     concat(cell.samples, " of ", of)});
   }
-  if (rows.empty()) return "";
+  if (rows.size() < 2) return "";
   return concat("<div class=\"card\"><strong>Most frequent confusions</strong>",
-                table({"True class", "Taken for", "Images"}, rows), "</div>\n");
+                html_table(rows, 2), "</div>\n");
 }
 
 std::string numbers_section(const EvaluationFacts& facts) {
   const ClassificationTally& tally = facts.model.tally;
-  std::vector<Cells> rows;
+  std::vector<Cells> rows = {{"Class", "Images", "Right", "Accuracy", "95 % interval"}};
   for (int64_t c = 0; c < tally.classes(); ++c) {
     const ClassificationCounts counts = tally.of_class(c);
     const auto [low, high] = wilson_interval(counts.correct, counts.samples);
     rows.push_back({name_of(facts, c), concat(counts.samples), concat(counts.correct),
-                    counts.samples > 0 ? percent(counts.accuracy()) : "–",
+                    counts.samples > 0 ? percent(counts.accuracy()) : "-",
                     concat(fixed(low, 2), " to ", fixed(high, 2))});
   }
   return concat("<details class=\"card\"><summary>Numbers of all classes</summary>",
-                table({"Class", "Images", "Right", "Accuracy", "95 % interval"}, rows),
-                "</details>\n");
+                html_table(rows, 1), "</details>\n");
 }
 
 }  // namespace

@@ -25,7 +25,7 @@ std::string head(const EvaluationFacts& facts) {
   const ClassificationCounts counts = tally.counts();
   const ClassificationCounts in_top{counts.samples, tally.in_top(), 0};
   return concat(
-      printable(facts.model.file), " on ", printable(facts.data), "/", facts.split, " (",
+      visible(facts.model.file), " on ", visible(facts.data), "/", facts.split, " (",
       counts.samples, " images): top-1 ", fixed(counts.accuracy(), 2), " % (95 % interval ",
       interval_text(wilson_interval(counts.correct, counts.samples)), "), top-", tally.top(), " ",
       fixed(in_top.accuracy(), 2), " %, cross-entropy ", fixed(counts.mean_loss(), 4),
@@ -36,7 +36,7 @@ std::string head(const EvaluationFacts& facts) {
 std::string against_text(const EvaluationFacts& facts) {
   const auto& [reference, pairs] = *facts.against;
   std::string text = concat(
-      "against ", printable(reference.file), " (top-1 ",
+      "against ", visible(reference.file), " (top-1 ",
       fixed(reference.tally.counts().accuracy(), 2), " %, ",
       grouped(static_cast<double>(reference.bytes)), " B): ", pairs.difference() < 0 ? "" : "+",
       fixed(pairs.difference(), 2), " points (95 % interval ",
@@ -47,7 +47,7 @@ std::string against_text(const EvaluationFacts& facts) {
   const auto lost = classes_that_lost(reference.tally, facts.model.tally, 5);
   std::vector<std::string> names;
   for (const ClassLoss& loss : lost) {
-    names.push_back(concat(printable(name_of(facts, loss.label)), " (", loss.reference, " to ",
+    names.push_back(concat(visible(name_of(facts, loss.label)), " (", loss.reference, " to ",
                            loss.model, " of ", loss.samples, ")"));
   }
   return names.empty() ? text : concat(text, "classes that lost most: ", list_names(names), "\n");
@@ -75,7 +75,7 @@ std::string class_table(const EvaluationFacts& facts) {
     note = concat("the ", shown.size(), " least accurate of ", tally.classes(),
                   " classes; --json and --html have all\n");
   }
-  std::vector<std::vector<std::string>> rows = {
+  std::vector<Cells> rows = {
       {"class", "mostly taken for", "images", "right", "accuracy %", "95 % interval"}};
   for (const int64_t label : shown) {
     const ClassificationCounts counts = tally.of_class(label);
@@ -89,7 +89,7 @@ std::string class_table(const EvaluationFacts& facts) {
 std::string matrix(const EvaluationFacts& facts) {
   const ClassificationTally& tally = facts.model.tally;
   if (tally.classes() > kMostMatrixColumns) return "";
-  std::vector<std::vector<std::string>> rows = {{"true \\ predicted"}};
+  std::vector<Cells> rows = {{"true \\ predicted"}};
   for (int64_t c = 0; c < tally.classes(); ++c) rows[0].push_back(shorten(name_of(facts, c), 6));
   for (int64_t label = 0; label < tally.classes(); ++label) {
     rows.push_back({name_of(facts, label)});

@@ -77,9 +77,9 @@ std::string description(const LineFigure& figure) {
 std::string legend(const std::vector<LegendEntry>& entries) {
   std::string html = "<ul class=\"legend\">";
   for (const LegendEntry& entry : entries) {
-    html += concat("<li><span class=\"key", entry.dashed ? " dashed" : "",
-                   "\" style=\"color:", escape_html(entry.color), "\"></span>",
-                   escape_html(entry.name), "</li>");
+    html +=
+        concat("<li><span class=\"key ", entry.css, "\" style=\"color:", escape_html(entry.color),
+               "\"></span>", escape_html(entry.name), "</li>");
   }
   return html + "</ul>";
 }
@@ -111,7 +111,7 @@ std::string line_figure(const LineFigure& figure) {
       ys.push_back(point.y);
       any = true;
     }
-    if (any) entries.push_back({line.name, line.color, line.dashed});
+    if (any) entries.push_back({line.name, line.color, line.dashed ? "dashed" : ""});
   }
   if (xs.empty()) return "";
   const Frame frame{Axis(Spacing::linear, xs, true, Axis::End::exact),

@@ -11,7 +11,7 @@ namespace bitstill {
 std::string escape_html(const std::string& text) {
   std::string safe;
   safe.reserve(text.size());
-  for (const char c : text) {
+  for (const char c : visible(text)) {
     switch (c) {
       case '&':
         safe += "&amp;";
@@ -29,29 +29,40 @@ std::string escape_html(const std::string& text) {
         safe += "&#39;";
         break;
       default:
-        safe += static_cast<unsigned char>(c) < 0x20 || c == 0x7f ? ' ' : c;
+        safe += c;
     }
   }
   return safe;
 }
 
 std::string shorten(const std::string& text, std::size_t most) {
-  const auto begins_character = [](char c) {
-    return (static_cast<unsigned char>(c) & 0xc0) != 0x80;
-  };
-  std::size_t characters = 0, cut = text.size();
+  std::vector<std::size_t> begins;  // of each character
   for (std::size_t i = 0; i < text.size(); ++i) {
-    if (!begins_character(text[i])) continue;
-    if (++characters == most) cut = i;
+    if ((static_cast<unsigned char>(text[i]) & 0xc0) != 0x80) begins.push_back(i);
   }
-  return characters <= most ? text : text.substr(0, cut) + "…";
+  if (begins.size() <= most) return text;
+  const std::size_t end = (most - 1) / 3;
+  return concat(text.substr(0, begins[most - 1 - end]), "…",
+                end > 0 ? text.substr(begins[begins.size() - end]) : "");
 }
 
 std::string fixed(double value, int decimals) {
   if (!std::isfinite(value)) return "-";
   char text[400];  // the largest double has 309 digits
   std::snprintf(text, sizeof text, "%.*f", decimals, value);
-  return text;
+  const std::string number = text;  // what rounds to zero has no sign
+  return number.find_first_of("123456789") == std::string::npos && value < 0 ? number.substr(1)
+                                                                             : number;
+}
+
+std::string signed_points(const Interval& interval) {
+  const auto with_sign = [](double value) {
+    const std::string text = fixed(value, 1);
+    return value > 0 && text != "0.0" ? "+" + text : text;
+  };
+  if (!std::isfinite(interval.low)) return with_sign(interval.mean);
+  return concat(with_sign(interval.mean), " (", with_sign(interval.low), " to ",
+                with_sign(interval.high), ")");
 }
 
 std::string compact(double value, int digits) {
@@ -89,61 +100,12 @@ std::string grouped(double value) {
   return digits;
 }
 
+std::string with_unit(const std::string& number, const std::string& unit) {
+  return number == "-" ? number : number + unit;
+}
+
 std::string bytes_text(double bytes) {
   return std::isfinite(bytes) ? human_bytes(bytes) : "-";
-}
-
-std::string printable(std::string text) {
-  for (char& c : text) {
-    if (static_cast<unsigned char>(c) < 0x20 || c == 0x7f) c = '?';
-  }
-  return text;
-}
-
-std::string text_table(std::vector<std::vector<std::string>> rows, std::size_t text_columns) {
-  // Columns of a terminal: characters of UTF-8, not bytes.
-  const auto columns_of = [](const std::string& text) {
-    return static_cast<std::size_t>(std::count_if(text.begin(), text.end(), [](char c) {
-      return (static_cast<unsigned char>(c) & 0xc0) != 0x80;
-    }));
-  };
-  std::vector<std::size_t> widths;
-  for (auto& row : rows) {
-    widths.resize(row.size());
-    for (std::size_t i = 0; i < row.size(); ++i) {
-      row[i] = printable(row[i]);
-      widths[i] = std::max(widths[i], columns_of(row[i]));
-    }
-  }
-  std::string text;
-  for (const auto& row : rows) {
-    for (std::size_t i = 0; i < row.size(); ++i) {
-      const std::string room(widths[i] - columns_of(row[i]), ' ');
-      text += concat(i == 0 ? "" : "  ", i < text_columns ? row[i] + room : room + row[i]);
-    }
-    text += "\n";
-  }
-  return text;
-}
-
-std::string markdown_table(const std::vector<std::vector<std::string>>& rows,
-                           std::size_t text_columns) {
-  std::string text;
-  for (std::size_t row = 0; row < rows.size(); ++row) {
-    text += "|";
-    for (const std::string& cell : rows[row]) {
-      text += ' ';
-      for (const char c : printable(cell))
-        text += c == '|' ? std::string("\\|") : std::string(1, c);
-      text += " |";
-    }
-    text += "\n";
-    if (row > 0) continue;
-    text += "|";
-    for (std::size_t i = 0; i < rows[row].size(); ++i) text += i < text_columns ? "---|" : "---:|";
-    text += "\n";
-  }
-  return text;
 }
 
 }  // namespace bitstill

@@ -13,16 +13,6 @@
 namespace bitstill {
 namespace {
 
-/// A name that may break after its punctuation.
-std::string breakable(const std::string& name) {
-  std::string html;
-  for (const char c : name) {
-    html += escape_html(std::string(1, c));
-    if (c == '_' || c == '-' || c == '/') html += "<wbr/>";
-  }
-  return html;
-}
-
 std::string percent(double value) {
   return fixed(value, 1) + " %";
 }
@@ -37,7 +27,7 @@ std::string header(const Runs& runs, const Summaries& summaries) {
     if (std::isfinite(run.world)) {
       about += concat(", ", run.world, run.world == 1 ? " rank" : " ranks");
     }
-    if (!run.hosts.empty()) about += " on " + list_names(run.hosts, 4);
+    if (!run.host.empty()) about += " on " + run.host;
     if (!run.started.empty()) about += ", started " + run.started;
   }
   return page_header("report", title, about);
@@ -54,6 +44,17 @@ std::string notes(const Runs& runs, const Summaries& summaries) {
   return items.empty() ? "" : concat("<ul class=\"notes\">", items, "</ul>\n");
 }
 
+/// Over all the logged steps' time: steps count alike, not seconds.
+double images_per_s(const Run& run) {
+  double steps = 0, seconds = 0;  // a step's images are the unit
+  for (const StepRecord& step : run.steps) {
+    if (!(step.images_per_s > 0)) continue;
+    steps += step.steps;
+    seconds += step.steps / step.images_per_s;
+  }
+  return steps / seconds;
+}
+
 /// The few numbers that a single run is about.
 std::string tiles(const Run& run, const Summary& summary) {
   std::string html;
@@ -64,56 +65,34 @@ std::string tiles(const Run& run, const Summary& summary) {
                                    percent(summary.test.high))
                           : "");
   }
-  std::string size_note;
-  if (std::isfinite(summary.ratio)) {
-    size_note = concat(fixed(summary.ratio, 1), " times smaller than fp32");
-  }
-  if (std::isfinite(run.formula_bits)) {
-    size_note +=
-        concat(size_note.empty() ? "" : "; ", "formula ", bytes_text(run.formula_bits / 8));
-  }
-  html += tile("File that ships", bytes_text(summary.bytes), size_note);
+  html +=
+      tile("Points to the teacher", signed_points({summary.to_teacher.mean, kMissing, kMissing}),
+           concat("95 % interval ", fixed(summary.to_teacher.low, 1), " to ",
+                  fixed(summary.to_teacher.high, 1)));
+  html += tile("Smaller than the teacher", times_text(summary.under_teacher),
+               concat("its file has ", bytes_text(run.teacher.bytes)));
+  html += tile("Smaller than fp32", times_text(summary.under_fp32),
+               concat("the same network has ", bytes_text(run.fp32_bytes)));
+  html +=
+      tile("File that ships", bytes_text(summary.bytes),
+           std::isfinite(run.formula_bits) ? concat("by formula ", bytes_text(run.formula_bits / 8))
+                                           : "");
   html += tile("Parameters", grouped(summary.parameters),
                concat(summary.network, ", ", summary.method));
-  html += tile("Training time",
-               std::isfinite(summary.minutes) ? summary_cells(summary).back() + " min" : "-",
-               concat(summary_cells(summary)[6], " epochs"));
-  const auto speed = [](const StepRecord& step) { return step.images_per_s; };
-  double sum = 0, count = 0;
-  for (const StepRecord& step : run.steps) {
-    if (!std::isfinite(speed(step))) continue;
-    sum += speed(step);
-    ++count;
-  }
-  html += tile("Throughput", count > 0 ? compact(sum / count) + "/s" : "-",
-               "images, mean of all ranks");
+  html += tile("Training time", with_unit(minutes_text(summary), " min"),
+               concat(epochs_text(summary), " epochs"));
+  html += tile("Throughput", with_unit(compact(images_per_s(run)), "/s"), "images, all ranks");
   return html.empty() ? "" : concat("<dl class=\"tiles\">", html, "</dl>\n");
 }
 
 std::string summary_table(const Summaries& summaries) {
-  std::string html =
-      "<h2>Summary</h2><div class=\"card scroll summary\" style=\"margin-top:14px\">"
-      "<table><thead><tr>";
-  const auto& columns = summary_columns();
-  const auto css = [](std::size_t column) { return column >= 1 && column <= 3 ? "left" : ""; };
-  for (std::size_t i = 0; i < columns.size(); ++i) {
-    html += concat("<th scope=\"col\" class=\"", css(i), "\">", columns[i], "</th>");
-  }
-  html += "</tr></thead><tbody>\n";
-  for (std::size_t row = 0; row < summaries.size(); ++row) {
-    const auto cells = summary_cells(summaries[row]);
-    html += concat("<tr><th scope=\"row\"><span class=\"swatch\" style=\"color:", run_color(row),
-                   "\"></span>", breakable(cells[0]), "</th>");
-    for (std::size_t i = 1; i < cells.size(); ++i) {
-      html += concat("<td class=\"", css(i), "\" data-label=\"", columns[i], "\">",
-                     cells[i] == "-" ? "–" : escape_html(cells[i]), "</td>");
-    }
-    html += "</tr>\n";
-  }
-  return html +
-         "</tbody></table></div><p class=\"lead\"><small>Test accuracy with its 95 % "
-         "interval, measured on the file that ships. Ratio: size of the same network in "
-         "fp32 over that file.</small></p>\n";
+  TableLook look{"card summary", {}, {}};
+  for (std::size_t i = 0; i < summaries.size(); ++i) look.colors.push_back(run_color(i));
+  return concat("<h2>Summary</h2>", html_table(summary_rows(summaries), kSummaryTextColumns, look),
+                "<p class=\"lead\"><small>Test accuracy with its 95 % interval, measured on the "
+                "file that ships. Points to teacher: as if over different images, so too wide. "
+                "Smaller than fp32: the file of the same network in fp32 over this one; than "
+                "teacher: the teacher's file over it.</small></p>\n");
 }
 
 std::string size_figure(const Runs& runs, const Summaries& summaries) {
@@ -128,6 +107,21 @@ std::string size_figure(const Runs& runs, const Summaries& summaries) {
   return figure.empty() ? "" : concat("<div class=\"stack\">", figure, "</div>");
 }
 
+/// The phases of a step follow one another. The exchange begins while backward still runs: what of
+/// it is longer than the wait for it is hidden behind the phases before.
+Bar phases_of(const Run& run, const std::string& name) {
+  Bar bar{name, mean_values(run.steps, &StepRecord::ms), {}};
+  double busy = 0, wait = 0;
+  std::erase_if(bar.parts, [&](const auto& part) {
+    if (part.first == "exchange") wait = part.second;
+    if (part.first != "exchange_busy") return false;
+    busy = part.second;
+    return true;
+  });
+  if (busy > wait) bar.hidden = {{"exchange", busy - wait}};
+  return bar;
+}
+
 std::string costs(const Runs& runs, const Summaries& summaries) {
   BarFigure time{"Where the time goes",
                  "milliseconds a step, mean",
@@ -138,8 +132,9 @@ std::string costs(const Runs& runs, const Summaries& summaries) {
       "What travels", "bytes a step by kind of traffic, mean", bytes_text, traffic_color, {}};
   for (std::size_t i = 0; i < runs.size(); ++i) {
     if (runs[i].steps.empty()) continue;
-    time.bars.push_back({summaries[i].label, mean_values(runs[i].steps, &StepRecord::ms)});
-    traffic.bars.push_back({summaries[i].label, mean_values(runs[i].steps, &StepRecord::bytes)});
+    time.bars.push_back(phases_of(runs[i], summaries[i].label));
+    traffic.bars.push_back(
+        {summaries[i].label, mean_values(runs[i].steps, &StepRecord::bytes), {}});
   }
   const std::string html = bar_figure(time) + bar_figure(traffic);
   if (html.empty()) return "";
@@ -151,12 +146,14 @@ std::string costs(const Runs& runs, const Summaries& summaries) {
 std::string report_page(const std::vector<Run>& runs) {
   const Summaries summaries = summarize(runs);
   const std::string title = runs.size() == 1 ? summaries.front().label : "report";
+  Cells labels;
+  for (const Summary& summary : summaries) labels.push_back(summary.label);
   std::string html = header(runs, summaries) + notes(runs, summaries);
   if (runs.size() == 1) html += tiles(runs.front(), summaries.front());
   if (!runs.empty()) {
     html += summary_table(summaries) + size_figure(runs, summaries) +
             curves_section(runs, summaries) + costs(runs, summaries) +
-            settings_section(runs, summaries);
+            settings_section(runs, labels);
   }
   return page_frame(title, html);
 }

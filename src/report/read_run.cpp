@@ -3,12 +3,15 @@
 #include <filesystem>
 
 #include "bitstill/base/file.hpp"
+#include "bitstill/base/run_log.hpp"
 #include "bitstill/base/text.hpp"
 #include "bitstill/metrics/accuracy.hpp"
 #include "bitstill/report/report.hpp"
 
 namespace bitstill {
 namespace {
+
+constexpr double kSameEpoch = 1e-9;  // fractions of epochs that differ by rounding alone
 
 /// A JSON object of the log with its place, for messages.
 struct Entry {
@@ -74,6 +77,8 @@ Evaluation evaluation(const Entry& at, const std::string& name) {
   result.low = number(inner, "low");
   result.high = number(inner, "high");
   result.samples = number(inner, "samples");
+  // Older logs give such a proportion as 0 %.
+  if (result.samples == 0) result.accuracy = result.low = result.high = kMissing;
   const double correct = number(inner, "correct");
   if (result.samples >= 1 && correct >= 0 && correct <= result.samples) {
     if (std::isnan(result.accuracy)) result.accuracy = 100 * correct / result.samples;
@@ -85,32 +90,43 @@ Evaluation evaluation(const Entry& at, const std::string& name) {
   return result;
 }
 
+/// What a process says of itself; what one before it said of the run's end no longer holds.
 void add_start(Run& run, const Entry& at) {
-  if (run.started.empty()) run.started = text(at, "time");
+  Run now;
+  now.folder = run.folder;
+  now.name = run.name;
+  now.started = run.started.empty() ? text(at, "time") : run.started;
+  now.steps = std::move(run.steps);
+  now.epochs = std::move(run.epochs);
+  now.notes = std::move(run.notes);
+  run = std::move(now);
   run.command = text(at, "command");
   run.settings = texts(at, "settings");
   run.versions = texts(at, "versions");
-  run.hosts.clear();
-  if (const Json* hosts = find(at, "hosts"); hosts && hosts->is_array()) {
-    for (const Json& host : *hosts)
-      run.hosts.push_back(host.is_string() ? host.get<std::string>() : host.dump());
-  }
+  run.host = text(at, "host");
+  run.data = text(at, "data");
   run.network = object(at, "network");
   run.study = find(at, "study") ? object(at, "study") : Json();
   run.world = number(at, "world");
   run.threads = number(at, "threads");
   run.parameters = number(at, "parameters");
-  run.fp32_bytes = number(at, "fp32_bytes");
   run.formula_bits = number(at, "formula_bits");
-  run.finished = false;
+  run.teacher.bytes = number(at, "teacher_bytes");
+  for (const auto& [name, value] : run.settings) {
+    if (name == "teacher.file") run.teacher.file = value;
+  }
 }
 
-/// A resumed run trains again what came after its checkpoint: only the second time counts.
+/// Drops what lies behind these places: it is done again, and only the last time counts. Not only
+/// a "resumed" says so: a run that died before its first checkpoint begins anew without one.
+void go_back(Run& run, double step_epoch, double epoch) {
+  while (!run.steps.empty() && run.steps.back().epoch > step_epoch) run.steps.pop_back();
+  while (!run.epochs.empty() && run.epochs.back().epoch > epoch) run.epochs.pop_back();
+}
+
 void add_resumed(Run& run, const Entry& at) {
   const double epoch = number(at, "epoch");
-  const auto superseded = [epoch](const auto& record) { return record.epoch > epoch + 1e-9; };
-  std::erase_if(run.steps, superseded);
-  std::erase_if(run.epochs, superseded);
+  go_back(run, epoch + kSameEpoch, epoch + kSameEpoch);
   run.notes.push_back(concat("resumed after epoch ", epoch));
 }
 
@@ -118,6 +134,7 @@ void add_step(Run& run, const Entry& at) {
   StepRecord record;
   record.step = number(at, "step");
   record.epoch = number(at, "epoch");
+  record.steps = number(at, "steps", 1);
   record.loss = number(at, "loss");
   record.soft_loss = number(at, "soft_loss");
   record.hard_loss = number(at, "hard_loss");
@@ -127,6 +144,7 @@ void add_step(Run& run, const Entry& at) {
   record.memory_mb = number(at, "memory_mb");
   record.ms = numbers(at, "ms");
   record.bytes = numbers(at, "bytes");
+  go_back(run, record.epoch - kSameEpoch, record.epoch - kSameEpoch);
   run.steps.push_back(std::move(record));
 }
 
@@ -137,19 +155,19 @@ void add_epoch(Run& run, const Entry& at) {
   record.rate = number(at, "rate");
   record.train = evaluation(at, "train");
   record.validation = evaluation(at, "validation");
+  go_back(run, record.epoch + kSameEpoch, record.epoch - kSameEpoch);
   run.epochs.push_back(std::move(record));
 }
 
 void add_end(Run& run, const Entry& at) {
   run.finished = true;
+  run.ended = text(at, "time");
   run.seconds = number(at, "seconds");
   run.best_epoch = number(at, "best_epoch");
   run.validation = evaluation(at, "validation");
   run.test = evaluation(at, "test");
   run.trained_norm_test = evaluation({object(at, "without_reestimation"), at.where}, "test");
-  run.fp32_bytes = number(at, "fp32_bytes", run.fp32_bytes);
-  run.formula_bits = number(at, "formula_bits", run.formula_bits);
-  run.files.clear();
+  run.fp32_bytes = number(at, "fp32_file_bytes");
   const Json& files = object(at, "files");
   for (const auto& [name, unused] : files.items()) {
     const Entry file{object({files, at.where}, name), at.where};
@@ -187,7 +205,7 @@ Run read_run(const std::string& folder) {
   run.folder = folder;
   run.name = (root.has_filename() ? root : root.parent_path()).filename().string();
   const std::string path = (std::filesystem::path(folder) / "run.jsonl").string();
-  const std::string log = read_file(path, ExitCode::data);
+  const std::string log = read_file(path, ExitCode::data, kMostLogBytes);
   std::size_t line_number = 0;
   for (std::size_t begin = 0; begin < log.size();) {
     const std::size_t end = std::min(log.find('\n', begin), log.size());

@@ -118,10 +118,8 @@ class Scatter {
     const bool interval = std::isfinite(point.low) && std::isfinite(point.high);
     svg.open_group(point.color);
     if (interval) {
-      const double low = at_y(point.low), high = at_y(point.high);
-      svg.line(x, low, x, high, "interval");
-      svg.line(x - 4, low, x + 4, low, "interval");
-      svg.line(x - 4, high, x + 4, high, "interval");
+      svg.interval({x, at_y(point.low), y_.covers(point.low)},
+                   {x, at_y(point.high), y_.covers(point.high)});
     }
     svg.circle(x, y, 5, "dot",
                concat(point.name, "\n", fixed(point.accuracy, 2), " %",
@@ -212,7 +210,7 @@ std::string scatter_figure(const std::vector<SizePoint>& points) {
       "<figure class=\"card\"><figcaption>Accuracy over size <small>test accuracy in %, "
       "bars are 95 % intervals; the line joins the runs that no other beats in both"
       "</small></figcaption>",
-      Scatter(shown, 1120).draw("full"), Scatter(shown, 700).draw("middle"),
+      Scatter(shown, 1120).draw("full"), Scatter(shown, 600).draw("middle"),
       Scatter(shown, 330).draw("narrow"), "</figure>\n");
 }
 

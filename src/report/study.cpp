@@ -6,6 +6,7 @@
 #include <tuple>
 
 #include "bitstill/base/text.hpp"
+#include "bitstill/report/find_runs.hpp"
 #include "bitstill/report/markup.hpp"
 #include "bitstill/report/summary.hpp"
 
@@ -22,7 +23,7 @@ std::vector<std::string> run_folders(const std::string& folder) {
   std::vector<std::string> names;
   std::error_code failure;
   for (const auto& entry : fs::directory_iterator(folder, failure)) {
-    if (fs::exists(entry.path() / "run.jsonl")) names.push_back(entry.path().filename().string());
+    if (is_run(entry.path().string())) names.push_back(entry.path().filename().string());
   }
   std::sort(names.begin(), names.end());
   return names;
@@ -63,14 +64,14 @@ void add_run(Study& study, const Run& run) {
   member.test = run.test;
   member.validation = run.validation;
   member.trained_norm_test = run.trained_norm_test;
+  member.teacher_test = run.teacher.test;
   member.bytes = summary.bytes;
-  member.ratio = summary.ratio;
+  member.under_fp32 = summary.under_fp32;
+  member.under_teacher = summary.under_teacher;
+  member.run = run;
+  member.run.steps.clear();
   std::vector<StudyRow>& rows = row.point.empty() ? study.rows : study.sweep;
   add_member(rows, std::move(row));
-}
-
-int64_t correct_of(const Evaluation& evaluation) {
-  return std::llround(evaluation.accuracy * evaluation.samples / 100);
 }
 
 bool known(const Evaluation& evaluation) {
@@ -80,9 +81,15 @@ bool known(const Evaluation& evaluation) {
 }  // namespace
 
 bool is_study(const std::string& folder) {
-  std::error_code failure;
-  return fs::is_directory(folder, failure) && !fs::exists(folder + "/run.jsonl") &&
-         !run_folders(folder).empty();
+  if (is_run(folder)) return false;
+  const std::vector<std::string> names = run_folders(folder);
+  return std::any_of(names.begin(), names.end(), [&](const std::string& name) {
+    try {
+      return !read_run(concat(folder, "/", name)).study.is_null();
+    } catch (const Error&) {
+      return false;  // whoever reads the runs says what is wrong
+    }
+  });
 }
 
 Study read_study(const std::string& folder) {
@@ -90,13 +97,17 @@ Study read_study(const std::string& folder) {
   study.folder = folder;
   const fs::path root = fs::absolute(folder).lexically_normal();
   study.name = (root.has_filename() ? root : root.parent_path()).filename().string();
+  std::vector<Run> runs;
   for (const std::string& name : run_folders(folder)) {
-    const Run run = read_run(concat(folder, "/", name));
+    runs.push_back(read_run(concat(folder, "/", name)));
+  }
+  find_teachers(runs);
+  for (const Run& run : runs) {
     if (run.study.is_null()) continue;  // not made by a study
     if (run.finished) {
       add_run(study, run);
     } else {
-      study.notes.push_back(concat(name, " has not ended and is not counted"));
+      study.notes.push_back(concat(run.name, " has not ended and is not counted"));
     }
   }
   if (study.rows.empty() && study.sweep.empty() && study.notes.empty()) {
@@ -126,23 +137,36 @@ Interval accuracy(const StudyRow& row, Measure measure) {
     values.push_back(last->accuracy);
   }
   if (values.size() == 1) return {last->accuracy, last->low, last->high};
-  return mean_interval(values);
+  const Interval mean = mean_interval(values);
+  if (std::isnan(mean.low)) return mean;
+  return {mean.mean, std::max(mean.low, 0.0), std::min(mean.high, 100.0)};
 }
 
-Interval difference(const StudyRow& a, const StudyRow& b, Measure measure) {
+namespace {
+
+Interval paired(const StudyRow& a, Measure of_a, const StudyRow& b, Measure of_b) {
   std::vector<double> ours, theirs;
   Interval one{};
   for (const StudyMember& mine : a.members) {
     for (const StudyMember& other : b.members) {
-      const Evaluation &x = mine.*measure, &y = other.*measure;
+      const Evaluation &x = mine.*of_a, &y = other.*of_b;
       if (mine.seed != other.seed || !known(x) || !known(y)) continue;
       ours.push_back(x.accuracy);
       theirs.push_back(y.accuracy);
-      one = proportion_difference(correct_of(x), std::llround(x.samples), correct_of(y),
-                                  std::llround(y.samples));
+      one = difference(x, y);
     }
   }
   return ours.size() == 1 ? one : paired_interval(ours, theirs);
+}
+
+}  // namespace
+
+Interval difference(const StudyRow& a, const StudyRow& b, Measure measure) {
+  return paired(a, measure, b, measure);
+}
+
+Interval points_to_teacher(const StudyRow& row) {
+  return paired(row, &StudyMember::test, row, &StudyMember::teacher_test);
 }
 
 const StudyRow* find_row(const Study& study, const std::string& arm, int64_t bits) {

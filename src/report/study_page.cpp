@@ -1,47 +1,26 @@
-#include <algorithm>
-#include <cmath>
+#include <cctype>
+#include <cstring>
+#include <filesystem>
+#include <map>
 
 #include "bitstill/base/text.hpp"
 #include "bitstill/report/figures.hpp"
 #include "bitstill/report/frame.hpp"
 #include "bitstill/report/markup.hpp"
+#include "bitstill/report/sections.hpp"
 #include "bitstill/report/study.hpp"
 #include "bitstill/report/style.hpp"
 
 namespace bitstill {
 namespace {
 
-using Cells = std::vector<std::string>;
-
 /// The colour of an arm, alike for all its bits; the teacher comes before the arms.
 std::string arm_color(const StudyRow& row) {
   return run_color(static_cast<std::size_t>(row.order + 1));
 }
 
-/// `colors` has one for each row below the head, or is empty.
-std::string html_table(const std::vector<Cells>& rows, std::size_t text_columns,
-                       const std::vector<std::string>& colors) {
-  if (rows.size() < 2) return "";
-  const auto css = [&](std::size_t column) { return column < text_columns ? "left" : ""; };
-  std::string html =
-      "<div class=\"card scroll summary study\" style=\"margin-top:14px\"><table><thead><tr>";
-  for (std::size_t i = 0; i < rows[0].size(); ++i) {
-    html += concat("<th scope=\"col\" class=\"", css(i), "\">", escape_html(rows[0][i]), "</th>");
-  }
-  html += "</tr></thead><tbody>\n";
-  for (std::size_t row = 1; row < rows.size(); ++row) {
-    html += "<tr><th scope=\"row\">";
-    if (!colors.empty()) {
-      html += concat("<span class=\"swatch\" style=\"color:", colors[row - 1], "\"></span>");
-    }
-    html += escape_html(rows[row][0]) + "</th>";
-    for (std::size_t i = 1; i < rows[row].size(); ++i) {
-      html += concat("<td class=\"", css(i), "\" data-label=\"", escape_html(rows[0][i]), "\">",
-                     rows[row][i] == "-" ? "–" : escape_html(rows[row][i]), "</td>");
-    }
-    html += "</tr>\n";
-  }
-  return html + "</tbody></table></div>";
+std::string label_of(const StudyRow& row) {
+  return row.bits == 0 ? row.title : concat(row.title, " ", row.bits);
 }
 
 std::string header(const Study& study) {
@@ -49,8 +28,7 @@ std::string header(const Study& study) {
   for (const auto* rows : {&study.rows, &study.sweep}) {
     for (const StudyRow& row : *rows) runs += row.members.size();
   }
-  std::string html = concat("<header><div class=\"kicker\">bitstill study</div><h1>",
-                            escape_html(study.name), "</h1><p>", runs, " runs</p></header>\n");
+  std::string html = page_header("study", study.name, concat(runs, " runs"));
   if (study.notes.empty()) return html;
   html += "<ul class=\"notes\">";
   for (const std::string& note : study.notes) {
@@ -66,7 +44,7 @@ std::string targets_section(const Study& study) {
     rows.push_back({target.name, target.figure, target.pass ? "PASS" : "FAIL"});
     colors.emplace_back(target.pass ? "var(--c2)" : "var(--c6)");
   }
-  const std::string table = html_table(rows, 2, colors);
+  const std::string table = html_table(rows, 2, {"card summary study", colors, {}});
   return table.empty() ? "" : concat("<h2>Targets</h2>", table, "\n");
 }
 
@@ -78,9 +56,9 @@ std::string size_figure(const Study& study) {
     const Interval test = accuracy(row);
     double bytes = 0;
     for (const StudyMember& member : row.members) bytes += member.bytes;
-    points.push_back({row.bits == 0 ? row.title : concat(row.title, " ", row.bits), arm_color(row),
+    points.push_back({label_of(row), arm_color(row),
                       bytes / static_cast<double>(row.members.size()), test.mean, test.low,
-                      std::isnan(test.high) ? test.high : std::min(test.high, 100.0)});
+                      test.high});
   }
   const std::string figure = scatter_figure(points);
   return figure.empty() ? "" : concat("<div class=\"stack\">", figure, "</div>\n");
@@ -89,14 +67,16 @@ std::string size_figure(const Study& study) {
 std::string grid_section(const Study& study) {
   std::vector<std::string> colors;
   for (const StudyRow& row : study.rows) colors.push_back(arm_color(row));
-  const std::string table = html_table(grid_cells(study), kGridTextColumns, colors);
+  const std::string table =
+      html_table(grid_cells(study), kGridTextColumns, {"card summary study", colors, {}});
   if (table.empty()) return "";
   return concat("<h2>Arms</h2>", size_figure(study), table, "<p class=\"lead\"><small>",
                 escape_html(study_legend(study)), "</small></p>\n");
 }
 
 std::string sweep_section(const Study& study) {
-  const std::string table = html_table(sweep_cells(study), kSweepTextColumns, {});
+  const std::string table =
+      html_table(sweep_cells(study), kSweepTextColumns, {"card summary study", {}, {}});
   if (table.empty()) return "";
   std::string html = concat("<h2>Sweep</h2>", table);
   for (const std::string& line : sweep_winners(study)) {
@@ -105,11 +85,112 @@ std::string sweep_section(const Study& study) {
   return html + "\n";
 }
 
+/// Means over the seeds that have trained so far.
+std::vector<Point> mean_curve(const StudyRow& row, Evaluation EpochRecord::*set,
+                              double Evaluation::*value) {
+  std::map<double, std::vector<double>> by_epoch;
+  for (const StudyMember& member : row.members) {
+    for (const EpochRecord& record : member.run.epochs) {
+      by_epoch[record.epoch].push_back(record.*set.*value);
+    }
+  }
+  std::vector<Point> points;
+  for (const auto& [epoch, values] : by_epoch)
+    points.push_back({epoch, mean_interval(values).mean});
+  return points;
+}
+
+std::string bits_text(int64_t bits) {
+  return bits == 0 ? "fp32" : concat(bits, bits == 1 ? " bit" : " bits");
+}
+
+/// Two figures for each number of bits, one colour an arm.
+std::string curves(const Study& study) {
+  std::map<int64_t, std::vector<const StudyRow*>> by_bits;
+  std::map<int64_t, LegendEntry> arms;  // by their order
+  for (const StudyRow& row : study.rows) {
+    by_bits[row.bits].push_back(&row);
+    arms[row.order] = {row.title, arm_color(row)};
+  }
+  std::string html;
+  for (const auto& [bits, rows] : by_bits) {
+    LineFigure accuracy{concat("Validation accuracy, ", bits_text(bits)),
+                        "%, log scale of the error", Spacing::error};
+    LineFigure loss{concat("Training loss, ", bits_text(bits)), "mean a sample, log scale",
+                    Spacing::logarithmic};
+    for (const StudyRow* row : rows) {
+      accuracy.lines.push_back({row->title, arm_color(*row), false, true,
+                                mean_curve(*row, &EpochRecord::validation, &Evaluation::accuracy)});
+      loss.lines.push_back({row->title, arm_color(*row), false, false,
+                            mean_curve(*row, &EpochRecord::train, &Evaluation::loss)});
+    }
+    html += line_figure(accuracy) + line_figure(loss);
+  }
+  std::vector<LegendEntry> entries;
+  for (const auto& [order, entry] : arms) entries.push_back(entry);
+  return html.empty() ? "" : figures_below_legend(entries, html);
+}
+
+/// One run of each row stands for its seeds.
+std::string settings(const Study& study) {
+  Runs runs;
+  Cells labels;
+  for (const auto* rows : {&study.rows, &study.sweep}) {
+    for (const StudyRow& row : *rows) {
+      runs.push_back(row.members.front().run);
+      labels.push_back(concat(label_of(row), row.point.empty() ? "" : ", ", row.point));
+      std::erase_if(runs.back().settings, [](const auto& setting) {
+        return setting.first == "run.folder" || setting.first == "run.seed";
+      });
+    }
+  }
+  return runs.empty() ? "" : settings_section(runs, labels);
+}
+
+/// A path as a relative address; what a browser would take for something else is %-encoded.
+std::string address(const std::filesystem::path& path) {
+  std::string text;
+  for (const char c : path.generic_string()) {
+    if (std::isalnum(static_cast<unsigned char>(c)) != 0 || std::strchr("-._~/", c) != nullptr) {
+      text += c;
+    } else {
+      char code[4];
+      std::snprintf(code, sizeof code, "%%%02X",
+                    static_cast<unsigned>(static_cast<unsigned char>(c)));
+      text += code;
+    }
+  }
+  return text;
+}
+
+/// Every run, with a link to its folder.
+std::string runs_section(const Study& study, const std::string& page_folder) {
+  std::vector<Cells> rows = {{"Run", "Arm", "Bits", "Seed", "Validation", "File", "Minutes"}};
+  TableLook look{"card summary study", {}, {}};
+  for (const auto* all : {&study.rows, &study.sweep}) {
+    for (const StudyRow& row : *all) {
+      for (const StudyMember& member : row.members) {
+        const Summary summary = summarize({member.run}).front();
+        rows.push_back({summary.label, row.title, row.bits == 0 ? "fp32" : concat(row.bits),
+                        concat(member.seed), with_unit(fixed(summary.validation_accuracy, 1), " %"),
+                        with_unit(grouped(summary.bytes), " B"), minutes_text(summary)});
+        look.links.push_back(
+            address(std::filesystem::absolute(member.run.folder)
+                        .lexically_relative(std::filesystem::absolute(page_folder))) +
+            "/");
+      }
+    }
+  }
+  if (rows.size() < 2) return "";
+  return concat("<h2>Runs</h2>", html_table(rows, 2, look), "\n");
+}
+
 }  // namespace
 
-std::string study_page(const Study& study) {
+std::string study_page(const Study& study, const std::string& page_folder) {
   return page_frame(study.name, header(study) + targets_section(study) + grid_section(study) +
-                                    sweep_section(study));
+                                    sweep_section(study) + curves(study) +
+                                    runs_section(study, page_folder) + settings(study));
 }
 
 }  // namespace bitstill

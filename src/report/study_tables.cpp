@@ -4,6 +4,7 @@
 #include "bitstill/base/text.hpp"
 #include "bitstill/report/markup.hpp"
 #include "bitstill/report/study.hpp"
+#include "bitstill/report/summary.hpp"
 
 namespace bitstill {
 namespace {
@@ -21,8 +22,7 @@ std::string percent_text(const Interval& interval) {
   if (!std::isfinite(interval.mean)) return "-";
   std::string text = fixed(interval.mean, 1) + " %";
   if (std::isfinite(interval.low)) {
-    text += concat(" (", fixed(std::max(0.0, interval.low), 1), "–",
-                   fixed(std::min(100.0, interval.high), 1), ")");
+    text += concat(" (", fixed(interval.low, 1), "–", fixed(interval.high, 1), ")");
   }
   return text;
 }
@@ -56,8 +56,8 @@ bool reestimated(const Study& study) {
 constexpr const char* kLegend =
     "Test accuracy is that of the file that ships: mean over seeds with the 95 % interval of the "
     "mean by Student's t (one seed: over its images). Differences are in points, paired by seed "
-    "(one seed: as if over different images, so too wide). Ratio: the network in fp32 over the "
-    "file.";
+    "(one seed: as if over different images, so too wide). Smaller than fp32: the file of the same "
+    "network in fp32 over this one; than teacher: the teacher's file over it.";
 constexpr const char* kNormLegend =
     " Batch norm was re-estimated with the final weights before shipping; the columns \"training's "
     "norm\" are the same trainings without that.";
@@ -68,46 +68,28 @@ std::string verdict(const Target& target) {
 
 }  // namespace
 
-std::string signed_points(const Interval& interval) {
-  if (!std::isfinite(interval.mean)) return "-";
-  const auto with_sign = [](double value) {
-    const std::string text = fixed(value, 1);
-    return text == "-0.0" ? "0.0" : value > 0 && text != "0.0" ? "+" + text : text;
-  };
-  if (!std::isfinite(interval.low)) return with_sign(interval.mean);
-  return concat(with_sign(interval.mean), " (", with_sign(interval.low), " to ",
-                with_sign(interval.high), ")");
-}
-
 std::string study_legend(const Study& study) {
   return concat(kLegend, reestimated(study) ? kNormLegend : "");
 }
 
 std::vector<Cells> grid_cells(const Study& study) {
   if (study.rows.empty()) return {};
-  const bool norms = reestimated(study);
-  std::vector<Cells> table = {
-      {"Arm", "Bits", "Seeds", "Test", "File", "Ratio", "To QD", "To max(QD, DQ)"}};
-  if (norms) {
-    table[0].insert(table[0].begin() + 4, "Test, training's norm");
-    table[0].emplace_back("To QD, training's norm");
-  }
+  constexpr Measure kTrainedNorm = &StudyMember::trained_norm_test;
+  std::vector<Cells> table = {{"Arm", "Bits", "Seeds", "Test", "Test, training's norm",
+                               "Points to teacher", "File", "Smaller than fp32",
+                               "Smaller than teacher", "To QD", "To max(QD, DQ)",
+                               "To QD, training's norm"}};
   for (const StudyRow& row : study.rows) {
-    Cells cells = {row.title,
-                   bits_text(row),
-                   seeds_text(row),
-                   percent_text(accuracy(row)),
-                   grouped(mean_of(row, &StudyMember::bytes)) + " B",
-                   fixed(mean_of(row, &StudyMember::ratio), 2) + "x",
-                   difference_to_qd(study, row, &StudyMember::test),
-                   difference_to_best(study, row)};
-    if (norms) {
-      const Measure plain = &StudyMember::trained_norm_test;
-      cells.insert(cells.begin() + 4, percent_text(accuracy(row, plain)));
-      cells.push_back(difference_to_qd(study, row, plain));
-    }
-    table.push_back(cells);
+    table.push_back({row.title, bits_text(row), seeds_text(row), percent_text(accuracy(row)),
+                     percent_text(accuracy(row, kTrainedNorm)),
+                     signed_points(points_to_teacher(row)),
+                     with_unit(grouped(mean_of(row, &StudyMember::bytes)), " B"),
+                     times_text(mean_of(row, &StudyMember::under_fp32)),
+                     times_text(mean_of(row, &StudyMember::under_teacher)),
+                     difference_to_qd(study, row, &StudyMember::test),
+                     difference_to_best(study, row), difference_to_qd(study, row, kTrainedNorm)});
   }
+  drop_empty_columns(table, kGridTextColumns);
   return table;
 }
 
@@ -160,11 +142,11 @@ std::vector<std::string> sweep_winners(const Study& study) {
 std::string study_text(const Study& study) {
   std::string text = text_table(grid_cells(study), kGridTextColumns);
   for (const Target& target : study_targets(study)) {
-    text += concat(verdict(target), "  ", printable(target.name), ": ", target.figure, "\n");
+    text += concat(verdict(target), "  ", visible(target.name), ": ", target.figure, "\n");
   }
   text += text_table(sweep_cells(study), kSweepTextColumns);
-  for (const std::string& line : sweep_winners(study)) text += printable(line) + "\n";
-  for (const std::string& note : study.notes) text += printable("note: " + note) + "\n";
+  for (const std::string& line : sweep_winners(study)) text += visible(line) + "\n";
+  for (const std::string& note : study.notes) text += visible("note: " + note) + "\n";
   return text;
 }
 
@@ -181,8 +163,8 @@ std::string study_markdown(const Study& study) {
   }
   if (!targets.empty()) text += markdown_table(table, 3) + "\n";
   if (!study.sweep.empty()) text += markdown_table(sweep_cells(study), kSweepTextColumns) + "\n";
-  for (const std::string& line : sweep_winners(study)) text += printable("- " + line) + "\n";
-  for (const std::string& note : study.notes) text += printable("- note: " + note) + "\n";
+  for (const std::string& line : sweep_winners(study)) text += visible("- " + line) + "\n";
+  for (const std::string& note : study.notes) text += visible("- note: " + note) + "\n";
   return text;
 }
 

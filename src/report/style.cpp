@@ -61,17 +61,17 @@ line.base{stroke:var(--axis);stroke-width:1}
 .h1{fill-opacity:.1}.h2{fill-opacity:.2}.h3{fill-opacity:.3}.h4{fill-opacity:.4}.h5{fill-opacity:.5}
 .h6{fill-opacity:.6}.h7{fill-opacity:.7}.h8{fill-opacity:.85}.h9{fill-opacity:1}
 text.cell{font-size:12px;pointer-events:none;font-variant-numeric:tabular-nums}
-.matrix{min-width:480px}
 .interval{stroke:currentColor;stroke-width:1.5;opacity:.75}
 .frontier{fill:none;stroke:var(--axis);stroke-width:1.5;stroke-dasharray:2 4;stroke-linecap:round}
 .legend{display:flex;flex-wrap:wrap;gap:3px 18px;list-style:none;margin:0 0 10px;padding:0;font-size:13.5px}
 .legend li{display:flex;align-items:center;gap:7px;min-width:0;overflow-wrap:anywhere}
 .key{flex:none;width:18px;border-top:3px solid currentColor;border-radius:2px}
 .key.dashed{border-top-style:dashed;border-radius:0}
-.blocks .key{width:12px;height:12px;border:0;border-radius:3px;background:currentColor}
+.blocks .key{width:12px;height:12px;border:0;border-radius:3px;background:currentColor}.blocks .key.thin{height:5px}
 .sticky{position:sticky;top:0;z-index:1;background:var(--page);padding:9px 0;border-bottom:1px solid var(--rule)}
 .sticky .legend{margin:0}
-.scroll{overflow-x:auto}
+.scroll{overflow-x:auto}.card.scroll{margin-top:14px}
+a{color:var(--hue)}
 table{border-collapse:collapse;width:100%;font-variant-numeric:tabular-nums;font-size:14px}
 th,td{text-align:right;padding:8px 10px;border-bottom:1px solid var(--rule);white-space:nowrap}
 th{font-weight:600}thead th{color:var(--soft);font-size:13px}
@@ -79,10 +79,10 @@ tbody tr:last-child>*{border-bottom:0}
 tbody th,thead th:first-child,.left{text-align:left}
 .summary tbody th{white-space:normal;overflow-wrap:break-word;min-width:120px}
 .summary td:nth-child(4){white-space:normal}.study td:nth-child(4){white-space:nowrap}
-.summary th,.summary td{padding:9px 7px}
+.summary th,.summary td{padding:9px 7px}.summary thead th{white-space:normal;vertical-align:bottom}
 .swatch{display:inline-block;width:10px;height:10px;border-radius:50%;margin-right:8px;background:currentColor}
 .settings td{text-align:left;white-space:normal;overflow-wrap:anywhere;min-width:90px}
-.settings th{font-weight:400;white-space:normal;overflow-wrap:anywhere;min-width:130px}.settings tr.differs>*{background:var(--note)}
+.settings th{font-weight:400;white-space:normal;overflow-wrap:anywhere;min-width:130px}
 .settings thead th{text-align:left}
 details{margin-top:10px}summary{cursor:pointer;color:var(--hue);font-size:14px}
 summary:focus-visible{outline:2px solid var(--hue);outline-offset:3px;border-radius:3px}
@@ -95,7 +95,8 @@ details.card{margin-top:14px}details[open]>summary{margin-bottom:8px}
 .summary tbody th,.summary td{border:0;padding:0;text-align:left;white-space:normal}
 .summary tbody th{grid-column:1/-1}
 .summary td::before{content:attr(data-label);display:block;color:var(--soft);font-size:12px;line-height:1.3}}
-@media (max-width:720px){main{padding:24px 14px 40px}.roomy,.middle{display:none}.narrow{display:block}h1{font-size:25px}
+@media (max-width:600px){.roomy,.middle{display:none}.narrow{display:block}}
+@media (max-width:720px){main{padding:24px 14px 40px}h1{font-size:25px}
 .card{padding:14px}.sticky .legend{flex-wrap:nowrap;overflow-x:auto;white-space:nowrap}
 .sticky .legend li{flex:none}}
 @media print{body{background:#fff}.sticky{position:static}.card,figure{break-inside:avoid}}

@@ -10,6 +10,8 @@
 namespace bitstill {
 namespace {
 
+constexpr std::size_t kLongestLabel = 60;  // characters
+
 std::string setting(const Run& run, const std::string& key) {
   for (const auto& [name, value] : run.settings) {
     if (name == key) return value;
@@ -80,19 +82,52 @@ Summary summarize(const Run& run) {
     result.validation_accuracy = run.epochs.back().validation.accuracy;
   }
   result.bytes = shipped_bytes(run);
-  if (result.bytes > 0) result.ratio = run.fp32_bytes / result.bytes;
+  if (result.bytes > 0) {
+    result.under_fp32 = run.fp32_bytes / result.bytes;
+    result.under_teacher = run.teacher.bytes / result.bytes;
+  }
+  result.to_teacher = difference(run.test, run.teacher.test);
   result.minutes = all_seconds(run) / 60;
   result.finished = run.finished;
   return result;
 }
 
 std::string test_text(const Evaluation& test) {
+  if (test.samples == 0) return "none";
   if (!std::isfinite(test.accuracy)) return "-";
   std::string text = fixed(test.accuracy, 1) + " %";
   if (std::isfinite(test.low) && std::isfinite(test.high)) {
     text += concat(" (", fixed(test.low, 1), "–", fixed(test.high, 1), ")");
   }
   return text;
+}
+
+}  // namespace
+
+Interval difference(const Evaluation& a, const Evaluation& b) {
+  const auto known = [](const Evaluation& evaluation) {
+    return std::isfinite(evaluation.accuracy) && evaluation.samples >= 1;
+  };
+  if (!known(a) || !known(b)) {
+    return {kMissing, kMissing, kMissing};
+  }
+  const auto correct = [](const Evaluation& evaluation) {
+    return std::llround(evaluation.accuracy * evaluation.samples / 100);
+  };
+  return proportion_difference(correct(a), std::llround(a.samples), correct(b),
+                               std::llround(b.samples));
+}
+
+std::vector<Summary> summarize(const std::vector<Run>& runs) {
+  std::vector<Summary> result;
+  for (const Run& run : runs) {
+    const auto same = [&](const Run& other) { return other.name == run.name; };
+    result.push_back(summarize(run));
+    const bool alone = std::count_if(runs.begin(), runs.end(), same) == 1;
+    result.back().label =
+        shorten(visible(alone && !run.name.empty() ? run.name : run.folder), kLongestLabel);
+  }
+  return result;
 }
 
 std::string epochs_text(const Summary& summary) {
@@ -102,48 +137,34 @@ std::string epochs_text(const Summary& summary) {
   return concat(done == "-" ? "0" : done, " of ", compact(summary.planned_epochs));
 }
 
-}  // namespace
+std::string minutes_text(const Summary& summary) {
+  return fixed(summary.minutes, summary.minutes < 10 ? 2 : 1);
+}
 
-std::vector<Summary> summarize(const std::vector<Run>& runs) {
-  std::vector<Summary> result;
-  for (const Run& run : runs) {
-    const auto same = [&](const Run& other) { return other.name == run.name; };
-    result.push_back(summarize(run));
-    const bool alone = std::count_if(runs.begin(), runs.end(), same) == 1;
-    result.back().label = alone && !run.name.empty() ? run.name : run.folder;
+std::string times_text(double times) {
+  return with_unit(fixed(times, times < 100 ? 1 : 0), "x");
+}
+
+std::vector<Cells> summary_rows(const std::vector<Summary>& summaries) {
+  std::vector<Cells> rows = {{"Run", "Command", "Method", "Network", "Parameters", "World",
+                              "Epochs", "Test", "Points to teacher", "Validation", "File",
+                              "Smaller than fp32", "Smaller than teacher", "Minutes"}};
+  for (const Summary& summary : summaries) {
+    rows.push_back({summary.label, summary.command, summary.method, summary.network,
+                    grouped(summary.parameters), fixed(summary.world, 0), epochs_text(summary),
+                    test_text(summary.test), signed_points(summary.to_teacher),
+                    with_unit(fixed(summary.validation_accuracy, 1), " %"),
+                    with_unit(grouped(summary.bytes), " B"), times_text(summary.under_fp32),
+                    times_text(summary.under_teacher), minutes_text(summary)});
   }
-  return result;
-}
-
-const std::vector<std::string>& summary_columns() {
-  static const std::vector<std::string> kColumns = {"Run",        "Command", "Method", "Network",
-                                                    "Parameters", "World",   "Epochs", "Test",
-                                                    "Validation", "File",    "Ratio",  "Minutes"};
-  return kColumns;
-}
-
-std::vector<std::string> summary_cells(const Summary& summary) {
-  const auto with_unit = [](const std::string& number, const char* unit) {
-    return number == "-" ? number : number + unit;
-  };
-  return {summary.label,
-          summary.command,
-          summary.method,
-          summary.network,
-          grouped(summary.parameters),
-          fixed(summary.world, 0),
-          epochs_text(summary),
-          test_text(summary.test),
-          with_unit(fixed(summary.validation_accuracy, 1), " %"),
-          with_unit(grouped(summary.bytes), " B"),
-          with_unit(fixed(summary.ratio, 1), "x"),
-          fixed(summary.minutes, summary.minutes < 10 ? 2 : 1)};
+  drop_empty_columns(rows, kSummaryTextColumns);
+  return rows;
 }
 
 NamedNumbers mean_values(const std::vector<StepRecord>& steps, NamedNumbers StepRecord::*values) {
   struct Sum {
     std::string name;
-    double sum, count;
+    double sum, steps;
   };
   std::vector<Sum> sums;
   for (const StepRecord& step : steps) {
@@ -152,12 +173,12 @@ NamedNumbers mean_values(const std::vector<StepRecord>& steps, NamedNumbers Step
       const auto same = [&name = name](const Sum& sum) { return sum.name == name; };
       auto entry = std::find_if(sums.begin(), sums.end(), same);
       if (entry == sums.end()) entry = sums.insert(sums.end(), {name, 0, 0});
-      entry->sum += value;
-      entry->count += 1;
+      entry->sum += step.steps * value;
+      entry->steps += step.steps;
     }
   }
   NamedNumbers means;
-  for (const Sum& sum : sums) means.emplace_back(sum.name, sum.sum / sum.count);
+  for (const Sum& sum : sums) means.emplace_back(sum.name, sum.sum / sum.steps);
   return means;
 }
 

@@ -25,8 +25,9 @@ double text_width(const std::string& text) {
 }
 
 Svg::Svg(double width, double height, const std::string& label, const std::string& css) {
-  text_ = concat("<svg class=\"", css, "\" viewBox=\"0 0 ", coordinate(width), " ",
-                 coordinate(height), "\" role=\"img\" aria-label=\"", escape_html(label), "\">");
+  text_ = concat("<svg class=\"", css, "\" style=\"max-width:", coordinate(1.2 * width),
+                 "px\" viewBox=\"0 0 ", coordinate(width), " ", coordinate(height),
+                 "\" role=\"img\" aria-label=\"", escape_html(label), "\">");
 }
 
 void Svg::open_group(const std::string& color) {
@@ -36,6 +37,20 @@ void Svg::open_group(const std::string& color) {
 void Svg::line(double x1, double y1, double x2, double y2, const std::string& css) {
   text_ += concat("<line class=\"", css, "\" x1=\"", coordinate(x1), "\" y1=\"", coordinate(y1),
                   "\" x2=\"", coordinate(x2), "\" y2=\"", coordinate(y2), "\"/>");
+}
+
+void Svg::interval(const End& from, const End& to) {
+  constexpr double kCap = 4;  // to each side
+  line(from.x, from.y, to.x, to.y, "interval");
+  const bool upright = from.x == to.x;
+  for (const End& end : {from, to}) {
+    if (!end.capped) continue;
+    if (upright) {
+      line(end.x - kCap, end.y, end.x + kCap, end.y, "interval");
+    } else {
+      line(end.x, end.y - kCap, end.x, end.y + kCap, "interval");
+    }
+  }
 }
 
 void Svg::path(const std::string& data, const std::string& css) {

@@ -7,13 +7,11 @@ namespace bitstill {
 
 std::string report_table(const std::vector<Run>& runs) {
   if (runs.empty()) return "no runs\n";
-  std::vector<std::vector<std::string>> rows = {summary_columns()};
   const std::vector<Summary> summaries = summarize(runs);
-  for (const Summary& summary : summaries) rows.push_back(summary_cells(summary));
-  std::string text = text_table(rows, 4);
+  std::string text = text_table(summary_rows(summaries), kSummaryTextColumns);
   for (std::size_t i = 0; i < runs.size(); ++i) {
     for (const std::string& note : runs[i].notes) {
-      text += printable(concat("note: ", summaries[i].label, ": ", note)) + "\n";
+      text += message_line(concat("note: ", summaries[i].label, ": ", note)) + "\n";
     }
   }
   return text;

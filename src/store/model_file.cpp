@@ -46,9 +46,7 @@ void make_weights(NamedTensors& tensors, const std::string& path) {
   }
 }
 
-}  // namespace
-
-void write_model_file(const std::string& path, const ModelFile& file) {
+void put_model_file(const std::string& path, const ModelFile& file, const ByteSink& sink) {
   std::vector<at::Tensor> held;  // what `plain` points into
   std::vector<PlainTensor> plain;
   for (const auto& [name, tensor] : file.tensors) {
@@ -61,9 +59,19 @@ void write_model_file(const std::string& path, const ModelFile& file) {
     coded.push_back({name, tensor.shape, tensor.count, tensor.bucket, tensor.points, tensor.alpha,
                      tensor.beta, tensor.codes, 0, 0});
   }
-  replace_file(path, [&](const ByteSink& sink) {
-    write_packed_model(path, file.about, plain, coded, sink);
-  });
+  write_packed_model(path, file.about, plain, coded, sink);
+}
+
+}  // namespace
+
+void write_model_file(const std::string& path, const ModelFile& file) {
+  replace_file(path, [&](const ByteSink& sink) { put_model_file(path, file, sink); });
+}
+
+uint64_t model_file_bytes(const ModelFile& file) {
+  uint64_t bytes = 0;
+  put_model_file("a model file", file, [&](const void*, std::size_t count) { bytes += count; });
+  return bytes;
 }
 
 ModelFile read_model_file(const std::string& path) {
@@ -78,6 +86,7 @@ ModelFile read_model_file(const std::string& path) {
         return file.tensors.back().second.data_ptr();
       });
   file.about = std::move(packed.about);
+  file.input = std::move(packed.input);
   file.sizes = {input.size(),       packed.header_bytes, packed.code_bytes,
                 packed.scale_bytes, packed.point_bytes,  {}};
   for (CodedTensor& one : packed.coded) {

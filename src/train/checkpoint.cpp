@@ -14,6 +14,11 @@ NamedTensors optimizer_tensors(const ModelFile& file) {
   return tensors;
 }
 
+/// Of what a file says of itself; null where it says nothing.
+Json part_of(const ModelFile& file, const char* name) {
+  return file.about.is_object() ? file.about.value(name, Json()) : Json();
+}
+
 /// Masters, running statistics and learned values.
 NamedTensors model_tensors(const ModelFile& file) {
   NamedTensors tensors = file.tensors;
@@ -28,7 +33,7 @@ std::vector<int64_t> stored_points(const Network& network, const QuantOptions& o
   std::vector<int64_t> points;
   for (const Parameter* parameter : network.parameters()) {
     points.push_back(points_of(*parameter, options));
-    if (points.back() == 0 || options.redistribute == "off") continue;
+    if (points.back() == 0 || options.redistribute == Redistribute::off) continue;
     const auto found = std::find_if(
         file.tensors.begin(), file.tensors.end(),
         [&](const auto& named) { return named.first == kQuantizerPrefix + parameter->name; });
@@ -39,6 +44,17 @@ std::vector<int64_t> stored_points(const Network& network, const QuantOptions& o
     }
   }
   return points;
+}
+
+/// A run goes on with the input that it began with: student.init's file may have been replaced.
+void require_same_input(const ModelFile& file, Student& student, const std::string& path) {
+  const Json stored = file.about.value("normalization", Json());
+  const Normalization began = normalization_from_json(stored, path, ExitCode::model);
+  const Normalization& now = student.network().spec().normalization;
+  if (began == now) return;
+  throw Error(ExitCode::settings,
+              concat(path, " was trained under ", to_text(began), ", now it is ", to_text(now),
+                     "; resume with the settings and files that the run began with"));
 }
 
 void require_masters(const ModelFile& file, const std::string& path) {
@@ -64,8 +80,9 @@ void require_masters(const ModelFile& file, const std::string& path) {
   const auto is_number = [&](const char* name) {
     return about.contains(name) && about[name].is_number_integer();
   };
-  const bool has_quantizer = about.contains("quantizer") && about["quantizer"].is_object() &&
-                             about["quantizer"].value("method", Json("none")) != "none";
+  const bool has_quantizer =
+      about.contains("quantizer") && about["quantizer"].is_object() &&
+      about["quantizer"].value("method", Json(QuantMethod::none)) != word(QuantMethod::none);
   if (!is_number("seed") || !is_number("steps") || !has_quantizer) {
     throw Error(ExitCode::model,
                 concat(path,
@@ -82,49 +99,40 @@ void describe_state(Json& about, const char* kind, const Student& student, int64
   about["kind"] = kind;
 }
 
-void save_checkpoint(const std::string& path, Json about, const Student& student,
-                     const MasterOptimizer& optimizer, const LearnedOptimizer& learned_optimizer,
-                     const Schedule& schedule, const Progress& progress) {
-  describe_state(about, "checkpoint", student, progress.step);
-  about["progress"] = {{"epoch", progress.epoch},
-                       {"step", progress.step},
-                       {"best_epoch", progress.best_epoch},
-                       {"best_accuracy", progress.best_accuracy},
-                       {"last_accuracy", progress.last_accuracy}};
+void save_checkpoint(const std::string& path, Json about, const Json& record,
+                     const Student& student, const MasterOptimizer& optimizer,
+                     const LearnedOptimizer& learned_optimizer, const Schedule& schedule,
+                     const RunState& state) {
+  describe_state(about, "checkpoint", student, state.step);
+  about["progress"] = to_json(state);
   about["schedule"] = schedule.state();
+  about["run"] = record;
   ModelFile file{about, student.state(), {}};
   for (auto& named : optimizer.state()) file.tensors.push_back(std::move(named));
   for (auto& named : learned_optimizer.state()) file.tensors.push_back(std::move(named));
   write_model_file(path, file);
 }
 
-Progress load_checkpoint(const std::string& path, Student& student, MasterOptimizer& optimizer,
+RunState load_checkpoint(const std::string& path, Student& student, MasterOptimizer& optimizer,
                          LearnedOptimizer& learned_optimizer, Schedule& schedule) {
   const ModelFile file = read_model_file(path);
-  Progress progress;
+  const RunState state = run_state_from_json(part_of(file, "progress"), path);
   try {
-    const Json& json = file.about.at("progress");
-    progress.epoch = json.at("epoch").get<int64_t>();
-    progress.step = json.at("step").get<int64_t>();
-    progress.best_epoch = json.at("best_epoch").get<int64_t>();
-    progress.best_accuracy = json.at("best_accuracy").get<double>();
-    progress.last_accuracy = json.at("last_accuracy").get<double>();
     schedule.restore(file.about.at("schedule"));
   } catch (const Json::exception&) {
     throw Error(ExitCode::model,
-                concat(path, " is no checkpoint of a run; start without --resume"));
+                concat(path, " holds no schedule of a run; start without --resume"));
   }
-  if (progress.epoch < 0 || progress.step < 0 || progress.best_epoch < 0 ||
-      progress.best_epoch > progress.epoch) {
-    throw Error(ExitCode::model, concat(path, " says that ", progress.epoch, " epochs and ",
-                                        progress.step, " steps are done, the best epoch ",
-                                        progress.best_epoch, "; start without --resume"));
-  }
+  require_same_input(file, student, path);
   student.load(model_tensors(file), path);
   const NamedTensors tensors = optimizer_tensors(file);
   optimizer.restore(tensors, path);
   learned_optimizer.restore(tensors, path);
-  return progress;
+  return state;
+}
+
+Json checkpoint_record(const std::string& path) {
+  return part_of(read_model_file(path), "run");
 }
 
 void save_masters(const std::string& path, Json about, const Student& student, int64_t steps) {
@@ -146,8 +154,7 @@ StoredStudent load_stored_student(const std::string& path) {
       Student(std::move(network), options, file.about["seed"].get<uint64_t>(), at::kCPU, points),
       file.about};
   stored.student.load(model_tensors(file), path);
-  stored.about.erase("progress");
-  stored.about.erase("schedule");
+  for (const char* name : {"progress", "schedule", "run"}) stored.about.erase(name);
   return stored;
 }
 

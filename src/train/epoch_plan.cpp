@@ -74,11 +74,12 @@ int64_t StepPlan::passes(int rank, bool synced) const {
 }
 
 BatchPlan rank_batches(const EpochPlan& plan, std::vector<int64_t> order, int rank, bool synced,
-                       int64_t epoch) {
-  return [plan, order = std::move(order), rank, synced, epoch, step = int64_t{0}, pass = int64_t{0},
-          now = plan.step(0)](int64_t, std::vector<int64_t>* rows, int64_t* of_epoch) mutable {
-    while (pass == now.passes(rank, synced)) {
-      if (++step == plan.steps()) return false;
+                       int64_t epoch, int64_t first_step) {
+  return [plan, order = std::move(order), rank, synced, epoch, step = first_step - 1,
+          pass = int64_t{0},
+          now = StepPlan{}](int64_t, std::vector<int64_t>* rows, int64_t* of_epoch) mutable {
+    while (now.owner_first.empty() || pass == now.passes(rank, synced)) {
+      if (++step >= plan.steps()) return false;
       now = plan.step(step);
       pass = 0;
     }

@@ -38,7 +38,7 @@ GradientExchange::GradientExchange(Student& student, int rank, const ExchangeOpt
                                    std::unique_ptr<Channel> points)
     : student_(student),
       rank_(rank),
-      fixed_(options.order == "fixed"),
+      fixed_(options.order == ExchangeOrder::fixed),
       channel_(std::move(channel)),
       points_channel_(std::move(points)),
       gate_(make_gate(student, options)) {

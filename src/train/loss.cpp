@@ -29,8 +29,9 @@ Loss distillation_loss(const at::Tensor& logits, const at::Tensor& teacher_logit
   if (has_teacher) {
     // d T^2 KL(p || q_T) / d z = T (q_T - p)
     const double t = options.temperature;
-    const double scale =
-        options.kl_reduction == "classes" ? 1.0 / static_cast<double>(logits.size(1)) : 1.0;
+    const double scale = options.kl_reduction == KlReduction::classes
+                             ? 1.0 / static_cast<double>(logits.size(1))
+                             : 1.0;
     const at::Tensor log_p = at::log_softmax(teacher_logits / t, 1);
     const at::Tensor log_qt = at::log_softmax(logits / t, 1);
     const at::Tensor p = log_p.exp();

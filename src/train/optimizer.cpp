@@ -55,7 +55,7 @@ struct MasterOptimizer::Impl {
   void update(Group& group, double rate) const {
     const at::TensorList values(group.values), gradients(group.gradients);
     const auto state = [&](std::size_t i) { return at::TensorList(group.state[i].second); };
-    if (options.optimizer == "sgd") {
+    if (options.optimizer == Optimizer::sgd) {
       at::_fused_sgd_(values, gradients, group.state.empty() ? at::TensorList() : state(0),
                       group.decay, options.momentum, rate, 0, options.nesterov, false, false);
       return;
@@ -66,7 +66,7 @@ struct MasterOptimizer::Impl {
       fused(values, gradients, state(0), state(1), at::TensorList(), state(2), rate, kMeanDecay,
             kSquareDecay, group.decay, kEpsilon, false, false);
     };
-    if (options.optimizer == "adam") {
+    if (options.optimizer == Optimizer::adam) {
       adam([](const auto&... given) { at::_fused_adam_(given...); });
     } else {
       adam([](const auto&... given) { at::_fused_adamw_(given...); });
@@ -83,13 +83,13 @@ MasterOptimizer::MasterOptimizer(Student& student, const TrainOptions& options,
     : impl_(std::make_unique<Impl>()) {
   impl_->options = options;
   impl_->all_gradients = student.gradients();
-  for (const Slice& slice : slices_of(student, options.decay == "weights", trained)) {
+  for (const Slice& slice : slices_of(student, options.decay == Decay::weights, trained)) {
     Impl::Group group;
     group.values = student.masters().narrow(0, slice.offset, slice.count).detach();
     group.gradients = student.gradients().narrow(0, slice.offset, slice.count);
     group.decay = slice.decays ? options.weight_decay : 0;
     const at::Tensor zeros = at::zeros_like(group.values);
-    if (options.optimizer != "sgd") {
+    if (options.optimizer != Optimizer::sgd) {
       const at::Tensor step = at::zeros({1}, zeros.options());
       group.state = {{"mean", zeros}, {"square", zeros.clone()}, {"step", step}};
     } else if (options.momentum > 0) {

@@ -13,14 +13,6 @@ void require(bool good, const char* key, const Value& value, const char* allowed
   if (!good) throw Error(ExitCode::settings, concat(key, " = ", value, ": ", allowed));
 }
 
-void require_one_of(const char* key, const std::string& value,
-                    const std::vector<std::string>& allowed) {
-  if (std::find(allowed.begin(), allowed.end(), value) == allowed.end()) {
-    throw Error(ExitCode::settings,
-                concat(key, " = ", value, ": give one of ", list_names(allowed)));
-  }
-}
-
 }  // namespace
 
 void check(const TrainOptions& o) {
@@ -29,19 +21,16 @@ void check(const TrainOptions& o) {
           "give at least 2 (batch norm needs two samples)");
   require(o.micro_batch >= 0 && o.micro_batch != 1, "train.micro_batch", o.micro_batch,
           "give 0 (the local batch) or at least 2");
-  require_one_of("train.optimizer", o.optimizer, {"sgd", "adam", "adamw"});
   require(o.rate > 0 && o.rate <= 1000, "train.rate", o.rate, "give a number above 0");
   require(o.momentum >= 0 && o.momentum < 1, "train.momentum", o.momentum,
           "give 0 <= momentum < 1");
-  require(!(o.optimizer == "sgd" && o.nesterov && o.momentum == 0), "train.nesterov", "true",
-          "Nesterov needs train.momentum above 0");
+  require(!(o.optimizer == Optimizer::sgd && o.nesterov && o.momentum == 0), "train.nesterov",
+          "true", "Nesterov needs train.momentum above 0");
   require(o.weight_decay >= 0 && o.weight_decay < 1, "train.weight_decay", o.weight_decay,
           "give 0 <= weight_decay < 1");
-  require_one_of("train.decay", o.decay, {"all", "weights"});
   require(o.clip_norm >= 0, "train.clip_norm", o.clip_norm, "give 0 (off) or more");
-  require_one_of("train.schedule", o.schedule, {"constant", "step", "cosine", "plateau"});
   require(o.warmup_epochs >= 0, "train.warmup_epochs", o.warmup_epochs, "give 0 or more");
-  require(o.schedule != "step" || !o.step_epochs.empty(), "train.schedule", o.schedule,
+  require(o.schedule != RateSchedule::step || !o.step_epochs.empty(), "train.schedule", o.schedule,
           "give train.step_epochs too, for example 30,60,80");
   require(std::is_sorted(o.step_epochs.begin(), o.step_epochs.end()), "train.step_epochs",
           o.step_epochs.empty() ? 0 : o.step_epochs.front(), "give epochs in rising order");
@@ -49,10 +38,7 @@ void check(const TrainOptions& o) {
           "give 0 < rate_factor <= 1");
   require(o.plateau_epochs >= 1, "train.plateau_epochs", o.plateau_epochs, "give 1 or more");
   require(o.plateau_points >= 0, "train.plateau_points", o.plateau_points, "give 0 or more");
-  require_one_of("train.precision", o.precision, {"fp32", "bf16", "auto"});
-  require_one_of("train.select", o.select, {"last", "best"});
   require(o.patience >= 0, "train.patience", o.patience, "give 0 (off) or more");
-  require_one_of("train.batch_norm", o.batch_norm, {"local", "synced"});
   require(o.batch_norm_momentum > 0 && o.batch_norm_momentum <= 1, "train.batch_norm_momentum",
           o.batch_norm_momentum, "give 0 < momentum <= 1");
   require(o.reestimate_batches >= 0, "train.reestimate_batches", o.reestimate_batches,
@@ -64,21 +50,18 @@ void check(const DistillOptions& o) {
           "give a number above 0");
   require(o.soft_weight >= 0 && o.soft_weight <= 1, "distill.soft_weight", o.soft_weight,
           "give 0 <= soft_weight <= 1");
-  require_one_of("distill.kl_reduction", o.kl_reduction, {"batch", "classes"});
 }
 
 void check(const ExchangeOptions& o) {
-  require_one_of("exchange.overlap", o.overlap, {"auto", "on", "off"});
-  require_one_of("exchange.order", o.order, {"fast", "fixed"});
   require(o.chunk_bytes >= 1024, "exchange.chunk_bytes", o.chunk_bytes, "give at least 1024");
 }
 
 void check(const TrainOptions& train, const ExchangeOptions& exchange) {
-  if (exchange.order != "fixed") return;
+  if (exchange.order != ExchangeOrder::fixed) return;
   require(train.micro_batch > 0, "exchange.order", exchange.order,
           "fixed order adds micro-batches as a tree; give train.micro_batch too, for example 16");
   require(
-      train.batch_norm == "local", "train.batch_norm", train.batch_norm,
+      train.batch_norm == BatchNormSource::local, "train.batch_norm", train.batch_norm,
       "synchronized statistics depend on the world size; use local with exchange.order = fixed");
 }
 

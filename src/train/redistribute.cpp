@@ -1,15 +1,14 @@
 #include "bitstill/train/redistribute.hpp"
 
-#include <ATen/core/grad_mode.h>
-#include <ATen/ops/norm.h>
+#include <ATen/ops/cat.h>
+#include <ATen/ops/zeros.h>
 
-#include <algorithm>
+#include <cmath>
 
-#include "bitstill/comm/agree.hpp"
-#include "bitstill/data/sampler.hpp"
 #include "bitstill/model/input.hpp"
 #include "bitstill/quant/redistribution.hpp"
 #include "bitstill/train/loss.hpp"
+#include "bitstill/train/sample_pass.hpp"
 #include "bitstill/train/student.hpp"
 
 namespace bitstill {
@@ -17,53 +16,58 @@ namespace {
 
 constexpr int64_t kBatches = 5;
 
-/// 2-norms of the mean gradient of each parameter.
-std::vector<double> gradient_norms(Network& network, const Dataset& dataset,
-                                   const Normalization& normalization, int64_t batch,
-                                   const EvaluateOptions& evaluate) {
-  const int64_t samples = dataset.size(Split::train);
-  const std::vector<int64_t> order = epoch_order(samples, 0, 0);
-  batch = std::min(batch, samples);
-  const int64_t batches = std::min(kBatches, samples / batch);
-  const BatchPlan plan = [&](int64_t n, std::vector<int64_t>* rows, int64_t* epoch) {
-    *epoch = 0;
-    rows->assign(order.begin() + n * batch, order.begin() + std::min(batches, n + 1) * batch);
-    return n < batches;
-  };
-  ForwardMode mode;
-  mode.training = true;
-  mode.dropout = false;
-  Prefetcher prefetcher(dataset, Split::train, plan, nullptr, 0, 2);
-  Batch one;
-  network.set_trainable(true);
-  while (prefetcher.next(&one)) {
-    const at::Tensor logits = network.forward(
-        to_input(one, network.spec().input, normalization, evaluate.device, evaluate.channels_last),
-        mode);
-    const Loss loss = distillation_loss(logits.detach(), {}, to_labels(one, evaluate.device), {},
-                                        batch * batches);
-    logits.backward(loss.gradient);
-  }
-  std::vector<double> norms;
+/// The gradients that backward left, one after the other; they are taken away.
+at::Tensor take_gradients(const Network& network) {
+  std::vector<at::Tensor> flat;
   for (const Parameter* parameter : network.parameters()) {
     at::Tensor& gradient = parameter->value.mutable_grad();
-    norms.push_back(gradient.defined() ? gradient.norm().item<double>() : 0);
+    flat.push_back(gradient.defined() ? gradient.flatten()
+                                      : at::zeros({parameter->value.numel()}, at::kFloat));
     gradient.reset();
   }
-  network.set_trainable(false);
-  return norms;
+  return at::cat(flat);
 }
 
 }  // namespace
 
-std::vector<int64_t> redistributed_points(Network& network, const QuantOptions& options,
-                                          const Dataset& dataset,
-                                          const Normalization& normalization, int64_t batch,
-                                          const EvaluateOptions& evaluate, Communicator& comm) {
-  std::vector<double> norms;
-  agree(comm, [&] { norms = gradient_norms(network, dataset, normalization, batch, evaluate); });
-  comm.broadcast(norms.data(), static_cast<int64_t>(norms.size()), ElementType::f64, 0);
+std::vector<double> gradient_norms(Network& network, const Dataset& dataset,
+                                   const TrainOptions& train, const EvaluateOptions& evaluate,
+                                   Communicator& comm) {
+  ForwardMode mode;
+  mode.training = true;
+  mode.dropout = false;
+  const auto gradients = [&](const Batch& batch, int64_t samples) {
+    const at::Tensor logits =
+        network.forward(to_input(batch, network.spec().input, network.spec().normalization,
+                                 evaluate.device, evaluate.channels_last),
+                        mode);
+    const Loss loss =
+        distillation_loss(logits.detach(), {}, to_labels(batch, evaluate.device), {}, samples);
+    logits.backward(loss.gradient);
+    return take_gradients(network);
+  };
+  const SamplePass pass{kBatches, train.global_batch, train.micro_batch};
+  network.set_trainable(true);
+  const at::Tensor mean =
+      sum_over_pass(dataset, pass, network.parameter_count(), gradients, evaluate.progress, comm);
+  network.set_trainable(false);
 
+  std::vector<double> norms;
+  const float* values = mean.const_data_ptr<float>();
+  for (const Parameter* parameter : network.parameters()) {
+    const float* const end = values + parameter->value.numel();
+    // A plain loop: equal on every processor, so ranks of different ones give equal points.
+    double squares = 0;
+    for (; values != end; ++values) squares += static_cast<double>(*values) * *values;
+    norms.push_back(std::sqrt(squares));
+  }
+  return norms;
+}
+
+std::vector<int64_t> redistributed_points(Network& network, const QuantOptions& options,
+                                          const Dataset& dataset, const TrainOptions& train,
+                                          const EvaluateOptions& evaluate, Communicator& comm) {
+  const std::vector<double> norms = gradient_norms(network, dataset, train, evaluate, comm);
   std::vector<int64_t> points;
   std::vector<PointShare> shares;
   for (std::size_t i = 0; i < network.parameters().size(); ++i) {
@@ -71,8 +75,9 @@ std::vector<int64_t> redistributed_points(Network& network, const QuantOptions& 
     points.push_back(points_of(parameter, options));
     if (points.back() > 0) shares.push_back({parameter.value.numel(), points.back(), norms[i]});
   }
-  const std::vector<int64_t> result =
-      options.redistribute == "bytes" ? redistribute_bytes(shares) : redistribute_points(shares);
+  const std::vector<int64_t> result = options.redistribute == Redistribute::bytes
+                                          ? redistribute_bytes(shares)
+                                          : redistribute_points(shares);
   auto next = result.begin();
   for (int64_t& count : points) {
     if (count > 0) count = *next++;

@@ -28,6 +28,7 @@ Json Tally::json(const DistillOptions& distill, bool has_teacher) const {
 }
 
 Json counts_json(const ClassificationCounts& counts) {
+  if (counts.samples == 0) return {{"samples", 0}};  // no accuracy at all, which is not 0 %
   const auto [low, high] = wilson_interval(counts.correct, counts.samples);
   return {{"samples", counts.samples},
           {"correct", counts.correct},

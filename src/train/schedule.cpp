@@ -16,11 +16,11 @@ double Schedule::rate(int64_t step) const {
     return rate * static_cast<double>(step + 1) /
            std::ceil(options_.warmup_epochs * static_cast<double>(steps_per_epoch_));
   }
-  if (options_.schedule == "step") {
+  if (options_.schedule == RateSchedule::step) {
     for (const int64_t cut : options_.step_epochs) {
       if (epoch >= static_cast<double>(cut)) rate *= options_.rate_factor;
     }
-  } else if (options_.schedule == "cosine") {
+  } else if (options_.schedule == RateSchedule::cosine) {
     const double length = static_cast<double>(options_.epochs) - options_.warmup_epochs;
     const double done = std::clamp((epoch - options_.warmup_epochs) / length, 0.0, 1.0);
     rate *= 0.5 * (1 + std::cos(std::numbers::pi * done));
@@ -29,7 +29,7 @@ double Schedule::rate(int64_t step) const {
 }
 
 void Schedule::observe(double validation_error) {
-  if (options_.schedule != "plateau") return;
+  if (options_.schedule != RateSchedule::plateau) return;
   if (validation_error < best_error_ - options_.plateau_points) {
     best_error_ = validation_error;
     epochs_without_ = 0;

@@ -1,45 +1,33 @@
 #include "bitstill/train/ship.hpp"
 
+#include <ATen/TensorOperators.h>
 #include <ATen/core/grad_mode.h>
-#include <ATen/ops/zeros_like.h>
-
-#include <algorithm>
 
 #include "bitstill/comm/agree.hpp"
-#include "bitstill/data/sampler.hpp"
 #include "bitstill/model/input.hpp"
+#include "bitstill/model/weights.hpp"
 #include "bitstill/train/checkpoint.hpp"
+#include "bitstill/train/sample_pass.hpp"
 
 namespace bitstill {
 
-void reestimate_batch_norm(Student& student, const Dataset& dataset,
-                           const Normalization& normalization, int64_t batches, int64_t batch,
+void reestimate_batch_norm(Student& student, const Dataset& dataset, const TrainOptions& train,
                            const EvaluateOptions& options, Communicator& comm) {
-  const int64_t samples = dataset.size(Split::train);
-  const std::vector<int64_t> order = epoch_order(samples, 0, 0);
-  batch = std::min(batch, samples);
-  batches = std::min(batches, samples / batch);
-  agree(comm, [&] {
-    at::NoGradGuard no_grad;
-    const BatchPlan plan = [&](int64_t n, std::vector<int64_t>* rows, int64_t* epoch) {
-      *epoch = 0;
-      rows->assign(order.begin() + n * batch, order.begin() + std::min(batches, n + 1) * batch);
-      return n < batches;
-    };
-    at::Tensor sum = at::zeros_like(student.running());
-    ForwardMode mode;
-    mode.training = true;
-    mode.dropout = false;
-    Prefetcher prefetcher(dataset, Split::train, plan, nullptr, 0, 2);
-    Batch one;
-    while (prefetcher.next(&one)) {
-      student.network().forward(to_input(one, student.network().spec().input, normalization,
-                                         options.device, options.channels_last),
-                                mode);
-      sum.add_(student.statistics());
-    }
-    student.running().copy_(sum.div_(static_cast<double>(batches)));
-  });
+  const at::NoGradGuard no_grad;
+  ForwardMode mode;
+  mode.training = true;
+  mode.dropout = false;
+  const auto statistics = [&](const Batch& batch, int64_t samples) {
+    student.network().forward(
+        to_input(batch, student.network().spec().input, student.network().spec().normalization,
+                 options.device, options.channels_last),
+        mode);
+    const double share = static_cast<double>(batch.count()) / static_cast<double>(samples);
+    return student.statistics() * share;
+  };
+  const SamplePass pass{train.reestimate_batches, train.global_batch, train.micro_batch};
+  student.running().copy_(
+      sum_over_pass(dataset, pass, student.running().numel(), statistics, options.progress, comm));
 }
 
 ModelFile student_file(Json about, const Student& student, int64_t steps) {
@@ -47,6 +35,12 @@ ModelFile student_file(Json about, const Student& student, int64_t steps) {
   ModelFile file = student.packed(steps);
   file.about = std::move(about);
   return file;
+}
+
+uint64_t fp32_file_bytes(Json about, Student& student, int64_t steps) {
+  describe_state(about, "student", student, steps);
+  about["quantizer"] = nullptr;
+  return model_file_bytes({std::move(about), named_tensors(student.network()), {}});
 }
 
 void write_student_file(const std::string& path, const Json& about, const Student& student,

@@ -9,6 +9,7 @@
 #include "bitstill/base/random.hpp"
 #include "bitstill/base/timer.hpp"
 #include "bitstill/comm/agree.hpp"
+#include "bitstill/model/autocast.hpp"
 #include "bitstill/model/input.hpp"
 #include "bitstill/train/loss.hpp"
 
@@ -87,21 +88,26 @@ void TrainingStep::update(double rate, const Trained& trained, StepResult* resul
 void TrainingStep::micro_batch(int64_t step, const StepPlan& plan, int64_t number,
                                const Batch& batch, bool last) {
   Timer timer;
-  const auto x = to_input(batch, settings_.shape, settings_.normalization, settings_.device,
-                          settings_.channels_last);
+  const Network& student = parts_.student.network();
+  const auto input = [&](const Normalization& normalization) {
+    return to_input(batch, settings_.shape, normalization, settings_.device,
+                    settings_.channels_last);
+  };
+  const at::Tensor x = input(student.spec().normalization);
   const auto labels = to_labels(batch, settings_.device);
   seconds_.data += timer.lap();
 
   at::Tensor teacher_logits, logits;
+  if (Teacher* teacher = parts_.teacher) {
+    parts_.watchdog.progress(Phase::teacher, step);
+    const Normalization& its = teacher->traits().normalization;
+    teacher_logits = teacher->logits(its == student.spec().normalization ? x : input(its));
+    seconds_.teacher += timer.lap();
+  }
+  parts_.watchdog.progress(Phase::forward, step);
   {
     AutocastScope autocast(settings_.bf16, settings_.device);
-    if (parts_.teacher != nullptr) {
-      parts_.watchdog.progress(Phase::teacher, step);
-      teacher_logits = parts_.teacher->logits(x);
-      seconds_.teacher += timer.lap();
-    }
-    parts_.watchdog.progress(Phase::forward, step);
-    logits = parts_.student.network().forward(x, mode(step, number));
+    logits = student.forward(x, mode(step, number));
   }
   const Loss loss = distillation_loss(logits.detach().to(at::kFloat), teacher_logits, labels,
                                       settings_.distill, plan.samples);

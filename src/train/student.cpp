@@ -21,7 +21,7 @@ at::Tensor view_of(const at::Tensor& flat, const Segment& segment) {
 }  // namespace
 
 int64_t points_of(const Parameter& parameter, const QuantOptions& options) {
-  if (options.tensors == "weights" && parameter.role != ParameterRole::weight) return 0;
+  if (options.tensors == QuantTensors::weights && parameter.role != ParameterRole::weight) return 0;
   if (parameter.first_layer && !options.first_layer) return 0;
   if (parameter.last_layer && !options.last_layer) return 0;
   return bitstill::points_of(options, parameter.name, parameter.value.sizes().vec());

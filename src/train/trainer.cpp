@@ -4,6 +4,7 @@
 #include <filesystem>
 
 #include "bitstill/base/log.hpp"
+#include "bitstill/base/sha256.hpp"
 #include "bitstill/base/text.hpp"
 #include "bitstill/base/timer.hpp"
 #include "bitstill/comm/agree.hpp"
@@ -26,15 +27,15 @@ class Run {
   RunResult run();
 
  private:
-  bool train_epoch();  // false: stopped by a signal
+  bool train_epoch();  // what is left of it; false: stopped by a signal
   void validate();
   Trained trained_now() const;
   void compare_ranks(int64_t step);
   void log_interval(int64_t step, double rate);
-  bool note_best();
   int64_t shipped_step() const;
-  void save();
-  void forget_earlier_run();
+  void save(bool best);
+  void resume();
+  int64_t steps_into_epoch() const { return state_.step - state_.epoch * plan_.steps(); }
   void finish(RunResult* result);
   Json measure_shipped(const std::string& name, RunResult* result);
   EvaluateOptions evaluate_options() const;
@@ -56,12 +57,11 @@ class Run {
   std::unique_ptr<Communicator> statistics_;  // synchronized batch norm
   GradientExchange exchange_;
   TrainingStep step_;
-  Progress progress_;
+  RunState state_;
   ClassificationCounts validation_;
-  Tally interval_, epoch_;
+  Tally interval_;
   Timer interval_timer_;
   TrafficCounts traffic_{};
-  int skipped_ = 0;
 };
 
 std::unique_ptr<Channel> gradient_channel(World& world, const TrainerOptions& options) {
@@ -73,13 +73,13 @@ std::unique_ptr<Channel> gradient_channel(World& world, const TrainerOptions& op
 
 /// Only where points may travel alone.
 std::unique_ptr<Channel> points_channel(World& world, const TrainerOptions& options) {
-  if (options.quant.method != "points") return nullptr;
+  if (options.quant.method != QuantMethod::points) return nullptr;
   return open_channel(world, Traffic::points, options.exchange.overlap);
 }
 
 /// What a run ever trains; with alternation an epoch trains a part of it.
 Trained trained_in_run(const QuantOptions& quant) {
-  return quant.alternate == "off" ? trained_by(quant) : Trained{true, true, true};
+  return quant.alternate == Alternate::off ? trained_by(quant) : Trained{true, true, true};
 }
 
 StepSettings step_settings(const Dataset& dataset, const TrainerOptions& options) {
@@ -90,7 +90,6 @@ StepSettings step_settings(const Dataset& dataset, const TrainerOptions& options
   settings.seed = options.seed;
   settings.device = options.device;
   settings.shape = dataset.index().shape;
-  settings.normalization = dataset.index().normalization;
   settings.stop_requested = options.stop_requested;
   return settings;
 }
@@ -110,8 +109,9 @@ Run::Run(World& world, Watchdog& watchdog, const Dataset& dataset, Student& stud
       schedule_(options.train, plan_.steps()),
       optimizer_(student, options.train, trained_in_run(options.quant)),
       learned_optimizer_(student, options.quant, options.train),
-      statistics_(options.train.batch_norm == "synced" ? world.control().duplicate(Traffic::gathers)
-                                                       : nullptr),
+      statistics_(options.train.batch_norm == BatchNormSource::synced
+                      ? world.control().duplicate(Traffic::gathers)
+                      : nullptr),
       exchange_(student, world.place().rank, options.exchange, gradient_channel(world, options),
                 points_channel(world, options)),
       step_({student, teacher, exchange_, optimizer_, learned_optimizer_, watchdog, world.control(),
@@ -119,8 +119,8 @@ Run::Run(World& world, Watchdog& watchdog, const Dataset& dataset, Student& stud
             step_settings(dataset, options)) {}
 
 Trained Run::trained_now() const {
-  if (options_.quant.alternate == "off") return trained_by(options_.quant);
-  return progress_.epoch % 2 == 0 ? Trained{true, true, false} : Trained{false, false, true};
+  if (options_.quant.alternate == Alternate::off) return trained_by(options_.quant);
+  return state_.epoch % 2 == 0 ? Trained{true, true, false} : Trained{false, false, true};
 }
 
 /// Masters and learned values must be the same bits everywhere: one flipped on one rank would
@@ -138,47 +138,47 @@ EvaluateOptions Run::evaluate_options() const {
   EvaluateOptions evaluate;
   evaluate.device = options_.device;
   evaluate.progress = [this](bool waits) {
-    watchdog_.progress(waits ? Phase::exchange : Phase::validate, progress_.step);
+    watchdog_.progress(waits ? Phase::exchange : Phase::validate, state_.step);
   };
   return evaluate;
 }
 
 bool Run::train_epoch() {
+  const int64_t first = steps_into_epoch();
   const BatchPlan batches =
-      rank_batches(plan_, epoch_order(dataset_.size(Split::train), options_.seed, progress_.epoch),
-                   world_.place().rank, statistics_ != nullptr, progress_.epoch);
+      rank_batches(plan_, epoch_order(dataset_.size(Split::train), options_.seed, state_.epoch),
+                   world_.place().rank, statistics_ != nullptr, state_.epoch, first);
   Prefetcher prefetcher(dataset_, Split::train, batches, &options_.augmentation, options_.seed,
                         static_cast<int>(options_.prefetch));
   const Trained trained = trained_now();
   if (student_.quantizer() != nullptr) {
-    student_.quantizer()->use_uniform_points(options_.quant.alternate == "reference" &&
+    student_.quantizer()->use_uniform_points(options_.quant.alternate == Alternate::reference &&
                                              !trained.learned);
   }
-  ProgressBar bar(concat("epoch ", progress_.epoch + 1, "/", options_.train.epochs));
-  epoch_ = Tally{};
-  for (int64_t i = 0; i < plan_.steps(); ++i) {
-    const int64_t step = progress_.epoch * plan_.steps() + i;
+  ProgressBar bar(concat("epoch ", state_.epoch + 1, "/", options_.train.epochs));
+  for (int64_t i = first; i < plan_.steps(); ++i) {
+    const int64_t step = state_.step;
     const double rate = schedule_.rate(step);
     const StepPlan plan = plan_.step(i);
     const StepResult result = step_.run(step, plan, prefetcher, rate, trained);
-    skipped_ = result.updated ? 0 : skipped_ + 1;
-    if (skipped_ == kMostSkippedSteps) {
+    ++state_.step;
+    state_.skipped = result.updated ? 0 : state_.skipped + 1;
+    if (state_.skipped == kMostSkippedSteps) {
       throw AgreedError(ExitCode::numbers, concat("losses or gradients are not finite for ",
-                                                  skipped_, " steps up to step ", step,
+                                                  state_.skipped, " steps up to step ", step,
                                                   "; lower train.rate or give train.clip_norm"));
     }
     if (result.updated) {
       interval_.add(result, plan.samples);
-      epoch_.add(result, plan.samples);
+      state_.tally.add(result, plan.samples);
     }
     bar.show(i + 1, plan_.steps(), concat("loss ", result.totals.hard));
-    if ((step + 1) % options_.log_steps == 0) log_interval(step + 1, rate);
-    if ((step + 1) % options_.check_steps == 0) compare_ranks(step + 1);
+    if (state_.step % options_.log_steps == 0) log_interval(state_.step, rate);
+    if (state_.step % options_.check_steps == 0) compare_ranks(state_.step);
     if (result.totals.stops > 0) return false;
   }
   student_.check_views();
-  ++progress_.epoch;
-  progress_.step = progress_.epoch * plan_.steps();
+  ++state_.epoch;
   return true;
 }
 
@@ -198,6 +198,7 @@ void Run::log_interval(int64_t step, double rate) {
       {"quantize", phase.quantize * ms}, {"forward", phase.forward * ms},
       {"backward", phase.backward * ms}, {"exchange", phase.exchange * ms},
       {"update", phase.update * ms},     {"exchange_busy", exchange_.take_busy_seconds() * ms}};
+  line["steps"] = interval_.steps;
   line["bytes"] = traffic_json(&traffic_, std::max<int64_t>(interval_.steps, 1));
   line["memory_mb"] = peak_memory_mb();
   log_.write(line);
@@ -206,107 +207,101 @@ void Run::log_interval(int64_t step, double rate) {
 }
 
 void Run::validate() {
-  student_.quantize(progress_.step);
-  validation_ = evaluate(student_.network(), dataset_, Split::validation,
-                         dataset_.index().normalization, evaluate_options(), world_.control());
+  student_.quantize(state_.step);
+  validation_ = evaluate(student_.network(), dataset_, Split::validation, evaluate_options(),
+                         world_.control());
 }
 
-bool Run::note_best() {
-  progress_.last_accuracy = validation_.samples > 0 ? validation_.accuracy() : -1;
-  if (progress_.best_epoch > 0 && progress_.last_accuracy <= progress_.best_accuracy) return false;
-  progress_.best_accuracy = progress_.last_accuracy;
-  progress_.best_epoch = progress_.epoch;
-  return true;
-}
-
-void Run::save() {
+void Run::save(bool best) {
   const bool writes = world_.place().rank == 0;
-  watchdog_.progress(writes ? Phase::save : Phase::exchange, progress_.step);
-  const bool best = note_best();
+  watchdog_.progress(writes ? Phase::save : Phase::exchange, state_.step);
   agree(world_.control(), [&] {
     if (!writes) return;
-    if (best && options_.train.select == "best") {
-      save_masters(path("checkpoints/best.safetensors"), about_, student_, progress_.step);
+    if (best && options_.train.select == Select::best) {
+      save_masters(path("checkpoints/best.safetensors"), about_, student_, state_.step);
     }
-    save_checkpoint(path("checkpoints/last.safetensors"), about_, student_, optimizer_,
-                    learned_optimizer_, schedule_, progress_);
+    save_checkpoint(path("checkpoints/last.safetensors"), about_, options_.record, student_,
+                    optimizer_, learned_optimizer_, schedule_, state_);
   });
+}
+
+/// From the checkpoint that rank 0 chose; every rank must read the same bytes of it.
+void Run::resume() {
+  Communicator& control = world_.control();
+  const std::string& from = options_.resume_from;
+  watchdog_.progress(Phase::load, 0);
+  std::string digest;
+  agree(control, [&] { digest = sha256_of_file(from, ExitCode::model); });
+  require_equal(control, {{"the checkpoint " + from, digest}}, ExitCode::model);
+  agree(control, [&] {
+    state_ = load_checkpoint(from, student_, optimizer_, learned_optimizer_, schedule_);
+  });
+  const int64_t within = steps_into_epoch();
+  if (state_.epoch + (within > 0 ? 1 : 0) > options_.train.epochs) {
+    throw AgreedError(
+        ExitCode::settings,
+        concat("train.epochs = ", options_.train.epochs, ", but ", from, " stands after epoch ",
+               state_.epoch, within > 0 ? " and some steps" : "", "; give as many or more"));
+  }
+  say(concat("resuming after epoch ", state_.epoch,
+             within > 0 ? concat(" and ", within, " of ", plan_.steps(), " steps") : ""));
+  // What the log holds after this is about to be done again.
+  Json line = {{"type", "resumed"}, {"epoch", state_.epoch}, {"step", state_.step}};
+  if (within > 0) {
+    line["epoch"] = static_cast<double>(state_.step) / static_cast<double>(plan_.steps());
+  }
+  log_.write(line);
 }
 
 /// After which the weights that ship were: rounding as it was when they were validated.
 int64_t Run::shipped_step() const {
-  const bool best = options_.train.select == "best" && progress_.best_epoch > 0;
-  return best ? progress_.best_epoch * plan_.steps() : progress_.step;
-}
-
-/// Killed before its first save, this run must not be resumed or shipped from another's state.
-void Run::forget_earlier_run() {
-  agree(world_.control(), [&] {
-    if (world_.place().rank != 0) return;
-    for (const char* name : {"last", "best"}) {
-      const std::string file = path(concat("checkpoints/", name, ".safetensors"));
-      std::error_code failed;
-      std::filesystem::remove(file, failed);
-      if (failed) {
-        throw Error(ExitCode::storage,
-                    concat("cannot remove ", file, " of an earlier run: ", failed.message()));
-      }
-    }
-  });
+  const bool best = options_.train.select == Select::best && state_.best_epoch > 0;
+  return best ? state_.best_epoch * plan_.steps() : state_.step;
 }
 
 RunResult Run::run() {
-  Communicator& control = world_.control();
-  const std::string checkpoint = path("checkpoints/last.safetensors");
-  if (options_.resume && std::filesystem::exists(checkpoint)) {
-    watchdog_.progress(Phase::load, 0);
-    agree(control, [&] {
-      progress_ = load_checkpoint(checkpoint, student_, optimizer_, learned_optimizer_, schedule_);
-    });
-    say(concat("resuming after epoch ", progress_.epoch));
-  }
-  if (options_.resume) {
-    // What the log holds after this epoch is about to be done again.
-    log_.write({{"type", "resumed"}, {"epoch", progress_.epoch}, {"step", progress_.step}});
-  } else {
-    forget_earlier_run();
-  }
+  if (!options_.resume_from.empty()) resume();
   RunResult result;
   const TrainOptions& train = options_.train;
-  while (progress_.epoch < train.epochs) {
+  while (state_.epoch < train.epochs && !state_.out_of_patience(train.patience)) {
     Timer timer;
     interval_timer_.lap();
     step_.seconds() = PhaseSeconds{};
+    exchange_.take_busy_seconds();
     interval_ = Tally{};
     traffic_ = traffic_counts();
-    const double rate = schedule_.rate(progress_.epoch * plan_.steps());
+    if (steps_into_epoch() == 0) state_.tally = Tally{};
+    const int64_t samples_before = state_.tally.samples;
+    const double rate = schedule_.rate(state_.epoch * plan_.steps());
     if (!train_epoch()) {
+      save(false);
       result.stopped = true;
       return result;
     }
     const double train_seconds = timer.seconds();
     validate();
     schedule_.observe(100 - validation_.accuracy());
-    save();
-    const Json trained = epoch_.json(options_.distill, teacher_ != nullptr);
+    save(state_.note_validation(validation_.samples > 0 ? validation_.accuracy() : -1));
+    const Json trained = state_.tally.json(options_.distill, teacher_ != nullptr);
     log_.write({{"type", "epoch"},
-                {"epoch", progress_.epoch},
+                {"epoch", state_.epoch},
                 {"seconds", timer.seconds()},
                 {"train", trained},
                 {"validation", counts_json(validation_)},
                 {"rate", rate}});
-    char line[160];
+    char validation[16] = "none", line[160];
+    if (validation_.samples > 0) {
+      std::snprintf(validation, sizeof validation, "%5.2f %%", validation_.accuracy());
+    }
     std::snprintf(line, sizeof line,
-                  "epoch %3lld/%lld  loss %.4f  train %5.2f %%  validation %5.2f %%  rate %.5f  "
+                  "epoch %3lld/%lld  loss %.4f  train %5.2f %%  validation %s  rate %.5f  "
                   "%.0f images/s",
-                  static_cast<long long>(progress_.epoch), static_cast<long long>(train.epochs),
-                  trained["loss"].get<double>(), trained["accuracy"].get<double>(),
-                  validation_.accuracy(), rate,
-                  static_cast<double>(epoch_.samples) / train_seconds);
+                  static_cast<long long>(state_.epoch), static_cast<long long>(train.epochs),
+                  trained["loss"].get<double>(), trained["accuracy"].get<double>(), validation,
+                  rate, static_cast<double>(state_.tally.samples - samples_before) / train_seconds);
     say(line);
-    if (train.patience > 0 && progress_.epoch - progress_.best_epoch >= train.patience) {
+    if (state_.out_of_patience(train.patience)) {
       say(concat("no better epoch for ", train.patience, " epochs: stopping early"));
-      break;
     }
   }
   finish(&result);
@@ -315,28 +310,27 @@ RunResult Run::run() {
 
 void Run::finish(RunResult* result) {
   Communicator& control = world_.control();
-  watchdog_.progress(Phase::finish, progress_.step);
-  if (options_.train.select == "best" && progress_.best_epoch > 0) {
+  watchdog_.progress(Phase::finish, state_.step);
+  if (options_.train.select == Select::best && state_.best_epoch > 0) {
     agree(control, [&] { load_masters(path("checkpoints/best.safetensors"), student_); });
   }
   if (student_.quantizer() != nullptr) student_.quantizer()->use_uniform_points(false);
   const int64_t step = shipped_step();
   student_.quantize(step);
-  Json end = {{"type", "end"}, {"best_epoch", progress_.best_epoch}};
+  Json end = {{"type", "end"}, {"best_epoch", state_.best_epoch}};
   if (options_.train.reestimate_batches > 0) {
     const std::string trained = "student_trained_norm.safetensors";
     write_student_file(path(trained), about_, student_, step, control);
     end["without_reestimation"] = measure_shipped(trained, nullptr);
-    reestimate_batch_norm(student_, dataset_, dataset_.index().normalization,
-                          options_.train.reestimate_batches, options_.train.global_batch,
-                          evaluate_options(), control);
+    reestimate_batch_norm(student_, dataset_, options_.train, evaluate_options(), control);
   }
   write_run_files(options_.folder, about_, student_, step, control);
   end.update(measure_shipped("student.safetensors", result));
   end["files"]["master.safetensors"] = {
       {"bytes", std::filesystem::file_size(path("master.safetensors"))}};
+  end["fp32_file_bytes"] = fp32_file_bytes(about_, student_, step);
   end["time"] = utc_now();
-  result->best_epoch = progress_.best_epoch;
+  result->best_epoch = state_.best_epoch;
   log_.write(end);
 }
 
@@ -349,8 +343,7 @@ Json Run::measure_shipped(const std::string& name, RunResult* result) {
     shipped.network->to(options_.device);
   });
   const auto measure = [&](Split split) {
-    return evaluate(*shipped.network, dataset_, split, shipped.normalization, evaluate_options(),
-                    control);
+    return evaluate(*shipped.network, dataset_, split, evaluate_options(), control);
   };
   const ClassificationCounts validation = measure(Split::validation), test = measure(Split::test);
   if (result != nullptr) {
@@ -369,7 +362,8 @@ RunResult run_training(World& world, Watchdog& watchdog, const Dataset& dataset,
                        RunLog& log) {
   const TrainOptions& train = options.train;
   if (dataset.size(Split::validation) == 0 &&
-      (train.select == "best" || train.schedule == "plateau" || train.patience > 0)) {
+      (train.select == Select::best || train.schedule == RateSchedule::plateau ||
+       train.patience > 0)) {
     throw AgreedError(ExitCode::settings,
                       "the shards hold no validation images, which train.select = best, "
                       "train.schedule = plateau and train.patience need; make shards with some");

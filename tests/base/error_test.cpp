@@ -7,7 +7,7 @@ namespace {
 
 TEST(Error, IsOneLineWhateverNamesItCarries) {
   const Error error(ExitCode::model, "tensor a\nb\r\nc has no type");
-  EXPECT_STREQ(error.what(), "tensor a b  c has no type");
+  EXPECT_STREQ(error.what(), R"(tensor a\nb\r\nc has no type)");
   EXPECT_EQ(error.code(), ExitCode::model);
 }
 

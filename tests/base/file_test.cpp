@@ -1,11 +1,19 @@
 #include "bitstill/base/file.hpp"
 
+#include <fcntl.h>
 #include <gtest/gtest.h>
+#include <sys/file.h>
 #include <sys/resource.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
+#include <algorithm>
+#include <chrono>
 #include <csignal>
 #include <filesystem>
+#include <fstream>
 #include <stdexcept>
+#include <vector>
 
 #include "scratch_folder.hpp"
 
@@ -30,6 +38,15 @@ bool has(const std::string& text, const std::string& part) {
   return text.find(part) != std::string::npos;
 }
 
+std::vector<std::string> names_in(const ScratchFolder& folder) {
+  std::vector<std::string> names;
+  for (const auto& entry : std::filesystem::directory_iterator(folder.path())) {
+    names.push_back(entry.path().filename().string());
+  }
+  std::sort(names.begin(), names.end());
+  return names;
+}
+
 TEST(File, RoundTripsOddSizes) {
   const ScratchFolder scratch;
   for (const std::size_t size : {0, 1, 7, 4096, 1048575, 1048576, 1048577, 3000001}) {
@@ -45,7 +62,7 @@ TEST(File, RoundTripsOddSizes) {
     });
     EXPECT_TRUE(read_file(scratch / "y", ExitCode::data) == bytes) << size;
   }
-  EXPECT_FALSE(std::filesystem::exists(scratch / "x.partial"));
+  EXPECT_EQ(names_in(scratch), (std::vector<std::string>{"x", "y"}));
 }
 
 TEST(File, ReadsWhatHasNoSize) {
@@ -79,16 +96,90 @@ TEST(File, SaysWhyItCannotRead) {
   EXPECT_TRUE(has(folder, "Is a directory")) << folder;
 }
 
-TEST(File, KeepsTheOldFileWhenTheDiskIsFull) {
+TEST(File, ReadsPlainFilesOnly) {
+  const ScratchFolder scratch;
+  ASSERT_EQ(mkfifo((scratch / "pipe").c_str(), 0600), 0);
+  for (const std::string& path : {scratch / "pipe", std::string("/dev/zero")}) {
+    const std::string wanted = path == "/dev/zero" ? "is a device" : "is a pipe";
+    const auto whole = message_of(ExitCode::data, [&] { read_file(path, ExitCode::data); });
+    EXPECT_TRUE(has(whole, path) && has(whole, wanted)) << whole;
+    const auto parts = message_of(ExitCode::model, [&] { InputFile(path, ExitCode::model); });
+    EXPECT_TRUE(has(parts, path) && has(parts, wanted)) << parts;
+  }
+}
+
+TEST(File, RefusesMoreThanItsKindHolds) {
+  const ScratchFolder scratch;
+  replace_file(scratch / "x", "0123456789");
+  EXPECT_EQ(read_file(scratch / "x", ExitCode::data, 10), "0123456789");
+  const auto text =
+      message_of(ExitCode::data, [&] { read_file(scratch / "x", ExitCode::data, 9); });
+  EXPECT_TRUE(has(text, scratch / "x") && has(text, "more than the 9 B")) << text;
+  message_of(ExitCode::data, [] { read_file("/proc/self/status", ExitCode::data, 100); });
+  std::filesystem::resize_file(scratch / "x", uint64_t{1} << 40);  // holes: it takes no disk
+  message_of(ExitCode::data, [&] { read_file(scratch / "x", ExitCode::data); });
+}
+
+TEST(File, WritesOnlyWhatItMadeItself) {
   const ScratchFolder scratch;
   const std::string path = scratch / "kept";
-  replace_file(path, "old");
-  std::filesystem::create_symlink("/dev/full", path + ".partial");
-  const auto text =
-      message_of(ExitCode::storage, [&] { replace_file(path, std::string(5000, 'n')); });
-  EXPECT_TRUE(has(text, path) && has(text, "No space left")) << text;
-  EXPECT_EQ(read_file(path, ExitCode::data), "old");
-  EXPECT_FALSE(std::filesystem::is_symlink(path + ".partial"));
+  replace_file(scratch / "victim", "untouched");
+  std::filesystem::create_symlink(scratch / "victim", path + ".partial");
+  std::filesystem::create_symlink(scratch / "victim", path + ".partial.planted");
+  replace_file(path, [&](const ByteSink& sink) {
+    sink("new", 3);
+    replace_file(path, "of another writer at the same time");
+  });
+  EXPECT_EQ(read_file(path, ExitCode::data), "new");
+  EXPECT_EQ(read_file(scratch / "victim", ExitCode::data), "untouched");
+  EXPECT_EQ(names_in(scratch),
+            (std::vector<std::string>{"kept", "kept.partial", "kept.partial.planted", "victim"}));
+}
+
+/// A file that was last written `age` ago.
+void put_old_file(const std::string& path, std::chrono::seconds age) {
+  std::ofstream(path) << "half";
+  std::filesystem::last_write_time(path, std::filesystem::file_time_type::clock::now() - age);
+}
+
+TEST(File, RemovesWhatDeadWritersLeft) {
+  using std::chrono::minutes;
+  const ScratchFolder scratch;
+  put_old_file(scratch / "kept.partial.0000000a", minutes(11));
+  put_old_file(scratch / "kept.partial.0000000b", minutes(9));
+  put_old_file(scratch / "kept.partial.0000000c", minutes(11));
+  put_old_file(scratch / "other.partial.0000000a", minutes(11));
+  const int writer = open((scratch / "kept.partial.0000000c").c_str(), O_RDONLY);
+  ASSERT_EQ(flock(writer, LOCK_EX), 0);  // still at work, in a long fsync
+  replace_file(scratch / "kept", "new");
+  EXPECT_EQ(names_in(scratch),
+            (std::vector<std::string>{"kept", "kept.partial.0000000b", "kept.partial.0000000c",
+                                      "other.partial.0000000a"}));
+  close(writer);
+  replace_file(scratch / "kept", "newer");
+  EXPECT_EQ(names_in(scratch),
+            (std::vector<std::string>{"kept", "kept.partial.0000000b", "other.partial.0000000a"}));
+}
+
+TEST(File, LocksWhatItWrites) {
+  const ScratchFolder scratch;
+  replace_file(scratch / "kept", [&](const ByteSink& sink) {
+    const int partial = open((scratch / names_in(scratch).at(0)).c_str(), O_RDONLY);
+    EXPECT_NE(flock(partial, LOCK_EX | LOCK_NB), 0);
+    close(partial);
+    sink("new", 3);
+  });
+}
+
+TEST(File, NeverReplacesADevice) {
+  const ScratchFolder scratch;
+  ASSERT_EQ(mkfifo((scratch / "pipe").c_str(), 0600), 0);
+  std::filesystem::create_symlink("/dev/full", scratch / "full");
+  for (const char* name : {"pipe", "full"}) {
+    const auto text = message_of(ExitCode::storage, [&] { replace_file(scratch / name, "x"); });
+    EXPECT_TRUE(has(text, scratch / name) && has(text, "is a device or pipe")) << text;
+  }
+  EXPECT_TRUE(std::filesystem::is_fifo(scratch / "pipe"));
 }
 
 TEST(File, KeepsTheOldFileAtALimitOfSize) {
@@ -106,7 +197,7 @@ TEST(File, KeepsTheOldFileAtALimitOfSize) {
   std::signal(SIGXFSZ, handler);
   EXPECT_TRUE(has(text, "File too large")) << text;
   EXPECT_EQ(read_file(path, ExitCode::data), "old");
-  EXPECT_FALSE(std::filesystem::exists(path + ".partial"));
+  EXPECT_EQ(names_in(scratch), std::vector<std::string>{"kept"});
 }
 
 TEST(File, KeepsTheOldFileWhenTheWriterThrows) {
@@ -119,7 +210,7 @@ TEST(File, KeepsTheOldFileWhenTheWriterThrows) {
                             }),
                std::logic_error);
   EXPECT_EQ(read_file(scratch / "kept", ExitCode::data), "old");
-  EXPECT_FALSE(std::filesystem::exists(scratch / "kept.partial"));
+  EXPECT_EQ(names_in(scratch), std::vector<std::string>{"kept"});
 }
 
 TEST(File, SaysWhyItCannotReplace) {
@@ -135,7 +226,7 @@ TEST(File, SaysWhyItCannotReplace) {
   const auto over_folder =
       message_of(ExitCode::storage, [&] { replace_file(scratch / "folder", "x"); });
   EXPECT_TRUE(has(over_folder, "Is a directory")) << over_folder;
-  EXPECT_FALSE(std::filesystem::exists(scratch / "folder.partial"));
+  EXPECT_EQ(names_in(scratch), (std::vector<std::string>{"folder", "plain"}));
   message_of(ExitCode::storage, [] { replace_file("/proc/nothing_goes_here", "x"); });
 }
 

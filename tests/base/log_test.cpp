@@ -2,7 +2,10 @@
 
 #include <gtest/gtest.h>
 
+#include <chrono>
+#include <cstdlib>
 #include <filesystem>
+#include <thread>
 
 #include "bitstill/base/file.hpp"
 #include "bitstill/base/run_log.hpp"
@@ -34,11 +37,12 @@ TEST(Log, OnlyRankZeroSpeaksButAnyRankFails) {
     const AsRank third(2);
     say("not seen");
     warn("not seen");
-    print_error("two\nlines");
+    print_error("two\nlines\x1B[31m");
     ProgressBar bar("not seen");
     bar.show(1, 2, "");
   }
-  EXPECT_EQ(testing::internal::GetCapturedStderr(), "hello\nwarning: low\nerror: two lines\n");
+  EXPECT_EQ(testing::internal::GetCapturedStderr(),
+            "hello\nwarning: low\nerror: two\\nlines\\x1b[31m\n");
 }
 
 TEST(Log, NoBarWithoutATerminal) {
@@ -49,6 +53,33 @@ TEST(Log, NoBarWithoutATerminal) {
     bar.clear();
   }
   EXPECT_EQ(testing::internal::GetCapturedStderr(), "");
+}
+
+TEST(Log, ALongLineKeepsItsEnd) {
+  testing::internal::CaptureStderr();
+  {
+    const AsRank first(0);
+    say("skipped " + std::string(100000, 'x') + ": not a JPEG");
+    print_error(std::string(100000, 'x') + "; mend it so");
+  }
+  const std::string seen = testing::internal::GetCapturedStderr();
+  EXPECT_EQ(seen.size(), 2 * 401u);
+  EXPECT_NE(seen.find("x: not a JPEG\nerror: x"), std::string::npos) << seen;
+  EXPECT_TRUE(seen.ends_with("x; mend it so\n")) << seen;
+}
+
+TEST(LogDeathTest, TheBarSaysHowLongTheRestTakes) {
+  testing::FLAGS_gtest_death_test_style = "threadsafe";  // a new process: it looks for a terminal
+  const auto bar_in_a_terminal = [] {
+    setenv("BITSTILL_TERMINAL", "1", 1);
+    const AsRank first(0);
+    ProgressBar bar("epoch 1/\t2");
+    std::this_thread::sleep_for(std::chrono::milliseconds(1100));
+    bar.show(1, 1000, "loss 0.3");
+    std::_Exit(0);
+  };
+  EXPECT_EXIT(bar_in_a_terminal(), testing::ExitedWithCode(0),
+              R"(epoch 1/\\t2 \[\.+\] 1/1000  loss 0\.3  eta (18|19|2.|3.):)");
 }
 
 TEST(RunLog, WritesALineEachAndResumes) {

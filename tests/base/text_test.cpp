@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <regex>
 
 #include "bitstill/base/sha256.hpp"
@@ -40,6 +41,49 @@ TEST(Text, WritesBytesForPeople) {
 
 TEST(Text, ConcatenatesAnything) {
   EXPECT_EQ(concat("row ", 3, " of ", 2.5, 'x'), "row 3 of 2.5x");
+}
+
+TEST(Text, ShowsWhatCouldHide) {
+  EXPECT_EQ(visible("plain ä € 😀 C:\\n"), "plain ä € 😀 C:\\n");
+  EXPECT_EQ(visible(std::string("a\nb\r\tc\0d\x1B[2Je\x7F", 14)), R"(a\nb\r\tc\x00d\x1b[2Je\x7f)");
+  EXPECT_EQ(visible("\u0085|\u2028|\u202Egpj.exe|\u2066|\u200F|\uFEFF"),
+            R"(\x85|\u2028|\u202egpj.exe|\u2066|\u200f|\ufeff)");
+  EXPECT_EQ(visible("\u200D\u2027\u202F\U0010FFFF"), "\u200D\u2027\u202F\U0010FFFF");
+}
+
+TEST(Text, ShowsBytesThatAreNoUtf8) {
+  EXPECT_EQ(visible("\xFF|\x80|\xC3|\xC0\xAF"), R"(\xff|\x80|\xc3|\xc0\xaf)");
+  EXPECT_EQ(visible("\xE0\x9F\xBF|\xED\xA0\x80|\xF0\x8F\xBF\xBF|\xF4\x90\x80\x80|\xE2\x82"),
+            R"(\xe0\x9f\xbf|\xed\xa0\x80|\xf0\x8f\xbf\xbf|\xf4\x90\x80\x80|\xe2\x82)");
+  std::string all;
+  for (int c = 0; c < 256; ++c) all += static_cast<char>(c);
+  const std::string shown = visible(all);
+  EXPECT_EQ(visible(shown), shown);
+}
+
+TEST(Text, CutsTheMiddleOfALongLine) {
+  EXPECT_EQ(message_line(std::string(400, 'x')), std::string(400, 'x'));
+  std::string name;
+  for (int i = 0; i < 500; ++i) name += "ü";
+  const std::string line = message_line("shards/" + name + ": cannot open; name another folder");
+  EXPECT_TRUE(line.starts_with("shards/ü")) << line;
+  EXPECT_TRUE(line.ends_with("ü: cannot open; name another folder")) << line;
+  EXPECT_NE(line.find("ü ... ü"), std::string::npos) << line;
+  EXPECT_EQ(visible(line), line);  // no character is torn
+  EXPECT_EQ(std::count_if(line.begin(), line.end(), [](char c) { return (c & 0xC0) != 0x80; }),
+            400);
+  EXPECT_EQ(message_line(line), line);
+  EXPECT_EQ(message_line(std::string(200, '\n')).find('\n'), std::string::npos);
+}
+
+TEST(Text, WritesTimesForPeople) {
+  EXPECT_EQ(human_time(0), "0:00");
+  EXPECT_EQ(human_time(59.4), "0:59");
+  EXPECT_EQ(human_time(3599.4), "59:59");
+  EXPECT_EQ(human_time(3599.6), "1:00:00");
+  EXPECT_EQ(human_time(11105), "3:05:05");
+  EXPECT_EQ(human_time(-1), "?");
+  EXPECT_EQ(human_time(1e30), "?");
 }
 
 TEST(Timer, WritesUtc) {

@@ -37,7 +37,7 @@ class Loop {
   Loop(World& world, double timeout_s)
       : world_(world),
         watchdog_(world, timeout_s),
-        channel_(open_channel(world, Traffic::gradients, "auto")),
+        channel_(open_channel(world, Traffic::gradients, Overlap::automatic)),
         chunks_(2, std::vector<float>(50021)) {}
 
   void run(const std::map<Phase, std::function<void()>>& faults) {

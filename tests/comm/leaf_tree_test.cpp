@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cstring>
 #include <random>
 
@@ -65,6 +66,10 @@ Values sum_on(Communicator& comm, const LeafTree& tree, const std::vector<int64_
   const bool in_place = !partials.empty() && first.back() % 2 == 0;
   float* target = in_place ? partials[0] : result.data();
   tree.sum(comm, partials, target, kCount);
+  LeafSum leaf_sum(tree, comm.rank(), kCount);
+  for (int64_t leaf = first[r]; leaf < first[r + 1]; ++leaf) leaf_sum.add(leaf_values(leaf).data());
+  const Values again = leaf_sum.finish(comm);
+  EXPECT_EQ(0, std::memcmp(again.data(), target, kCount * sizeof(float)));
   return Values(target, target + kCount);
 }
 

@@ -22,6 +22,7 @@ TEST(MpiWorld, KnowsItsPlace) {
   EXPECT_EQ(place.rank, std::atoi(std::getenv("OMPI_COMM_WORLD_RANK")));
   EXPECT_EQ(place.local_rank, std::atoi(std::getenv("OMPI_COMM_WORLD_LOCAL_RANK")));
   EXPECT_EQ(place.local_world, std::atoi(std::getenv("OMPI_COMM_WORLD_LOCAL_SIZE")));
+  EXPECT_EQ(place.first_on_host, 0);
   char host[256] = {};
   ASSERT_EQ(gethostname(host, sizeof host - 1), 0);
   EXPECT_EQ(place.host, host);
@@ -139,7 +140,7 @@ TEST(Mpi, AgreementAndComparison) {
 }
 
 /// Both kinds of traffic at once, while the main thread uses the control communicator.
-std::vector<float> run_channels(const std::string& overlap) {
+std::vector<float> run_channels(Overlap overlap) {
   World& world = rank_world();
   const auto gradients = open_channel(world, Traffic::gradients, overlap);
   const auto gathers = open_channel(world, Traffic::gathers, overlap);
@@ -171,10 +172,9 @@ std::vector<float> run_channels(const std::string& overlap) {
 
 TEST(Mpi, LanesGiveWhatTheCallingThreadGives) {
   ASSERT_TRUE(rank_world().threads_allowed());
-  const std::vector<float> expected = run_channels("off");
-  EXPECT_EQ(run_channels("on"), expected);
-  EXPECT_EQ(run_channels("auto"), expected);
-  EXPECT_THROW(open_channel(rank_world(), Traffic::gradients, "maybe"), Error);
+  const std::vector<float> expected = run_channels(Overlap::off);
+  EXPECT_EQ(run_channels(Overlap::on), expected);
+  EXPECT_EQ(run_channels(Overlap::automatic), expected);
 }
 
 }  // namespace

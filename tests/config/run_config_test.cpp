@@ -34,6 +34,8 @@ TEST(RunConfig, HasTheFixedNames) {
 
                            "teacher.kind",
                            "teacher.file",
+                           "teacher.mean",
+                           "teacher.std",
                            "student.init",
                            "quant.method",
                            "quant.bits",
@@ -57,19 +59,36 @@ TEST(RunConfig, HasTheFixedNames) {
   EXPECT_EQ(values.at("quant.bucket"), "256");
 }
 
+/// Another word than `word` of those that the table names where it refuses one; empty: no enum.
+std::string other_word(SettingTable& table, const std::string& name, const std::string& word) {
+  try {
+    table.set(name, word + "another");
+  } catch (const Error& error) {
+    const std::string text = error.what();
+    const auto begin = text.find("one of ") + 7;
+    const std::string first = text.substr(begin, text.find_first_of(", ", begin) - begin);
+    const auto last = text.find(" and ") + 5;
+    return first == word ? text.substr(last, text.find(';') - last) : first;
+  }
+  table.set(name, word);
+  return "";
+}
+
 /// Another value than `value` of the same type.
-std::string other(const std::string& name, const std::string& value) {
+std::string other(SettingTable& table, const std::string& name, const std::string& value) {
   if (value == "true") return "false";
   if (value == "false") return "true";
   if (name.ends_with("widths") || name.ends_with("kernels") || name.ends_with("pools") ||
       name.ends_with("hidden") || name == "train.step_epochs") {
     return "3,5";
   }
+  if (name.ends_with(".mean") || name.ends_with(".std")) return "0.13066047430038452,0.3";
   if (name.ends_with("dropout")) return "0.1,0.30000000000000004";
   if (!value.empty() && value.find_first_not_of("0123456789.e-") == std::string::npos) {
     return value.find('.') == std::string::npos ? "3" + value : "0.1" + value.substr(2);
   }
-  return value + "another";
+  const std::string word = other_word(table, name, value);
+  return word.empty() ? value + "another" : word;
 }
 
 TEST(RunConfig, ResolvedValuesAreARecipe) {
@@ -81,7 +100,7 @@ TEST(RunConfig, ResolvedValuesAreARecipe) {
   std::ofstream recipe(folder / "recipe.cfg");
   for (const auto& [name, value] : one.values()) {
     if (name == "config") continue;
-    one.read({"--" + name + "=" + other(name, value)});
+    one.read({"--" + name + "=" + other(one, name, value)});
   }
   for (const auto& [name, value] : one.values()) {
     if (name != "config") recipe << name << " = " << value << "\n";
@@ -100,6 +119,8 @@ TEST(RunConfig, ResolvedValuesAreARecipe) {
   }
   EXPECT_EQ(second.train.rate, first.train.rate);
   EXPECT_EQ(second.model.dropout, first.model.dropout);
+  EXPECT_EQ(first.teacher.normalization.mean, (std::vector<float>{0.13066047F, 0.3F}));
+  EXPECT_EQ(second.teacher.normalization, first.teacher.normalization);
 }
 
 TEST(RunConfig, EveryBadValueIsNamed) {
@@ -115,8 +136,8 @@ TEST(RunConfig, EveryBadValueIsNamed) {
     RunConfig config;
     SettingTable table;
     add_settings(table, config);
-    table.read({std::string("--") + name, value});
     try {
+      table.read({std::string("--") + name, value});
       check(config);
       ADD_FAILURE() << name << " = " << value << " was accepted";
     } catch (const Error& error) {

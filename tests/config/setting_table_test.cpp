@@ -6,13 +6,16 @@
 
 #include "../base/scratch_folder.hpp"
 #include "bitstill/base/error.hpp"
+#include "bitstill/config/run_config.hpp"
+#include "bitstill/train/options.hpp"
 
 namespace bitstill {
 namespace {
 
 /// A table with a setting of every type.
 struct Fixture {
-  std::string recipe, kind = "sgd";
+  std::string recipe;
+  Optimizer kind = Optimizer::sgd;
   int64_t epochs = 12;
   double rate = 0.05;
   bool flip = false, nesterov = true;
@@ -22,7 +25,7 @@ struct Fixture {
 
   Fixture() {
     table.add("config", &recipe, "recipe");
-    table.add("train.optimizer", &kind, "sgd | adam");
+    table.add("train.optimizer", &kind, "how");
     table.add("train.epochs", &epochs, "how many");
     table.add("train.rate", &rate, "learning rate");
     table.add("data.flip", &flip, "mirror");
@@ -65,7 +68,7 @@ TEST(SettingTable, ReadsEveryTypeInBothSpellings) {
   Fixture f;
   f.table.read({"--train.optimizer", "adam", "--train.epochs=-3", "--train.rate", "-1.5e-3",
                 "--model.widths", "6, 12,24", "--model.dropout=0,0.25", "--data.flip"});
-  EXPECT_EQ(f.kind, "adam");
+  EXPECT_EQ(f.kind, Optimizer::adam);
   EXPECT_EQ(f.epochs, -3);
   EXPECT_EQ(f.rate, -1.5e-3);
   EXPECT_EQ(f.widths, (std::vector<int64_t>{6, 12, 24}));
@@ -100,6 +103,25 @@ TEST(SettingTable, BoolsStandBareOrWithAWord) {
   EXPECT_TRUE(holds(refusal({"--data.flip=perhaps"}), "data.flip = perhaps"));
 }
 
+TEST(SettingTable, AnEnumThatHasTrueStandsBareOrWithAWord) {
+  const auto read = [](const std::vector<std::string>& arguments) {
+    Resume resume = Resume::no;
+    int64_t epochs = 0;
+    SettingTable table;
+    table.add("resume", &resume, "");
+    table.add("train.epochs", &epochs, "");
+    table.read(arguments);
+    return resume;
+  };
+  EXPECT_EQ(read({}), Resume::no);
+  EXPECT_EQ(read({"--resume"}), Resume::yes);
+  EXPECT_EQ(read({"--resume", "--train.epochs", "3"}), Resume::yes);
+  EXPECT_EQ(read({"--resume=auto"}), Resume::automatic);
+  EXPECT_EQ(read({"--resume", "auto"}), Resume::automatic);
+  EXPECT_EQ(read({"--resume=false"}), Resume::no);
+  EXPECT_THROW(read({"--resume=perhaps"}), Error);
+}
+
 TEST(SettingTable, NamesTheNearestOfAnUnknownKey) {
   EXPECT_TRUE(holds(refusal({"--train.epoch", "3"}), "did you mean train.epochs?"));
   EXPECT_TRUE(holds(refusal({"--train.epoch", "3"}), "train.epoch on the command line"));
@@ -121,6 +143,17 @@ TEST(SettingTable, NamesAValueOfTheWrongType) {
     EXPECT_TRUE(holds(refusal({"--model.widths", bad}), "model.widths = ")) << bad;
   }
   EXPECT_TRUE(holds(refusal({"--train.epochs"}), "train.epochs"));  // no value
+}
+
+TEST(SettingTable, NamesTheWordsOfAnEnum) {
+  Fixture f;
+  EXPECT_EQ(refusal(f, {"--train.optimizer", "admaw"}),
+            "train.optimizer = admaw: give one of sgd, adam and adamw; did you mean adamw?");
+  EXPECT_EQ(f.kind, Optimizer::sgd);
+  const ScratchFolder folder;
+  const std::string path = write_recipe(folder, "[train]\noptimizer = SGD\n");
+  EXPECT_TRUE(holds(refusal({"--config", path}), "train.optimizer = SGD: give one of sgd"));
+  EXPECT_THROW(f.table.set("train.optimizer", ""), Error);
 }
 
 TEST(SettingTable, WordsGoWhereTheyAreWanted) {
@@ -157,7 +190,7 @@ TEST(SettingTable, ReadsARecipeAndTheCommandLineWins) {
     EXPECT_EQ(f.epochs, 5);
     EXPECT_FALSE(f.nesterov);
     EXPECT_TRUE(f.flip);
-    EXPECT_EQ(f.kind, "sgd");
+    EXPECT_EQ(f.kind, Optimizer::sgd);
   }
 }
 
@@ -179,6 +212,10 @@ TEST(SettingTable, RefusesABadRecipe) {
   EXPECT_TRUE(holds(refuse(std::string("\0\xff\x01 junk", 8)), "recipe.cfg"));
   EXPECT_TRUE(holds(refusal({"--config", folder / "none.cfg"}), "none.cfg"));
   EXPECT_TRUE(holds(refusal({"--config", folder.path()}), folder.path()));
+  EXPECT_TRUE(holds(refuse("train.rate = 1\n\xEF\xBB\xBFtrain.epochs = 3\n"),
+                    "unknown setting \\ufefftrain.epochs in"));
+  EXPECT_TRUE(holds(refuse(std::string(kMostRecipeBytes + 1, '#')), "more than the 1.0 MB"));
+  EXPECT_TRUE(holds(refusal({"--config", "/dev/zero"}), "/dev/zero: is a device"));
 }
 
 TEST(SettingTable, SetsOneAsARecipeWould) {
@@ -197,7 +234,7 @@ TEST(SettingTable, HelpShowsTheDefaultsAndValuesTheState) {
   const std::string help = f.table.help();
   for (const char* part :
        {"--train.epochs", "how many [12]", "learning rate [0.05]", "mirror [false]",
-        "momentum [true]", "rates [0.5]", "sgd | adam [sgd]", "channels\n"}) {
+        "momentum [true]", "rates [0.5]", "sgd | adam | adamw: how [sgd]", "channels\n"}) {
     EXPECT_TRUE(holds(help, part));
   }
   const std::vector<std::pair<std::string, std::string>> expected = {

@@ -1,7 +1,9 @@
 #include "bitstill/data/convert.hpp"
 
+#include <sys/stat.h>
 #include <zlib.h>
 
+#include <algorithm>
 #include <cstdlib>
 #include <map>
 #include <set>
@@ -10,13 +12,6 @@
 
 namespace bitstill {
 namespace {
-
-ShardOptions from(const std::string& source, const std::string& out) {
-  ShardOptions options;
-  options.source = source;
-  options.out = out;
-  return options;
-}
 
 std::string gzipped(const std::string& bytes) {
   z_stream stream{};
@@ -178,11 +173,56 @@ std::string cifar_file(int records, int label_bytes, int classes, uint64_t seed)
   return file;
 }
 
+TEST(ConvertIdx, ReadsFilesInFoldersNamedAsTheyAre) {
+  const ScratchFolder scratch;
+  const std::vector<uint8_t> train_labels = {0, 1, 0, 1, 0, 1}, test_labels = {0, 1};
+  const auto put = [&](const std::string& name, const std::string& bytes) {
+    put_file(scratch / ("in/" + name + "/" + name), bytes);
+  };
+  put("train-images-idx3-ubyte", idx_file({6, 2, 2}, random_bytes(24, 1)));
+  put("train-labels-idx1-ubyte", idx_file({6}, train_labels));
+  put("t10k-images-idx3-ubyte", idx_file({2, 2, 2}, random_bytes(8, 2)));
+  put("t10k-labels-idx1-ubyte", idx_file({2}, test_labels));
+  const ConvertReport report = convert(from(scratch / "in", scratch / "out"));
+  EXPECT_EQ(report.format, "idx");
+  EXPECT_EQ(report.count, (std::array<int64_t, kSplits>{4, 2, 2}));
+  std::filesystem::create_directories(scratch / "outer");
+  std::filesystem::rename(scratch / "in", scratch / "outer/raw");
+  EXPECT_HOLDS(error_of(ExitCode::data, [&] { convert(from(scratch / "outer", scratch / "x")); }),
+               "--source " + scratch / "outer" + "/raw");
+}
+
+TEST(ConvertIdx, ClassesWithoutImagesAreNamed) {
+  const ScratchFolder scratch;
+  const auto convert_labels = [&](const std::vector<uint8_t>& labels, bool allow) {
+    const auto count = static_cast<int>(labels.size());
+    put_file(scratch / "in/train-images-idx3-ubyte",
+             idx_file({count, 2, 2}, random_bytes(labels.size() * 4, 1)));
+    put_file(scratch / "in/train-labels-idx1-ubyte", idx_file({count}, labels));
+    put_file(scratch / "in/t10k-images-idx3-ubyte", idx_file({1, 2, 2}, random_bytes(4, 2)));
+    put_file(scratch / "in/t10k-labels-idx1-ubyte", idx_file({1}, {2}));
+    ShardOptions options = from(scratch / "in", scratch / (allow ? "allowed" : "out"));
+    options.allow_empty_classes = allow;
+    return convert(options);
+  };
+  const std::vector<uint8_t> letters = {1, 2, 3, 1, 2, 3, 1, 2, 3};
+  EXPECT_HOLDS(error_of(ExitCode::data, [&] { convert_labels(letters, false); }),
+               "1 of 4 classes have no train images: 0;");
+  const std::string stray = error_of(ExitCode::data, [&] {
+    convert_labels({0, 1, 2, 0, 1, 2, 255}, false);
+  });
+  EXPECT_HOLDS(stray, "252 of 256 classes");
+  EXPECT_HOLDS(stray, "--allow-empty-classes");
+  EXPECT_EQ(convert_labels(letters, true).classes.size(), 4U);
+}
+
 TEST(ConvertCifar, ReadsTenAndAHundredClasses) {
   const ScratchFolder scratch;
-  put_file(scratch / "ten/data_batch_1.bin", cifar_file(31, 1, 10, 1));
-  put_file(scratch / "ten/data_batch_2.bin", cifar_file(29, 1, 10, 2));
-  const std::string test = cifar_file(7, 1, 10, 3);
+  const auto batch = [&](int i) {
+    return scratch / ("ten/data_batch_" + std::to_string(i) + ".bin");
+  };
+  for (int i = 1; i <= 5; ++i) put_file(batch(i), cifar_file(12, 1, 10, i));
+  const std::string test = cifar_file(7, 1, 10, 6);
   put_file(scratch / "ten/test_batch.bin", test);
   put_file(scratch / "ten/batches.meta.txt", "a\nb\nc\nd\ne\nf\ng\nh\ni\nj\n\n");
   const ConvertReport ten = convert(from(scratch / "ten", scratch / "out10"));
@@ -205,106 +245,67 @@ TEST(ConvertCifar, ReadsTenAndAHundredClasses) {
                "test_batch.bin");
 }
 
-/// A PNG of one random size-by-size image; equal seeds, equal images.
-std::string random_png(int64_t height, int64_t width, uint64_t seed) {
-  return png_file(
-      {height, width, 3, random_bytes(static_cast<std::size_t>(height * width * 3), seed)});
+TEST(ConvertCifar, RefusesAMissingADoubledAndAForeignBatch) {
+  const ScratchFolder scratch;
+  const auto batch = [&](const std::string& i) {
+    return scratch / ("in/data_batch_" + i + ".bin");
+  };
+  for (int i = 1; i <= 5; ++i) {
+    if (i != 3) put_file(batch(std::to_string(i)), cifar_file(12, 1, 10, i));
+  }
+  put_file(scratch / "in/test_batch.bin", cifar_file(7, 1, 10, 6));
+  const auto refused = [&] {
+    return error_of(ExitCode::data, [&] { convert(from(scratch / "in", scratch / "out")); });
+  };
+  EXPECT_HOLDS(refused(), "lacks data_batch_3.bin");
+  put_file(batch("3"), cifar_file(12, 1, 10, 2));
+  EXPECT_HOLDS(refused(), "data_batch_3.bin: holds the same bytes as");
+  put_file(batch("3"), cifar_file(12, 1, 10, 8) + cifar_file(12, 1, 10, 8));
+  EXPECT_HOLDS(refused(), "data_batch_3.bin: holds 24 records");
+  put_file(batch("3"), cifar_file(12, 1, 10, 3));
+  put_file(batch("1 (copy)"), cifar_file(12, 1, 10, 1));
+  EXPECT_HOLDS(refused(), "data_batch_1 (copy).bin: is none of");
+  std::filesystem::remove(batch("1 (copy)"));
+  EXPECT_EQ(convert(from(scratch / "in", scratch / "out")).count[2], 7);
 }
 
-TEST(ConvertFolder, CutsTenthsAndTheSameImagesWhateverTheirNames) {
+TEST(Convert, NamesWhatIsNotRead) {
   const ScratchFolder scratch;
-  for (int i = 0; i < 40; ++i) {
-    const std::string kind = i % 2 == 0 ? "/cat/" : "/dog/";
-    put_file(scratch / ("a" + kind + std::to_string(i) + ".png"), random_png(5, 6, i));
-    put_file(scratch / ("b" + kind + "deep/x" + std::to_string(99 - i) + ".PNG"),
-             random_png(5, 6, i));
-  }
-  put_file(scratch / "a/cat/notes.txt", "not an image");
-  const ConvertReport a = convert(from(scratch / "a", scratch / "out_a"));
-  convert(from(scratch / "b", scratch / "out_b"));
-  EXPECT_EQ(a.format, "folder");
-  EXPECT_EQ(a.name, "a");
-  EXPECT_EQ(a.classes, (std::vector<std::string>{"cat", "dog"}));
-  EXPECT_EQ(a.count, (std::array<int64_t, kSplits>{32, 4, 4}));
-  EXPECT_EQ(a.per_class[2], (std::vector<int64_t>{2, 2}));
-  EXPECT_EQ(a.ignored, 1);
-  const Dataset first(scratch / "out_a"), second(scratch / "out_b");
-  for (int s = 0; s < kSplits; ++s) {
-    EXPECT_EQ(read_all(first, static_cast<Split>(s)), read_all(second, static_cast<Split>(s)));
-  }
+  const auto refused = [&](const std::string& file, const std::string& source) {
+    put_file(scratch / file, "x");
+    return error_of(ExitCode::data, [&] { convert(from(scratch / source, scratch / "out")); });
+  };
+  EXPECT_HOLDS(refused("a/mnist.npz", "a/mnist.npz"), "mnist.npz: .npz is not read: write");
+  EXPECT_HOLDS(refused("a/mnist.npz", "a"), "mnist.npz: .npz is not read: write");
+  EXPECT_HOLDS(refused("b/set.TAR.GZ", "b/set.TAR.GZ"), "unpack it");
+  EXPECT_HOLDS(refused("c/train-images-idx3-ubyte", "c/train-images-idx3-ubyte"),
+               "give the folder");
+  EXPECT_HOLDS(refused("d/1.png", "d/1.png"), "give the folder");
+  EXPECT_HOLDS(refused("e/data_batch_1", "e"), "pickled CIFAR-10");
+  put_file(scratch / "f/meta", "x");
+  EXPECT_HOLDS(refused("f/train", "f"), "pickled CIFAR-100");
+  put_file(scratch / "images.gz", gzipped(std::string(257, 'x') + "ustar" + std::string(300, 'x')));
+  EXPECT_HOLDS(error_of(ExitCode::data, [&] { convert(from(scratch / "images.gz", "out")); }),
+               "a tar archive: unpack it");
 }
 
-TEST(ConvertFolder, OwnSplitsAreKeptWhole) {
+TEST(Convert, PipesAndDevicesAreNotRead) {
   const ScratchFolder scratch;
-  for (int i = 0; i < 24; ++i) {
-    const std::string name = std::string(i % 2 == 0 ? "/a/" : "/b/") + std::to_string(i) + ".png";
-    put_file(scratch / ("in/train" + name), random_png(4, 4, i));
-    if (i < 6) put_file(scratch / ("in/val" + name), random_png(4, 4, i + (i < 4 ? 100 : 0)));
+  ASSERT_EQ(::mkfifo((scratch / "digits.csv").c_str(), 0600), 0);
+  for (const char* labels : {"train-images-idx3-ubyte", "train-labels-idx1-ubyte"}) {
+    std::filesystem::create_directories(scratch / "idx");
+    std::filesystem::create_symlink("/dev/zero", scratch / "idx" + "/" + labels);
   }
-  ShardOptions options = from(scratch / "in", scratch / "out");
-  options.validation = 4;
-  const ConvertReport report = convert(options);
-  EXPECT_EQ(report.count, (std::array<int64_t, kSplits>{20, 4, 6}));  // a lone val is the test set
-  EXPECT_LE(report.twins,
-            2);  // two test images were put into train too; they may be validation now
-  std::filesystem::create_directories(scratch / "in/test");
-  std::filesystem::rename(scratch / "in/val/a", scratch / "in/test/a");
-  options.out = scratch / "three";
-  options.validation = -1;
-  const ConvertReport three = convert(options);
-  EXPECT_EQ(three.count, (std::array<int64_t, kSplits>{24, 3, 3}));
-  EXPECT_EQ(three.twins, 2);
-  EXPECT_HOLDS(three.split_rule, "source's own");
-  put_file(scratch / "in/test/zebra/1.png", random_png(4, 4, 1));
-  options.out = scratch / "four";
-  EXPECT_HOLDS(error_of(ExitCode::data, [&] { convert(options); }), "zebra");
-}
-
-TEST(ConvertFolder, MixedSizesAreOneErrorThatNamesTwoFiles) {
-  const ScratchFolder scratch;
-  for (int i = 0; i < 8; ++i) {
-    put_file(scratch / ("in/c/" + std::to_string(i) + ".png"), random_png(6, i == 5 ? 9 : 7, i));
+  for (int i = 1; i <= 5; ++i) {
+    std::filesystem::create_directories(scratch / "cifar");
+    std::filesystem::create_symlink("/dev/zero",
+                                    scratch / "cifar/data_batch_" + std::to_string(i) + ".bin");
   }
-  ShardOptions options = from(scratch / "in", scratch / "out");
-  const std::string message = error_of(ExitCode::data, [&] { convert(options); });
-  for (const char* part : {"0.png is 6x7", "5.png is 6x9", "--size"}) EXPECT_HOLDS(message, part);
-  options.height = 3;
-  options.width = 4;
-  options.channels = 1;
-  EXPECT_EQ(convert(options).shape, (ImageShape{1, 3, 4}));
-  EXPECT_EQ(Dataset(options.out).size(Split::train), 6);
-}
-
-TEST(ConvertFolder, UnreadableImagesStopItOrAreSkippedAndListed) {
-  const ScratchFolder scratch;
-  for (int i = 0; i < 12; ++i) {
-    const std::string png = random_png(6, 7, i);
-    put_file(scratch / ("in/c/" + std::to_string(10 + i) + ".png"),
-             i % 5 == 0 ? png.substr(0, 40) : png);
+  for (const char* source : {"digits.csv", "idx", "cifar"}) {
+    EXPECT_HOLDS(
+        error_of(ExitCode::data, [&] { convert(from(scratch / source, scratch / "out")); }),
+        source);
   }
-  ShardOptions options = from(scratch / "in", scratch / "out");
-  const std::string message = error_of(ExitCode::data, [&] { convert(options); });
-  for (const char* part : {"3 of 12", "10.png", "15.png", "20.png", "--skip-bad"}) {
-    EXPECT_HOLDS(message, part);
-  }
-  EXPECT_FALSE(std::filesystem::exists(options.out));
-  options.skip_bad = true;
-  const ConvertReport report = convert(options);
-  EXPECT_EQ(report.skipped.size(), 3U);
-  EXPECT_EQ(report.count[0] + report.count[1] + report.count[2], 9);
-}
-
-TEST(ConvertFolder, EqualImagesAreOrderedByName) {
-  const ScratchFolder scratch;
-  for (int i = 0; i < 10; ++i) {
-    put_file(scratch / ("in/c/" + std::to_string(i) + ".png"), random_png(4, 4, 7));
-  }
-  ShardOptions options = from(scratch / "in", scratch / "out");
-  options.rows_per_shard = 3;
-  const ConvertReport report = convert(options);
-  EXPECT_EQ(report.count, (std::array<int64_t, kSplits>{8, 1, 1}));
-  EXPECT_EQ(report.twins, 2);
-  EXPECT_TRUE(std::filesystem::exists(scratch / "out/train-00002.h5"));
 }
 
 TEST(Convert, RefusesOptionsThatDoNotFit) {
@@ -318,7 +319,8 @@ TEST(Convert, RefusesOptionsThatDoNotFit) {
   };
   EXPECT_HOLDS(refused([](auto* o) { o->source.clear(); }), "--source");
   EXPECT_HOLDS(refused([](auto* o) { o->out.clear(); }), "--out");
-  EXPECT_HOLDS(refused([](auto* o) { o->format = "tfrecord"; }), "tfrecord");
+  EXPECT_HOLDS(refused([](auto* o) { o->layout = FolderLayout::classes; }), "in.csv holds digits");
+  EXPECT_HOLDS(refused([](auto* o) { o->most_pixels = 0; }), "--most-pixels 0");
   EXPECT_HOLDS(refused([](auto* o) { o->channels = 2; }), "--channels 2");
   EXPECT_HOLDS(refused([](auto* o) { o->height = 5; }), "--size 5x0");
   EXPECT_HOLDS(refused([](auto* o) { o->rows_per_shard = -1; }), "--rows");

@@ -13,6 +13,7 @@
 #include "bitstill/base/error.hpp"
 #include "bitstill/base/file.hpp"
 #include "bitstill/base/random.hpp"
+#include "bitstill/data/convert.hpp"
 #include "bitstill/data/dataset.hpp"
 #include "bitstill/data/shard_writer.hpp"
 
@@ -55,6 +56,13 @@ inline testing::AssertionResult holds(const std::string& text, const std::string
   return testing::AssertionFailure() << "\"" << text << "\" does not hold \"" << part << "\"";
 }
 #define EXPECT_HOLDS(text, part) EXPECT_TRUE(holds(text, part))
+
+inline ShardOptions from(const std::string& source, const std::string& out) {
+  ShardOptions options;
+  options.source = source;
+  options.out = out;
+  return options;
+}
 
 struct Rows {
   std::vector<uint8_t> pixels;

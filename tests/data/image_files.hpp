@@ -1,10 +1,15 @@
-// Images written by libpng and TurboJPEG for the tests to read again.
+// Images written by libpng and libjpeg for the tests to read again.
 #pragma once
 
 #include <gtest/gtest.h>
 #include <png.h>
-#include <turbojpeg.h>
+// jpeglib.h needs <cstdio> and does not include it
+// clang-format off
+#include <cstdio>
+#include <jpeglib.h>
+// clang-format on
 
+#include <cstdlib>
 #include <string>
 #include <vector>
 
@@ -53,19 +58,43 @@ inline std::string png_file(const Image& image) {
                   image.channels == 1 ? PNG_COLOR_TYPE_GRAY : PNG_COLOR_TYPE_RGB, image.bytes);
 }
 
-/// A JPEG without subsampling at quality 100: near the image, for one that is smooth.
-inline std::string jpeg_file(const Image& image, int pixel_format, int subsampling = TJSAMP_444) {
-  tjhandle encoder = tjInitCompress();
+struct JpegSettings {
+  bool subsampled = false;  // 4:2:0
+  bool progressive = false;
+  int restart_rows = 0;  // a restart marker after so many rows of blocks
+};
+
+/// A JPEG at quality 100: near the image, for one that is smooth. Four channels are inverted CMYK.
+inline std::string jpeg_file(const Image& image, const JpegSettings& settings = {}) {
+  jpeg_compress_struct encoder{};
+  jpeg_error_mgr errors{};
+  encoder.err = jpeg_std_error(&errors);
+  jpeg_create_compress(&encoder);
   unsigned char* bytes = nullptr;
   unsigned long count = 0;
-  EXPECT_EQ(tjCompress2(encoder, image.bytes.data(), static_cast<int>(image.width), 0,
-                        static_cast<int>(image.height), pixel_format, &bytes, &count, subsampling,
-                        100, TJFLAG_ACCURATEDCT),
-            0)
-      << tjGetErrorStr2(encoder);
+  jpeg_mem_dest(&encoder, &bytes, &count);
+  encoder.image_height = static_cast<JDIMENSION>(image.height);
+  encoder.image_width = static_cast<JDIMENSION>(image.width);
+  encoder.input_components = static_cast<int>(image.channels);
+  encoder.in_color_space = image.channels == 1   ? JCS_GRAYSCALE
+                           : image.channels == 4 ? JCS_CMYK
+                                                 : JCS_RGB;
+  jpeg_set_defaults(&encoder);
+  jpeg_set_quality(&encoder, 100, TRUE);
+  for (int c = 0; c < encoder.num_components && !settings.subsampled; ++c) {
+    encoder.comp_info[c].h_samp_factor = encoder.comp_info[c].v_samp_factor = 1;
+  }
+  encoder.restart_in_rows = settings.restart_rows;
+  if (settings.progressive) jpeg_simple_progression(&encoder);
+  jpeg_start_compress(&encoder, TRUE);
+  for (int64_t y = 0; y < image.height; ++y) {
+    auto* row = const_cast<JSAMPROW>(&image.bytes[y * image.width * image.channels]);
+    jpeg_write_scanlines(&encoder, &row, 1);
+  }
+  jpeg_finish_compress(&encoder);
+  jpeg_destroy_compress(&encoder);
   std::string file(reinterpret_cast<char*>(bytes), count);
-  tjFree(bytes);
-  tjDestroy(encoder);
+  std::free(bytes);
   return file;
 }
 
@@ -85,6 +114,12 @@ inline std::string with_exif(const std::string& jpeg, const std::string& tiff) {
   const std::size_t first =
       4 + (static_cast<unsigned char>(jpeg[4]) << 8) + static_cast<unsigned char>(jpeg[5]) - 2 + 2;
   return jpeg.substr(0, first) + "\xFF\xE1" + '\0' + length + content + jpeg.substr(first);
+}
+
+/// A PNG of one random size-by-size image; equal seeds, equal images.
+inline std::string random_png(int64_t height, int64_t width, uint64_t seed) {
+  return png_file(
+      {height, width, 3, random_bytes(static_cast<std::size_t>(height * width * 3), seed)});
 }
 
 /// A smooth image, different along each axis and in each channel, so that every turn shows.

@@ -17,11 +17,9 @@ TEST(ImageFiles, FoldersAreSortedAndFilesKeepTheirPlace) {
     put_file(folder / name, "x");
   }
   put_file(folder / "odd.name", "x");
-  int64_t ignored = 0;
   const Names found = {folder / "a/B.JPG", folder / "a/deep/x.jpeg", folder / "a/z.png"};
-  EXPECT_EQ(image_files_in(folder / "a", &ignored), found);
-  EXPECT_EQ(ignored, 1);
-  EXPECT_EQ(list_images({folder / "odd.name", folder / "a"}),
+  EXPECT_EQ(walk_images(folder / "a").files, found);
+  EXPECT_EQ(list_images({folder / "odd.name", folder / "a"}).files,
             (Names{folder / "odd.name", found[0], found[1], found[2]}));
 }
 
@@ -37,22 +35,17 @@ TEST(ImageFiles, NamesWhatIsNotThere) {
   EXPECT_HOLDS(refused(folder / "shards"), "--data.folder");
 }
 
-TEST(ImageFiles, LoadsInTheShapeOrNamesTheFile) {
+TEST(ImageFiles, AreReadOrNamed) {
   const ScratchFolder folder;
   put_file(folder / "grey.png", png_file(grey(8, 12, 77)));
-  std::vector<uint8_t> pixels(3 * 4 * 4, 0);
-  load_image(folder / "grey.png", {3, 4, 4}, pixels.data());
-  EXPECT_EQ(pixels, std::vector<uint8_t>(48, 77));
+  EXPECT_EQ(read_image(folder / "grey.png", 96).bytes, std::vector<uint8_t>(96, 77));
+  const auto refused = [&](const char* name, int64_t most_pixels = 96) {
+    return error_of(ExitCode::data, [&] { read_image(folder / name, most_pixels); });
+  };
   put_file(folder / "torn.png", png_file(grey(8, 12, 77)).substr(0, 50));
-  const std::string torn = error_of(ExitCode::data, [&] {
-    load_image(folder / "torn.png", {3, 4, 4}, pixels.data());
-  });
-  EXPECT_HOLDS(torn, folder / "torn.png");
-  EXPECT_HOLDS(torn, "damaged PNG");
-  const std::string none = error_of(ExitCode::data, [&] {
-    load_image(folder / "none.png", {3, 4, 4}, pixels.data());
-  });
-  EXPECT_HOLDS(none, "none.png");
+  EXPECT_HOLDS(refused("torn.png"), folder / "torn.png" + ": damaged PNG");
+  EXPECT_HOLDS(refused("none.png"), folder / "none.png");
+  EXPECT_HOLDS(refused("grey.png", 95), folder / "grey.png" + ": 8x12 pixels are more than 95");
 }
 
 }  // namespace

@@ -56,14 +56,14 @@ Image shown(const Image& image, int orientation) {
 
 TEST(Jpeg, ColourAndGrey) {
   const Image colour = ramp(21, 35, 3);
-  EXPECT_LE(largest_difference(decode_image(jpeg_file(colour, TJPF_RGB)), colour), 6);
+  EXPECT_LE(largest_difference(decode_image(jpeg_file(colour)), colour), 6);
   const Image grey = ramp(9, 14, 1);
-  EXPECT_LE(largest_difference(decode_image(jpeg_file(grey, TJPF_GRAY, TJSAMP_GRAY)), grey), 6);
+  EXPECT_LE(largest_difference(decode_image(jpeg_file(grey)), grey), 6);
 }
 
 TEST(Jpeg, EveryOrientationInBothByteOrders) {
   const Image image = ramp(24, 40, 3);
-  const std::string file = jpeg_file(image, TJPF_RGB);
+  const std::string file = jpeg_file(image);
   const Image stored = decode_image(file);
   for (int orientation = 0; orientation <= 9; ++orientation) {
     for (const bool big_endian : {false, true}) {
@@ -75,7 +75,7 @@ TEST(Jpeg, EveryOrientationInBothByteOrders) {
 }
 
 TEST(Jpeg, ABrokenExifBlockIsNoOrientation) {
-  const std::string file = jpeg_file(ramp(8, 8, 3), TJPF_RGB);
+  const std::string file = jpeg_file(ramp(8, 8, 3));
   const Image stored = decode_image(file);
   const std::string block = tiff_block(6, false);
   for (std::size_t length = 0; length < block.size() - 8; ++length) {
@@ -87,7 +87,7 @@ TEST(Jpeg, ABrokenExifBlockIsNoOrientation) {
 TEST(Jpeg, CmykBecomesColour) {
   Image cmyk{8, 8, 4, {}};
   for (int i = 0; i < 64; ++i) cmyk.bytes.insert(cmyk.bytes.end(), {255, 100, 50, 204});
-  const Image image = decode_image(jpeg_file(cmyk, TJPF_CMYK));
+  const Image image = decode_image(jpeg_file(cmyk));
   ASSERT_EQ(image.channels, 3);
   EXPECT_NEAR(image.bytes[0], 204, 4);
   EXPECT_NEAR(image.bytes[1], 80, 4);
@@ -95,9 +95,86 @@ TEST(Jpeg, CmykBecomesColour) {
 }
 
 TEST(Jpeg, ATruncatedOneIsRefused) {
-  const std::string file = jpeg_file(ramp(64, 64, 3), TJPF_RGB);
+  const std::string file = jpeg_file(ramp(64, 64, 3));
   for (std::size_t length = 0; length < file.size() - 2; length += 37) {
     EXPECT_THROW(decode_image(file.substr(0, length)), Error) << length;
+  }
+}
+
+/// Where the first segment with this marker begins.
+std::size_t segment(const std::string& jpeg, char marker) {
+  return jpeg.find(std::string("\xFF") + marker);
+}
+
+std::string with_inserted(std::string file, std::size_t at, const std::string& bytes) {
+  return file.insert(at, bytes);
+}
+
+TEST(Jpeg, OdditiesThatCostNoPixelAreTaken) {
+  const std::string file = jpeg_file(ramp(64, 64, 3), {.restart_rows = 1});
+  const Image whole = decode_image(file);
+  std::string version_0 = file;
+  version_0[11] = 0;  // JFIF's major version
+  std::string bounds = file;
+  const std::size_t scan = segment(file, '\xDA');
+  bounds[scan + 4 + 7 + 1] = 0;  // the last coefficient, 63 in a sequential scan
+  const std::string junk("\0\1\2", 3);
+  for (const std::string& odd :
+       {version_0, bounds, with_inserted(file, segment(file, '\xDB'), junk),
+        with_inserted(file, file.size() - 2, junk),
+        with_inserted(file, segment(file, '\xD0'), junk)}) {
+    ASSERT_NE(odd, file);
+    EXPECT_EQ(largest_difference(decode_image(odd), whole), 0);
+  }
+}
+
+TEST(Jpeg, AnOddityHidesNoDamage) {
+  const std::string junk("\0\1\2", 3);
+  for (const bool progressive : {false, true}) {
+    const std::string file =
+        jpeg_file(ramp(64, 64, 3), {.progressive = progressive, .restart_rows = 1});
+    const std::string odd = with_inserted(file, segment(file, '\xD0'), junk);
+    decode_image(odd);
+    EXPECT_THROW(decode_image(odd.substr(0, odd.size() / 2)), Error);
+    EXPECT_THROW(decode_image(odd.substr(0, odd.size() / 3) + "\xFF\xD9"), Error) << progressive;
+    std::string version_0 = file.substr(0, file.size() / 2);
+    version_0[11] = 0;
+    EXPECT_THROW(decode_image(version_0), Error);
+  }
+}
+
+TEST(Jpeg, OrientationIsFoundBehindJunk) {
+  const std::string file = jpeg_file(ramp(24, 40, 3));
+  const std::string turned = with_exif(file, tiff_block(6, true));
+  const std::string odd = with_inserted(turned, segment(turned, '\xE1'), "junk");
+  EXPECT_EQ(largest_difference(decode_image(odd), shown(decode_image(file), 6)), 0);
+}
+
+TEST(Jpeg, SubsampledAndProgressiveOnesAreNear) {
+  const Image image = ramp(33, 47, 3);
+  for (const bool progressive : {false, true}) {
+    const std::string file = jpeg_file(image, {.subsampled = true, .progressive = progressive});
+    EXPECT_LE(largest_difference(decode_image(file), image), 12) << progressive;
+  }
+}
+
+TEST(Jpeg, PassesOverTheImageAreCounted) {
+  const std::string file = jpeg_file(ramp(16, 16, 3), {.progressive = true});
+  const std::size_t last = file.rfind("\xFF\xDA");
+  const std::string scan = file.substr(last, file.size() - 2 - last);
+  std::string many = file.substr(0, file.size() - 2);
+  for (int i = 0; i < 200; ++i) many += scan;
+  EXPECT_HOLDS(error_of(ExitCode::data, [&] { decode_image(many + "\xFF\xD9"); }), "damaged JPEG");
+}
+
+TEST(Image, TheAnnouncedSizeIsRefusedBeforeAnyPixel) {
+  const std::string jpeg = jpeg_file(ramp(20, 30, 3)), png = png_file(ramp(20, 30, 3));
+  for (const std::string& file : {jpeg, png}) {
+    EXPECT_EQ(decode_image(file, 600).height, 20);
+    // Half of it would be damage, if it were looked at.
+    EXPECT_HOLDS(
+        error_of(ExitCode::data, [&] { decode_image(file.substr(0, file.size() - 40), 599); }),
+        "20x30 pixels are more than 599; shrink the image or raise --most-pixels");
   }
 }
 

@@ -1,4 +1,6 @@
 // Random damage to a small folder of shards: refused, or without effect; never anything else.
+#include <algorithm>
+
 #include "bitstill/data/inspect.hpp"
 #include "data_fixture.hpp"
 

@@ -1,5 +1,7 @@
 #include "bitstill/data/sampler.hpp"
 
+#include <algorithm>
+
 #include "data_fixture.hpp"
 
 namespace bitstill {

@@ -1,4 +1,6 @@
+#include <hdf5.h>
 #include <sys/resource.h>
+#include <sys/stat.h>
 
 #include <cmath>
 #include <csignal>
@@ -95,6 +97,48 @@ TEST(Shards, RefuseAMissingTruncatedOrForeignShard) {
   std::filesystem::remove(shard);
   std::filesystem::create_directory(shard);
   EXPECT_HOLDS(message(), "train-00002.h5");
+}
+
+TEST(Shards, ALinkOutOfTheFileIsRefused) {
+  const ScratchFolder scratch;
+  const ImageShape shape{1, 4, 4};
+  ShardLayout layout;
+  create_shard_file(scratch / "whole.h5", 5, shape, &layout);
+  EXPECT_EQ(read_shard_layout(scratch / "whole.h5", shape), layout);
+  const auto link = [&](const char* name, const auto& make) {
+    const hid_t file = H5Fcreate((scratch / name).c_str(), H5F_ACC_TRUNC, H5P_DEFAULT, H5P_DEFAULT);
+    for (const char* set : {"images", "labels"}) make(file, set);
+    H5Fclose(file);
+    return error_of(ExitCode::data, [&] { read_shard_layout(scratch / name, shape); });
+  };
+  EXPECT_HOLDS(link("external.h5",
+                    [](hid_t file, const char* set) {
+                      H5Lcreate_external("whole.h5", set, file, set, H5P_DEFAULT, H5P_DEFAULT);
+                    }),
+               "external.h5: images is a link to another place");
+  EXPECT_HOLDS(link("soft.h5",
+                    [](hid_t file, const char* set) {
+                      H5Lcreate_soft("/elsewhere", file, set, H5P_DEFAULT, H5P_DEFAULT);
+                    }),
+               "soft.h5: images is a link to another place");
+  EXPECT_HOLDS(link("empty.h5", [](hid_t, const char*) {}), "not a shard");
+}
+
+TEST(Shards, PipesAndDevicesAreNotRead) {
+  const ScratchFolder scratch;
+  const SmallSet set(scratch / "set");
+  for (const char* name : {"index.json", "rows.crc32c", "test-00000.h5"}) {
+    const std::string path = scratch / "set" + "/" + name;
+    std::filesystem::rename(path, scratch / "kept");
+    ASSERT_EQ(::mkfifo(path.c_str(), 0600), 0);
+    EXPECT_HOLDS(error_of(ExitCode::data, [&] { Dataset{scratch / "set"}; }), name);
+    std::filesystem::remove(path);
+    std::filesystem::create_symlink("/dev/zero", path);
+    EXPECT_HOLDS(error_of(ExitCode::data, [&] { Dataset{scratch / "set"}; }), name);
+    std::filesystem::remove(path);
+    std::filesystem::rename(scratch / "kept", path);
+  }
+  EXPECT_EQ(Dataset(scratch / "set").size(Split::test), 5);
 }
 
 TEST(Shards, FindAFlippedByteOutsideTheDataSetsAtOpening) {

@@ -28,6 +28,7 @@ for name in USR1 TERM INT; do
   expect "code=75 seconds=[0-9.]+ left=0 epochs=([1-9]|1[0-5])" 0
   grep -q '^stopped by a signal; --resume continues' "$WORK/err" || fail "no word on how to go on"
   distil 2 data $name "${short[@]}" --resume
+  grep -q ' of 75 steps$' "$WORK/err" || fail "it did not go on in mid-epoch"
   [ "$(grep -c '"type":"end"' "$WORK/$name/run.jsonl")" -eq 1 ] || fail "the resumed run did not end"
   [ "$(grep -c '"type":"epoch"' "$WORK/$name/run.jsonl")" -eq $epochs ] || fail "the epochs are not $epochs"
 done

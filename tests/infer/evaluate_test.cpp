@@ -23,6 +23,7 @@ const std::vector<std::string> kClasses = {"ant", "bee", "cat"};
 NetworkSpec spec_of(int64_t hidden = 8) {
   NetworkSpec spec;
   spec.input = {3, 5, 7};
+  spec.normalization = {{.5f, .4f, .3f}, {.2f, .3f, .25f}};
   spec.classes = 3;
   spec.widths = {4};
   spec.kernels = {3};
@@ -37,13 +38,13 @@ std::unique_ptr<Network> network_of(uint64_t seed) {
 }
 
 Json about_of(const Network& network, const std::vector<std::string>& classes = kClasses) {
-  return describe_model("weights", network.spec(), {{.5f, .4f, .3f}, {.2f, .3f, .25f}}, classes);
+  return describe_model("weights", network.spec(), classes);
 }
 
 /// The same counts, sample by sample.
-ClassificationCounts plain_loop(const Network& network, const Rows& rows, const ImageShape& shape,
-                                const Normalization& normalization) {
+ClassificationCounts plain_loop(const Network& network, const Rows& rows, const ImageShape& shape) {
   const at::NoGradGuard no_grad;
+  const Normalization& normalization = network.spec().normalization;  // not the shards'
   ClassificationCounts counts;
   const auto pixels = static_cast<std::size_t>(shape.pixels());
   for (std::size_t i = 0; i < rows.labels.size(); ++i) {
@@ -67,7 +68,6 @@ TEST(Evaluate, CountsAreEqualAtEveryWorldSizeAndAPlainLoops) {
   const ScratchFolder folder;
   const SmallSet set(folder / "set");
   const Dataset dataset(folder / "set");
-  const Normalization normalization = dataset.index().normalization;
   const auto network = network_of(3);
   for (const Split split : {Split::train, Split::validation, Split::test}) {
     for (const int64_t batch : {1, 4, 100}) {
@@ -76,11 +76,10 @@ TEST(Evaluate, CountsAreEqualAtEveryWorldSizeAndAPlainLoops) {
       int64_t calls = 0;
       options.progress = [&](bool waits) { calls += waits ? 0 : 1; };
       const auto comm = make_solo_communicator(Traffic::control);
-      const ClassificationCounts alone =
-          evaluate(*network, dataset, split, normalization, options, *comm);
+      const ClassificationCounts alone = evaluate(*network, dataset, split, options, *comm);
       EXPECT_EQ(calls, (dataset.size(split) + batch - 1) / batch);
       const ClassificationCounts plain =
-          plain_loop(*network, set.rows[static_cast<std::size_t>(split)], set.shape, normalization);
+          plain_loop(*network, set.rows[static_cast<std::size_t>(split)], set.shape);
       EXPECT_EQ(alone.samples, dataset.size(split));
       EXPECT_EQ(alone.samples, plain.samples);
       EXPECT_EQ(alone.correct, plain.correct);
@@ -89,7 +88,7 @@ TEST(Evaluate, CountsAreEqualAtEveryWorldSizeAndAPlainLoops) {
       for (const int world : {1, 2, 3, 9}) {
         run_as_ranks(world, [&](Communicator& rank) {
           at::set_num_threads(1);
-          const auto counts = evaluate(*network, dataset, split, normalization, options, rank);
+          const auto counts = evaluate(*network, dataset, split, options, rank);
           EXPECT_EQ(counts.samples, alone.samples);
           EXPECT_EQ(counts.correct, alone.correct);
           EXPECT_EQ(counts.loss_units, alone.loss_units);
@@ -112,7 +111,7 @@ TEST(Evaluate, ARankThatFailsStopsAll) {
       if (!waits && rank.rank() == 1) throw Error(ExitCode::data, "row 9 is damaged");
     };
     try {
-      evaluate(*network, dataset, Split::train, dataset.index().normalization, options, rank);
+      evaluate(*network, dataset, Split::train, options, rank);
     } catch (const AgreedError& error) {
       EXPECT_EQ(error.code(), ExitCode::data);
       messages[static_cast<std::size_t>(rank.rank())] = error.what();
@@ -128,7 +127,7 @@ TEST(LoadModel, FilesThatDescribeThemselves) {
   write_model_file(path, {about_of(*network), named_tensors(*network), {}});
   const LoadedModel model = load_model(path);
   EXPECT_EQ(model.classes, kClasses);
-  EXPECT_EQ(model.normalization.mean, (std::vector<float>{.5f, .4f, .3f}));
+  EXPECT_EQ(model.network->spec().normalization, network->spec().normalization);
   EXPECT_EQ(to_json(model.network->spec()), to_json(network->spec()));
   EXPECT_EQ(model.file_bytes, static_cast<int64_t>(std::filesystem::file_size(path)));
   EXPECT_EQ(model.about["kind"], "weights");
@@ -142,7 +141,7 @@ TEST(LoadModel, PackedFilesGiveTheDecodedWeights) {
   const std::string path = folder / "m.safetensors";
   const auto network = network_of(5);
   QuantOptions options;
-  options.method = "uniform";
+  options.method = QuantMethod::uniform;
   options.bits = 2;
   options.bucket = 50;
   ModelFile file{about_of(*network), named_tensors(*network), {}};
@@ -167,13 +166,17 @@ TEST(LoadModel, PlainFilesNeedTheFacts) {
   const auto network = network_of(5);
   write_model_file(path, {Json(), named_tensors(*network), {}});
   EXPECT_HOLDS(error_of(ExitCode::model, [&] { load_model(path); }), "--model.kind");
-  const PlainFileFacts facts{spec_of(), {{0, 0, 0}, {1, 1, 1}}, kClasses};
+  DataIndex shards;
+  shards.shape = {3, 5, 7};
+  shards.classes = kClasses;
+  shards.normalization = {{0, 0, 0}, {1, 1, 1}};
+  FileFacts facts{"model", spec_of(), &shards};
   const LoadedModel model = load_model(path, facts);
   EXPECT_TRUE(model.about.is_null());
   EXPECT_EQ(model.classes, kClasses);
   EXPECT_TRUE(at::equal(model.network->parameters()[0]->value, network->parameters()[0]->value));
-  const PlainFileFacts wrong{spec_of(9), facts.normalization, kClasses};
-  const std::string text = error_of(ExitCode::model, [&] { load_model(path, wrong); });
+  facts.settings = spec_of(9);
+  const std::string text = error_of(ExitCode::model, [&] { load_model(path, facts); });
   EXPECT_HOLDS(text, path);
   EXPECT_HOLDS(text, "misshaped");
 }

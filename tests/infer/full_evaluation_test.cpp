@@ -20,11 +20,11 @@ LoadedModel model_of(uint64_t seed, int64_t hidden) {
   spec.widths = {4};
   spec.kernels = {3};
   spec.hidden = {hidden};
+  const auto mean = static_cast<float>(seed) / 16;
+  spec.normalization = {{mean, .4f, .3f}, {.2f, .3f, .25f}};
   LoadedModel model;
   model.network = make_network(spec);
   initialize(*model.network, seed);
-  const auto mean = static_cast<float>(seed) / 16;
-  model.normalization = {{mean, .4f, .3f}, {.2f, .3f, .25f}};
   model.classes = {"ant", "bee", "cat"};
   return model;
 }
@@ -36,7 +36,7 @@ Logits ask(const LoadedModel& model, const Dataset& dataset, const std::vector<i
   const Rows read = read_rows(dataset, Split::train, rows);
   batch.pixels = read.pixels;
   batch.labels = read.labels;
-  return forward_batch(*model.network, batch, model.normalization, at::kCPU, true);
+  return forward_batch(*model.network, batch, at::kCPU, true);
 }
 
 TEST(FullEvaluation, EqualsAPlainLoopAtEveryWorldSize) {
@@ -76,7 +76,7 @@ TEST(FullEvaluation, EqualsAPlainLoopAtEveryWorldSize) {
       const auto got = full.against->pairs.sums(), expected = pairs.sums();
       for (std::size_t i = 0; i < got.size(); ++i) EXPECT_EQ(*got[i], *expected[i]) << i;
       const ClassificationCounts counts =
-          evaluate(*model.network, dataset, Split::train, model.normalization, options, rank);
+          evaluate(*model.network, dataset, Split::train, options, rank);
       EXPECT_EQ(counts.correct, full.model.counts().correct);
       EXPECT_EQ(counts.loss_units, full.model.counts().loss_units);
     });
@@ -111,8 +111,7 @@ TEST(FullEvaluation, WeightsThatAreNotFiniteAreNeverRight) {
   const auto comm = make_solo_communicator(Traffic::control);
   const FullEvaluation full = evaluate_fully(model, nullptr, dataset, Split::train, {}, *comm);
   EXPECT_EQ(full.model.not_finite(), 23);
-  const ClassificationCounts counts =
-      evaluate(*model.network, dataset, Split::train, model.normalization, {}, *comm);
+  const ClassificationCounts counts = evaluate(*model.network, dataset, Split::train, {}, *comm);
   EXPECT_EQ(counts.samples, 23);
   EXPECT_EQ(counts.correct, 0);
   EXPECT_EQ(counts.mean_loss(), 0x1p20);

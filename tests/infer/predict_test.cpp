@@ -2,6 +2,7 @@
 
 #include <ATen/Parallel.h>
 
+#include <algorithm>
 #include <cmath>
 #include <limits>
 
@@ -20,10 +21,10 @@ LoadedModel small_model() {
   spec.classes = 3;
   spec.widths = {4};
   spec.kernels = {3};
+  spec.normalization = {{.5f, .4f, .3f}, {.2f, .3f, .25f}};
   LoadedModel model;
   model.network = make_network(spec);
   initialize(*model.network, 4);
-  model.normalization = {{.5f, .4f, .3f}, {.2f, .3f, .25f}};
   model.classes = {"ant", "bee", "cat"};
   return model;
 }
@@ -111,8 +112,7 @@ TEST(Predict, FirstClassesAreThoseThatEvaluationCounts) {
                                 },
                                 [](const std::string&) {}};
   predict(model, images_of_split(dataset, Split::train), options, writer, *comm);
-  const auto counts =
-      evaluate(*model.network, dataset, Split::train, model.normalization, {}, *comm);
+  const auto counts = evaluate(*model.network, dataset, Split::train, {}, *comm);
   EXPECT_EQ(counts.correct, right);
   EXPECT_NEAR(counts.mean_loss(), loss / 23, 1e-7);
 }
@@ -171,7 +171,7 @@ TEST(Predict, AnswersThatAreNotFiniteAreAnError) {
 
 TEST(Predict, NothingToDoIsDone) {
   const LoadedModel model = small_model();
-  const Outcome outcome = outcome_of(model, images_of_files({}, {3, 5, 7}), {}, 2);
+  const Outcome outcome = outcome_of(model, images_of_files({}, {3, 5, 7}, 100), {}, 2);
   EXPECT_EQ(outcome.text, "");
   EXPECT_TRUE(outcome.skipped.empty());
 }

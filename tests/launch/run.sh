@@ -28,6 +28,11 @@ expect 0 - "$run" -n 1 true
 expect 0 - "$run" -n 4 sh -c 'echo "rank $OMPI_COMM_WORLD_RANK of $OMPI_COMM_WORLD_SIZE"'
 for rank in 0 1 2 3; do grep -q "rank $rank of 4" "$WORK/out"; done
 echo from a file | "$run" -n 1 cat | grep -q 'from a file'
+"$run" -n 2 sh -c 'head -c 3000000 /dev/zero' | wc -c | grep -qx 6000000
+full() { "$run" -n 1 sh -c "$1" >/dev/full; }
+expect 7 'standard output is lost: No space left' full 'head -c 3000000 /dev/zero'
+expect 3 '.*exit code 3' full 'echo lost; exit 3'
+expect 141 - bash -c 'set -o pipefail; "$1" -n 1 sh -c "head -c 3000000 /dev/zero" | true' - "$run"
 
 expect 137 'rank 1 .*SIGKILL' "$run" -n 2 sh -c "$(on_rank_1 'kill -KILL $$')"
 expect 139 'rank 1 .*SIGSEGV' "$run" -n 2 sh -c "$(on_rank_1 'kill -SEGV $$')"

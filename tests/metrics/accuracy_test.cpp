@@ -75,5 +75,10 @@ TEST(Accuracy, WilsonSolvesItsEquation) {
   EXPECT_NEAR(wilson_interval(970, 1000).second, 97.89, 0.01);
 }
 
+TEST(AccuracyText, SaysNoneWhereNothingWasCounted) {
+  EXPECT_EQ(accuracy_text({}), "none");
+  EXPECT_EQ(accuracy_text({1000, 974, 0}), "97.40 % (95 % interval 96.22 to 98.22)");
+}
+
 }  // namespace
 }  // namespace bitstill

@@ -13,7 +13,7 @@
 namespace bitstill {
 namespace {
 
-QuantOptions options_of(const std::string& method, int64_t bits, int64_t bucket) {
+QuantOptions options_of(QuantMethod method, int64_t bits, int64_t bucket) {
   QuantOptions options;
   options.method = method;
   options.bits = bits;
@@ -25,16 +25,17 @@ std::vector<QuantOptions> supported_options() {
   std::vector<QuantOptions> all;
   for (int64_t bits = 1; bits <= 8; ++bits) {
     const int64_t bucket = bits % 3 == 0 ? 0 : 10 * bits + 200;
-    for (const char* method : {"uniform", "points", "joint", "kmeans"}) {
+    for (const QuantMethod method :
+         {QuantMethod::uniform, QuantMethod::points, QuantMethod::joint, QuantMethod::kmeans}) {
       all.push_back(options_of(method, bits, bucket));
     }
-    all.push_back(options_of("uniform", bits, bucket));
-    all.back().rounding = "stochastic";
-    all.push_back(options_of("joint", bits, bucket));
+    all.push_back(options_of(QuantMethod::uniform, bits, bucket));
+    all.back().rounding = Rounding::stochastic;
+    all.push_back(options_of(QuantMethod::joint, bits, bucket));
     all.back().clip_gradient = false;
-    for (const char* step_size : {"tensor", "channel", "bucket"}) {
+    for (const StepSize step_size : {StepSize::tensor, StepSize::channel, StepSize::bucket}) {
       if (bits == 1) continue;
-      all.push_back(options_of("lsq", bits, bucket));
+      all.push_back(options_of(QuantMethod::lsq, bits, bucket));
       all.back().step_size = step_size;
     }
   }
@@ -42,23 +43,23 @@ std::vector<QuantOptions> supported_options() {
 }
 
 std::vector<QuantOptions> unsupported_options() {
-  std::vector<QuantOptions> all(7, options_of("uniform", 4, 256));
-  all[0].scaling = "absmax";
-  all[1].range = "error";
-  all[2].scales = "bf16";
+  std::vector<QuantOptions> all(7, options_of(QuantMethod::uniform, 4, 256));
+  all[0].scaling = Scaling::absmax;
+  all[1].range = BucketRange::error;
+  all[2].scales = ScaleType::bf16;
   all[3].clip = 0.3;
   all[4].subtract_mean = true;
-  all[5].gradient = "truncated";
-  all[6].gradient = "range";
-  all.push_back(options_of("joint", 4, 256));
-  all.back().scales = "fp16";
+  all[5].gradient = QuantGradient::truncated;
+  all[6].gradient = QuantGradient::range;
+  all.push_back(options_of(QuantMethod::joint, 4, 256));
+  all.back().scales = ScaleType::fp16;
   return all;
 }
 
 /// Two quantized tensors, one of them first, and others around the second; gaps between them.
 std::vector<Segment> segments_of(const QuantOptions& options) {
   int64_t points = int64_t{1} << options.bits;
-  if (options.scaling != "linear") --points;
+  if (options.scaling != Scaling::linear) --points;
   return {{"first", {10, 77}, 0, 770, points},
           {"bias", {13}, 784, 13, 0},
           {"second", {9, 1001}, 800, 9009, points},
@@ -144,7 +145,7 @@ TEST_F(CudaTest, DeviceQuantizerEqualsHost) {
     ASSERT_NO_FATAL_FAILURE(pair.expect_equal_passes(0));
     pair.move_learned();
     ASSERT_NO_FATAL_FAILURE(pair.expect_equal_passes(7));
-    if (options.method != "points") continue;
+    if (options.method != QuantMethod::points) continue;
     pair.use_uniform_points();
     ASSERT_NO_FATAL_FAILURE(pair.expect_equal_passes(8));
   }
@@ -166,9 +167,9 @@ TEST_F(CudaTest, OthersGoThroughTheHostAndSaySo) {
 }
 
 TEST_F(CudaTest, ErrorsNameTensorAndBucketAsOnTheHost) {
-  for (const char* method : {"uniform", "joint", "lsq"}) {
+  for (const QuantMethod method : {QuantMethod::uniform, QuantMethod::joint, QuantMethod::lsq}) {
     QuantOptions options = options_of(method, 4, 256);
-    options.step_size = "bucket";
+    options.step_size = StepSize::bucket;
     Pair(options).expect_equal_errors();
   }
 }

@@ -26,7 +26,7 @@ std::vector<float> normal_values(std::size_t count, uint64_t seed) {
   return values;
 }
 
-QuantOptions options_of(const std::string& method, int64_t bits = 2, int64_t bucket = 256) {
+QuantOptions options_of(QuantMethod method, int64_t bits = 2, int64_t bucket = 256) {
   QuantOptions options;
   options.method = method;
   options.bits = bits;
@@ -37,32 +37,33 @@ QuantOptions options_of(const std::string& method, int64_t bits = 2, int64_t buc
 /// Every method, and what each option changes of it.
 std::vector<QuantOptions> all_options() {
   std::vector<QuantOptions> all;
-  for (const char* method : {"uniform", "points", "joint", "lsq", "kmeans"}) {
+  for (const QuantMethod method : {QuantMethod::uniform, QuantMethod::points, QuantMethod::joint,
+                                   QuantMethod::lsq, QuantMethod::kmeans}) {
     for (const int64_t bits : {2, 4, 8}) all.push_back(options_of(method, bits, 100));
     all.push_back(options_of(method, 3, 0));
   }
-  const auto with = [&](const char* method, const auto& change) {
+  const auto with = [&](QuantMethod method, const auto& change) {
     all.push_back(options_of(method, 3, 64));
     change(all.back());
     EXPECT_NO_THROW(check(all.back()));
   };
-  for (const char* method : {"uniform", "joint", "kmeans"}) {
+  for (const QuantMethod method : {QuantMethod::uniform, QuantMethod::joint, QuantMethod::kmeans}) {
     with(method, [](QuantOptions& o) { o.points = 5; });
     with(method, [](QuantOptions& o) { o.clip = 0.04; });
     with(method, [](QuantOptions& o) { o.subtract_mean = true; });
-    with(method, [](QuantOptions& o) { o.range = "error"; });
-    with(method, [](QuantOptions& o) { o.scales = "fp16"; });
-    with(method, [](QuantOptions& o) { o.scales = "bf16"; });
+    with(method, [](QuantOptions& o) { o.range = BucketRange::error; });
+    with(method, [](QuantOptions& o) { o.scales = ScaleType::fp16; });
+    with(method, [](QuantOptions& o) { o.scales = ScaleType::bf16; });
   }
-  with("uniform", [](QuantOptions& o) { o.scaling = "absmax"; });
-  with("uniform", [](QuantOptions& o) {
-    o.scaling = "absnorm";
-    o.rounding = "stochastic";
+  with(QuantMethod::uniform, [](QuantOptions& o) { o.scaling = Scaling::absmax; });
+  with(QuantMethod::uniform, [](QuantOptions& o) {
+    o.scaling = Scaling::absnorm;
+    o.rounding = Rounding::stochastic;
   });
-  with("uniform", [](QuantOptions& o) { o.gradient = "truncated"; });
-  with("uniform", [](QuantOptions& o) { o.gradient = "range"; });
-  with("lsq", [](QuantOptions& o) { o.step_size = "channel"; });
-  with("lsq", [](QuantOptions& o) { o.step_size = "bucket"; });
+  with(QuantMethod::uniform, [](QuantOptions& o) { o.gradient = QuantGradient::truncated; });
+  with(QuantMethod::uniform, [](QuantOptions& o) { o.gradient = QuantGradient::range; });
+  with(QuantMethod::lsq, [](QuantOptions& o) { o.step_size = StepSize::channel; });
+  with(QuantMethod::lsq, [](QuantOptions& o) { o.step_size = StepSize::bucket; });
   return all;
 }
 
@@ -125,10 +126,10 @@ TEST(Methods, WhatIsStoredIsWhatWasTrainedWith) {
 }
 
 /// The bucket's scale, from the definitions of the paper.
-double scale_by_definition(const std::string& scaling, const std::vector<float>& values) {
+double scale_by_definition(Scaling scaling, const std::vector<float>& values) {
   const auto [low, high] = std::minmax_element(values.begin(), values.end());
-  if (scaling == "linear") return *high - *low;
-  if (scaling == "absmax") return std::max(std::abs(*low), std::abs(*high));
+  if (scaling == Scaling::linear) return *high - *low;
+  if (scaling == Scaling::absmax) return std::max(std::abs(*low), std::abs(*high));
   return std::sqrt(std::inner_product(values.begin(), values.end(), values.begin(), 0.0));
 }
 
@@ -138,12 +139,12 @@ TEST(Methods, StochasticRoundingHasTheRightMeanAndVariance) {
   constexpr int64_t kSteps = 10000, kCount = 40;
   const std::vector<float> masters = normal_values(kCount, 12);
   const double lowest = *std::min_element(masters.begin(), masters.end());
-  for (const char* scaling : {"linear", "absmax", "absnorm"}) {
+  for (const Scaling scaling : {Scaling::linear, Scaling::absmax, Scaling::absnorm}) {
     for (const int64_t bits : {2, 4, 8}) {
       SCOPED_TRACE(testing::Message() << scaling << " " << bits);
-      QuantOptions options = options_of("uniform", bits, kCount);
+      QuantOptions options = options_of(QuantMethod::uniform, bits, kCount);
       options.scaling = scaling;
-      options.rounding = "stochastic";
+      options.rounding = Rounding::stochastic;
       const std::vector<int64_t> shape = {kCount};
       const auto quantizer = make_quantizer(
           options, {{"weights", shape, 0, kCount, points_of(options, "weights", shape)}}, 6);
@@ -157,7 +158,7 @@ TEST(Methods, StochasticRoundingHasTheRightMeanAndVariance) {
           squares[i] += error * error;
         }
       }
-      const bool linear = options.scaling == "linear";
+      const bool linear = options.scaling == Scaling::linear;
       const double intervals = std::exp2(linear ? bits : bits - 1) - 1;
       const double unit = scale_by_definition(scaling, masters) / intervals;
       for (std::size_t i = 0; i < kCount; ++i) {
@@ -176,7 +177,7 @@ TEST(Methods, StochasticRoundingHasTheRightMeanAndVariance) {
 
 /// dL/dlearned of L = sum g_i w_i with assignments held equals the change of the shadows.
 TEST(Methods, LearnedGradientsEqualDifferencesWithAssignmentsHeld) {
-  for (const char* method : {"points", "joint", "kmeans"}) {
+  for (const QuantMethod method : {QuantMethod::points, QuantMethod::joint, QuantMethod::kmeans}) {
     for (const int64_t bits : {1, 2, 4}) {
       SCOPED_TRACE(testing::Message() << method << " " << bits);
       Case c(options_of(method, bits, 50));
@@ -202,11 +203,11 @@ TEST(Methods, LearnedGradientsEqualDifferencesWithAssignmentsHeld) {
 /// The masters' gradient of joint training, whichever way it is computed: with the points' and
 /// alone, by the fused kernel and (with half scales) by codes.
 TEST(Methods, JointClipsTheGradientBeyondTheOutermostPoints) {
-  for (const char* scales : {"fp32", "fp16"}) {
+  for (const ScaleType scales : {ScaleType::fp32, ScaleType::fp16}) {
     for (const bool clips : {true, false}) {
       for (const bool learns : {true, false}) {
         SCOPED_TRACE(testing::Message() << scales << " " << clips << " " << learns);
-        QuantOptions options = options_of("joint", 2, 50);
+        QuantOptions options = options_of(QuantMethod::joint, 2, 50);
         options.scales = scales;
         options.clip_gradient = clips;
         Case c(options);
@@ -235,8 +236,8 @@ TEST(Methods, JointClipsTheGradientBeyondTheOutermostPoints) {
 }
 
 TEST(Methods, LsqGradientsAreTheFormulas) {
-  for (const char* step_size : {"tensor", "channel", "bucket"}) {
-    QuantOptions options = options_of("lsq", 3, 50);
+  for (const StepSize step_size : {StepSize::tensor, StepSize::channel, StepSize::bucket}) {
+    QuantOptions options = options_of(QuantMethod::lsq, 3, 50);
     options.step_size = step_size;
     Case c(options);
     const std::vector<float> before = normal_values(c.masters.size(), 8);
@@ -268,7 +269,7 @@ TEST(Methods, LsqGradientsAreTheFormulas) {
 }
 
 TEST(Methods, NeitherShadowsNorGradientsDependOnThreads) {
-  QuantOptions options = options_of("joint", 4, 256);
+  QuantOptions options = options_of(QuantMethod::joint, 4, 256);
   const int64_t count = 3'000'017;
   const auto quantizer = make_quantizer(options, {{"w", {count}, 0, count, 16}}, 1);
   const std::vector<float> masters = normal_values(static_cast<std::size_t>(count), 1);
@@ -289,7 +290,7 @@ TEST(Methods, NeitherShadowsNorGradientsDependOnThreads) {
 }
 
 TEST(Methods, SettlingSortsThePointsAndSaysWhereFrom) {
-  Case c(options_of("points", 2));
+  Case c(options_of(QuantMethod::points, 2));
   std::vector<float>& learned = c.quantizer->learned();
   const std::vector<float> swapped = {0.5f, 0.1f, 0.9f, 0.1f};
   std::copy(swapped.begin(), swapped.end(), learned.begin());
@@ -304,8 +305,8 @@ TEST(Methods, SettlingSortsThePointsAndSaysWhereFrom) {
 
 TEST(Methods, TheErrorMinimizingRangeIsNeverWorse) {
   double plain = 0, least = 0;
-  for (const char* range : {"minmax", "error"}) {
-    QuantOptions options = options_of("uniform", 2, 256);
+  for (const BucketRange range : {BucketRange::minmax, BucketRange::error}) {
+    QuantOptions options = options_of(QuantMethod::uniform, 2, 256);
     options.range = range;
     Case c(options);
     const auto shadows = c.shadows();
@@ -316,14 +317,14 @@ TEST(Methods, TheErrorMinimizingRangeIsNeverWorse) {
         sum += std::pow(static_cast<double>(c.masters[i]) - shadows[i], 2);
       }
     }
-    (options.range == "error" ? least : plain) = sum;
+    (options.range == BucketRange::error ? least : plain) = sum;
   }
   EXPECT_LT(least, 0.8 * plain);
 }
 
 TEST(Methods, HalfScalesCoverTheRange) {
-  for (const char* type : {"fp16", "bf16"}) {
-    QuantOptions options = options_of("uniform", 8, 64);
+  for (const ScaleType type : {ScaleType::fp16, ScaleType::bf16}) {
+    QuantOptions options = options_of(QuantMethod::uniform, 8, 64);
     options.scales = type;
     Case c(options);
     for (const Segment& segment : c.segments) {
@@ -339,7 +340,7 @@ TEST(Methods, HalfScalesCoverTheRange) {
 }
 
 TEST(Rules, TheFirstMatchCounts) {
-  QuantOptions options = options_of("uniform", 4);
+  QuantOptions options = options_of(QuantMethod::uniform, 4);
   options.rules = "0.weight:8,*.bias:none,1*:5p";
   EXPECT_EQ(points_of(options, "0.weight", {1000}), 256);
   EXPECT_EQ(points_of(options, "0.bias", {1000}), 0);
@@ -349,8 +350,9 @@ TEST(Rules, TheFirstMatchCounts) {
     options.rules = bad;
     EXPECT_THROW(check(options), Error) << bad;
   }
-  EXPECT_EQ(points_of(options_of("points", 8), "w", {20}), 10);  // at most half of the values
-  EXPECT_EQ(points_of(options_of("points", 4), "w", {1000}), 16);
+  EXPECT_EQ(points_of(options_of(QuantMethod::points, 8), "w", {20}),
+            10);  // at most half of the values
+  EXPECT_EQ(points_of(options_of(QuantMethod::points, 4), "w", {1000}), 16);
 }
 
 TEST(Redistribution, KeepsTheTotalAndItsLimits) {

@@ -20,9 +20,9 @@
 namespace bitstill {
 namespace {
 
-QuantOptions uniform(int64_t bits, int64_t bucket, const std::string& rounding = "nearest") {
+QuantOptions uniform(int64_t bits, int64_t bucket, Rounding rounding = Rounding::nearest) {
   QuantOptions options;
-  options.method = "uniform";
+  options.method = QuantMethod::uniform;
   options.bits = bits;
   options.bucket = bucket;
   options.rounding = rounding;
@@ -93,7 +93,7 @@ TEST(Quantizer, SegmentsPaddingAndEncoding) {
     const auto segments = lay_out(counts, align);
     std::vector<float> masters = random_values(end_of(segments));
     for (const int64_t bucket : {0, 1, 2, 3, 16, 100, 256, 1000}) {
-      for (const char* rounding : {"nearest", "stochastic"}) {
+      for (const Rounding rounding : {Rounding::nearest, Rounding::stochastic}) {
         const auto quantizer = quantizer_of(uniform(3, bucket, rounding), segments, 8);
         std::vector<float> shadows(masters.size(), -77), want(masters.size(), 0);
         quantizer->quantize(masters.data(), shadows.data(), 5);
@@ -140,7 +140,7 @@ TEST(Quantizer, EqualBitsForAnyNumberOfThreads) {
   const auto segments = lay_out({4500001, 77, 2000003, 5, 3000001}, 16);
   const std::vector<float> masters = random_values(end_of(segments));
   const int before = at::get_num_threads();
-  for (const char* rounding : {"nearest", "stochastic"}) {
+  for (const Rounding rounding : {Rounding::nearest, Rounding::stochastic}) {
     const auto quantizer = quantizer_of(uniform(4, 256, rounding), segments, 8);
     std::vector<float> one(masters.size() + 16), many(masters.size() + 16);
     at::set_num_threads(1);
@@ -166,7 +166,7 @@ TEST(Quantizer, StepAndSeedNameTheRandomNumbers) {
   const std::vector<float> masters = random_values(1000);
   const auto shadows = [&](uint64_t seed, int64_t step) {
     std::vector<float> out(1000);
-    quantizer_of(uniform(2, 100, "stochastic"), segments, seed)
+    quantizer_of(uniform(2, 100, Rounding::stochastic), segments, seed)
         ->quantize(masters.data(), out.data(), step);
     return out;
   };
@@ -250,13 +250,6 @@ TEST(Quantizer, SettingsAreChecked) {
   EXPECT_EQ(refused(uniform(99, 256)), "quant.bits is 99 but must be 1 to 8");
   EXPECT_EQ(refused(uniform(0, 256)), "quant.bits is 0 but must be 1 to 8");
   EXPECT_NE(refused(uniform(4, -1)).find("quant.bucket is -1"), std::string::npos);
-  EXPECT_NE(refused(uniform(4, 256, "up")).find("quant.rounding is 'up'"), std::string::npos);
-  QuantOptions options = uniform(4, 256);
-  options.tensors = "some";
-  EXPECT_NE(refused(options).find("quant.tensors is 'some'"), std::string::npos);
-  options = QuantOptions{};
-  options.method = "magic";
-  EXPECT_NE(refused(options).find("quant.method is 'magic'"), std::string::npos);
   EXPECT_EQ(quantizer_of(QuantOptions{}, lay_out({10}, 16), 0), nullptr);
   std::vector<Segment> overlapping = lay_out({20, 20}, 16);
   overlapping[1].offset = 16;
@@ -266,6 +259,27 @@ TEST(Quantizer, SettingsAreChecked) {
   EXPECT_EQ(json["method"], "uniform");
   EXPECT_EQ(json["bits"], 2);
   EXPECT_EQ(json["bucket"], 100);
+}
+
+/// As files have carried it since the settings were plain texts.
+TEST(Quantizer, DescriptionsHoldWords) {
+  const std::string text =
+      R"({"method":"joint","bits":3,"points":0,"bucket":64,"scaling":"linear","range":"error",)"
+      R"("clip":0.5,"subtract_mean":true,"rounding":"nearest","scales":"bf16",)"
+      R"("gradient":"straight-through","clip_gradient":false,"tensors":"all","first_layer":true,)"
+      R"("last_layer":false,"rules":"a:2","start":"auto","optimizer":"scaled","rate":0.25,)"
+      R"("step_size":"channel","redistribute":"bytes","alternate":"off"})";
+  Json json = parse_json(text, "here", ExitCode::model);
+  const QuantOptions options = quant_options_from_json(json, "here");
+  EXPECT_EQ(options.scales, ScaleType::bf16);
+  EXPECT_EQ(options.redistribute, Redistribute::bytes);
+  EXPECT_EQ(to_json(options).dump(), text);
+  json["method"] = "jiont";
+  EXPECT_NE(message_of(ExitCode::model, [&] { quant_options_from_json(json, "here"); })
+                .find("quant.method = jiont: give one of none, "),
+            std::string::npos);
+  json["method"] = 3;
+  message_of(ExitCode::model, [&] { quant_options_from_json(json, "here"); });
 }
 
 /// The paper's student with 5x5 convolutions `widths` and one hidden layer; batch norm after each.

@@ -50,6 +50,23 @@ TEST(Axis, AccuracyIsSpreadByItsError) {
   EXPECT_EQ(Axis(Spacing::error, {10, 100}).place(100), 1);
 }
 
+TEST(Axis, ALogarithmicAxisBeginsAtAMarkedValue) {
+  // Linear steps over less than a factor of four would begin at zero, which has no place on it.
+  const Axis axis(Spacing::logarithmic, {0.456, 1.8});
+  expect_near(axis.ticks(), {0.2, 0.5, 1, 2});
+  EXPECT_EQ(axis.place(0.2), 0);
+  expect_near(Axis(Spacing::logarithmic, {1.2, 1.9}).ticks(), {1.2, 1.4, 1.6, 1.8, 2});
+}
+
+TEST(Axis, KnowsWhatLiesBeyondItsEnds) {
+  const Axis accuracy(Spacing::error, {90, 100});
+  EXPECT_TRUE(accuracy.covers(99));
+  EXPECT_FALSE(accuracy.covers(100)) << "an error of zero has no place on a logarithmic axis";
+  const Axis exact(Spacing::linear, {2, 11}, false, Axis::End::exact);
+  EXPECT_TRUE(exact.covers(2) && exact.covers(11));
+  EXPECT_FALSE(exact.covers(1) || exact.covers(12));
+}
+
 TEST(Axis, AnyDataGivesAtLeastTwoRoundTicksInOrder) {
   constexpr double kInfinite = std::numeric_limits<double>::infinity();
   const std::vector<Values> sets = {

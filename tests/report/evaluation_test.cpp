@@ -82,7 +82,7 @@ TEST(EvaluationText, SaysWhatMatters) {
         "top-3 100.00 %", "cross-entropy 0.3750", "2,500 B", "against t.safetensors",
         "-5.00 points", "McNemar's exact p 0.688", "same answer for 85.00 %",
         "right alone: reference 4, model 2", "classes that lost most: cat (20 to 16 of 20)",
-        "cat       ant (4)", "b?[31mee", "true \\ predicted"}) {
+        "cat           ant (4)", "b\\x1b[31mee", "true \\ predicted"}) {
     EXPECT_TRUE(contains(text, part)) << part << "\n" << text;
   }
   EXPECT_FALSE(contains(text, "\x1b"));
@@ -133,6 +133,18 @@ TEST(EvaluationPage, ShowsTheFacts) {
     EXPECT_TRUE(contains(page, fact)) << fact;
   }
   EXPECT_FALSE(contains(evaluation_page(facts_of()), "reference"));
+}
+
+TEST(EvaluationFigures, IntervalsHaveCaps) {
+  // A line and two caps for each class, in the drawing for wide and the one for narrow pages.
+  EXPECT_EQ(times(class_figure(facts_of()), "class=\"interval\""), 2u * 3 * 3);
+}
+
+TEST(EvaluationFigures, TheMatrixIsDrawnForNarrowPagesToo) {
+  const std::string html = confusion_figure(facts_of().model.tally, {"ant", "bee", "cat"});
+  EXPECT_EQ(times(html, "<svg"), 2u);
+  EXPECT_TRUE(contains(html, "viewBox=\"0 0 330 "));
+  EXPECT_FALSE(contains(html, "darker")) << "on a dark page more is brighter";
 }
 
 TEST(EvaluationFigures, LeaveOutWhatCannotBeDrawn) {

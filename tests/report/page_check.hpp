@@ -48,6 +48,12 @@ inline bool contains(const std::string& text, const std::string& part) {
   return text.find(part) != std::string::npos;
 }
 
+inline std::size_t times(const std::string& text, const std::string& part) {
+  std::size_t count = 0;
+  for (auto at = text.find(part); at != std::string::npos; at = text.find(part, at + 1)) ++count;
+  return count;
+}
+
 /// Empty for a page that asks nothing of the network and shows no number that is none; else what
 /// it holds.
 inline std::string foreign_part(const std::string& page) {

@@ -24,7 +24,8 @@ TEST(ReadRun, KeepsWhatTheLogSays) {
   EXPECT_EQ(run.test.low, 96.3);
   EXPECT_EQ(run.settings[1].second, "4");
   const NamedNumbers ms = mean_values(run.steps, &StepRecord::ms);
-  EXPECT_EQ(ms, (NamedNumbers{{"forward", 4}, {"backward", 7}, {"exchange", 2}}));
+  EXPECT_EQ(ms, (NamedNumbers{
+                    {"forward", 4}, {"backward", 7}, {"exchange", 1.5}, {"exchange_busy", 3.5}}));
 }
 
 TEST(ReadRun, CountsGiveTheIntervalThatIsMissing) {
@@ -33,6 +34,17 @@ TEST(ReadRun, CountsGiveTheIntervalThatIsMissing) {
   EXPECT_DOUBLE_EQ(run.test.accuracy, 97.5);
   EXPECT_NEAR(run.test.low, 96.34, 0.01);
   EXPECT_NEAR(run.test.high, 98.30, 0.01);
+}
+
+TEST(ReadRun, NoImagesAreNoAccuracy) {
+  for (const char* more : {"", ",\"correct\":0,\"accuracy\":0,\"low\":0,\"high\":100"}) {
+    const LogFolder folder(std::string("{\"type\":\"end\",\"test\":{\"samples\":0") + more +
+                           "}}\n");
+    const LoggedRun run = read_run(folder.path());
+    EXPECT_EQ(run.test.samples, 0);
+    EXPECT_TRUE(std::isnan(run.test.accuracy)) << run.test.accuracy;
+    EXPECT_TRUE(std::isnan(run.test.low) && std::isnan(run.test.high));
+  }
 }
 
 TEST(ReadRun, IgnoresATornLastLineWithANote) {
@@ -87,6 +99,59 @@ TEST(ReadRun, AResumedRunCountsOnlyTheSecondTime) {
   EXPECT_EQ(run.epochs.size(), 2u);
   EXPECT_EQ(run.notes.front(), "resumed after epoch 1");
   EXPECT_FALSE(run.finished);
+}
+
+TEST(ReadRun, ARunThatBeginsAnewCountsOnlyTheSecondTime) {
+  const std::string start = R"({"type":"start"})"
+                            "\n";
+  const std::string steps = R"({"type":"step","epoch":0.5,"step":4,"loss":3})"
+                            "\n"
+                            R"({"type":"step","epoch":1,"step":8,"loss":2})"
+                            "\n";
+  const std::string epoch = R"({"type":"epoch","epoch":1})"
+                            "\n";
+  // Killed before its first checkpoint: nothing says that it was resumed.
+  const LogFolder twice(start + steps + epoch + start + steps + epoch);
+  EXPECT_EQ(read_run(twice.path()).steps.size(), 2u);
+  EXPECT_EQ(read_run(twice.path()).epochs.size(), 1u);
+  const LogFolder going(start + steps + epoch + start + R"({"type":"step","epoch":0.5,"loss":1})");
+  ASSERT_EQ(read_run(going.path()).steps.size(), 1u);
+  EXPECT_EQ(read_run(going.path()).steps[0].loss, 1);
+  EXPECT_TRUE(read_run(going.path()).epochs.empty());
+}
+
+TEST(ReadRun, ARunResumedWithinAnEpochKeepsItsFirstHalf) {
+  const LogFolder folder(
+      "{\"type\":\"start\"}\n{\"type\":\"epoch\",\"epoch\":1}\n"
+      "{\"type\":\"step\",\"epoch\":1.5,\"loss\":3}\n{\"type\":\"step\",\"epoch\":1.75,\"loss\":2}"
+      "\n"
+      "{\"type\":\"start\"}\n{\"type\":\"resumed\",\"epoch\":1.5,\"step\":12}\n"
+      "{\"type\":\"step\",\"epoch\":1.75,\"loss\":1}\n");
+  const LoggedRun run = read_run(folder.path());
+  ASSERT_EQ(run.steps.size(), 2u);
+  EXPECT_EQ(run.steps[0].loss, 3);
+  EXPECT_EQ(run.steps[1].loss, 1);
+  EXPECT_EQ(run.epochs.size(), 1u);
+}
+
+TEST(ReadRun, AFinishedRunThatGoesOnHasNoFiguresYet) {
+  const LogFolder folder(whole_log() +
+                         "{\"type\":\"start\"}\n{\"type\":\"resumed\",\"epoch\":1}\n");
+  const LoggedRun run = read_run(folder.path());
+  EXPECT_EQ(run.started, "2026-01-01T00:00:00Z");
+  EXPECT_EQ(run.epochs.size(), 1u);
+  EXPECT_TRUE(std::isnan(run.test.accuracy));
+  EXPECT_TRUE(run.files.empty());
+  EXPECT_FALSE(run.finished);
+}
+
+TEST(ReadRun, AnIntervalWeighsAsManyStepsAsItHas) {
+  const LogFolder folder(R"({"type":"step","epoch":0.5,"steps":3,"ms":{"forward":1}})"
+                         "\n"
+                         R"({"type":"step","epoch":1,"steps":1,"ms":{"forward":5}})"
+                         "\n");
+  EXPECT_EQ(mean_values(read_run(folder.path()).steps, &StepRecord::ms),
+            (NamedNumbers{{"forward", 2}}));
 }
 
 TEST(ReadRun, AnEmptyLogIsARunThatSaysNothing) {

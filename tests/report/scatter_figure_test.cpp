@@ -4,6 +4,7 @@
 
 #include "bitstill/base/text.hpp"
 #include "bitstill/report/figures.hpp"
+#include "page_check.hpp"
 
 namespace bitstill {
 namespace {
@@ -12,18 +13,19 @@ SizePoint point(const std::string& name, double bytes, double accuracy) {
   return {name, "var(--c1)", bytes, accuracy, accuracy - 1, accuracy + 1};
 }
 
-std::size_t times(const std::string& text, const std::string& part) {
-  std::size_t count = 0;
-  for (auto at = text.find(part); at != std::string::npos; at = text.find(part, at + 1)) ++count;
-  return count;
-}
-
 TEST(ScatterFigure, TheFrontierIsWhatNoOtherBeatsInBoth) {
   const std::vector<SizePoint> points = {point("c", 300, 97),         point("a", 100, 90),
                                          point("worse", 200, 89),     point("b", 150, 95),
                                          point("same size", 150, 94), point("as good", 400, 97),
                                          point("no size", NAN, 99)};
   EXPECT_EQ(frontier(points), (std::vector<std::size_t>{1, 3, 0}));
+}
+
+TEST(ScatterFigure, AnIntervalHasACapWhereItEndsOnTheAxis) {
+  const SizePoint whole{"a", "var(--c1)", 100, 90, 85, 95},
+      open{"b", "var(--c1)", 100, 99.9, 99, 100};
+  EXPECT_EQ(times(scatter_figure({whole}), "class=\"interval\""), 3u * 3);
+  EXPECT_EQ(times(scatter_figure({open}), "class=\"interval\""), 3u * 2);
 }
 
 TEST(ScatterFigure, EveryDotTellsItsNameCrowdedOnesOnlyWhenPointedAt) {

@@ -7,6 +7,7 @@
 #include "bitstill/base/error.hpp"
 #include "bitstill/base/file.hpp"
 #include "log_folder.hpp"
+#include "page_check.hpp"
 
 namespace bitstill {
 namespace {
@@ -39,15 +40,20 @@ class StudyFolder {
                           {"bits", e.bits},
                           {"seed", e.seed},
                           {"point", e.point}}},
-                        {"fp32_bytes", 16000}};
+                        {"settings", {{"quant.method", e.arm}, {"train.rate", "0.1"}}}};
+    const Json epoch = {{"type", "epoch"},
+                        {"epoch", 1},
+                        {"train", {{"loss", 0.5}}},
+                        {"validation", counts(e.validation)}};
     Json end = {{"type", "end"},
+                {"fp32_file_bytes", 16000},
                 {"test", counts(e.correct)},
                 {"validation", counts(e.validation)},
                 {"files", {{"student.safetensors", {{"bytes", e.bits == 0 ? 16500 : 4000}}}}}};
     if (e.trained_norm >= 0) end["without_reestimation"] = {{"test", counts(e.trained_norm)}};
     std::filesystem::create_directory(run);
-    replace_file(run + "/run.jsonl",
-                 start.dump() + "\n" + (e.ended ? end.dump() + "\n" : std::string()));
+    replace_file(run + "/run.jsonl", start.dump() + "\n" + epoch.dump() + "\n" +
+                                         (e.ended ? end.dump() + "\n" : std::string()));
   }
   /// QD and one other arm, a value for each seed.
   void add_arm(const std::string& arm, const std::string& title, int order, int bits,
@@ -70,10 +76,6 @@ const Target& target(const std::vector<Target>& targets, const std::string& part
   return kNone;
 }
 
-bool contains(const std::string& text, const std::string& part) {
-  return text.find(part) != std::string::npos;
-}
-
 TEST(StudyReport, AFolderOfRunsThatAStudyMadeIsOne) {
   const StudyFolder folder;
   EXPECT_FALSE(is_study(folder.path()));  // empty
@@ -81,6 +83,10 @@ TEST(StudyReport, AFolderOfRunsThatAStudyMadeIsOne) {
   EXPECT_TRUE(is_study(folder.path()));
   const LogFolder single(whole_log());
   EXPECT_FALSE(is_study(single.path()));
+  const StudyFolder others;  // runs of train and distill: folders to search, no study
+  std::filesystem::create_directory(others.path() + "/a");
+  replace_file(others.path() + "/a/run.jsonl", whole_log());
+  EXPECT_FALSE(is_study(others.path()));
 }
 
 TEST(StudyReport, RunsOfOtherCommandsAreNoStudy) {
@@ -107,12 +113,13 @@ TEST(StudyReport, RowsAreMeansOverSeedsWithStudentsInterval) {
   EXPECT_NEAR(qd.mean, 96, 1e-9);
   EXPECT_NEAR(qd.high - qd.mean, 4.30265 / std::sqrt(3.0), 1e-4);
   EXPECT_EQ(study.rows[1].members[0].bytes, 4000);
-  EXPECT_EQ(study.rows[1].members[0].ratio, 4);
+  EXPECT_EQ(study.rows[1].members[0].under_fp32, 4);
   const auto cells = grid_cells(study);
   ASSERT_EQ(cells.size(), 3u);
   EXPECT_EQ(cells[2][0], "QD");
   EXPECT_EQ(cells[2][3], "96.0 % (93.5–98.5)");
-  EXPECT_EQ(cells[2][5], "4.00x");
+  EXPECT_EQ(cells[0][5], "Smaller than fp32");
+  EXPECT_EQ(cells[2][5], "4.0x");
 }
 
 TEST(StudyReport, OneSeedHasTheIntervalsOfItsImages) {
@@ -183,6 +190,7 @@ TEST(StudyReport, ShowsBothBatchNorms) {
   const auto cells = grid_cells(study);
   EXPECT_EQ(cells[0][4], "Test, training's norm");
   EXPECT_EQ(cells[2][4].substr(0, 6), "30.0 %");
+  EXPECT_EQ(cells[0].back(), "To QD, training's norm");
   EXPECT_EQ(cells[2].back().substr(0, 5), "-65.5");
   EXPECT_TRUE(contains(study_markdown(study), "| PM | 2 | 1 | 70.0 % "));
 }
@@ -202,7 +210,8 @@ TEST(StudyReport, ASweepIsJudgedOnValidationAlone) {
   EXPECT_EQ(cells[1][4] + cells[3][4], "");
   ASSERT_EQ(sweep_winners(study).size(), 1u);
   EXPECT_TRUE(contains(sweep_winners(study)[0], "temperature 4, 91.0 %"));
-  for (const std::string& text : {study_text(study), study_page(study), study_markdown(study)}) {
+  for (const std::string& text : {study_text(study), study_page(study, "."), study_markdown(study),
+                                  study_csv(study), study_json(study).dump()}) {
     EXPECT_FALSE(contains(text, "99.0")) << "a test figure";
   }
 }
@@ -219,12 +228,48 @@ TEST(StudyReport, UnfinishedRunsAreNamedNotCounted) {
   EXPECT_TRUE(contains(study_text(study), "qd2_s2 has not ended"));
 }
 
+TEST(StudyReport, PageHasCurvesSettingsAndLinksToTheRuns) {
+  const StudyFolder folder;
+  folder.add_arm("qd", "QD", 3, 2, {950, 960});
+  folder.add({"pm", "PM", 7, 2, 1, 700});
+  folder.add({"qd", "QD", 4, 2, 1, 940, "javascript:x y", 900});  // of a sweep
+  const std::string page = study_page(read_study(folder.path()), folder.path() + "/pages");
+  EXPECT_EQ(malformed(page), "");
+  EXPECT_EQ(foreign_part(page), "");
+  for (const char* part : {"Validation accuracy, 2 bits", "Training loss, 2 bits", "QD ends at 90",
+                           "Settings that differ", "Settings of all", "train.rate",
+                           "href=\"../qd2_s1/\"", "href=\"../qd2javascript%3Ax%20y_s1/\""}) {
+    EXPECT_TRUE(contains(page, part)) << part;
+  }
+}
+
+TEST(StudyReport, CsvHasALineForEachArm) {
+  const StudyFolder folder;
+  folder.add_arm("qd", "QD", 3, 2, {950, 960, 970});
+  folder.add({"pm", "PM", 7, 2, 1, 700});
+  const std::string csv = study_csv(read_study(folder.path()));
+  EXPECT_TRUE(contains(csv, "\r\nqd,QD,2,,3,96,93.5")) << csv;
+  EXPECT_EQ(times(csv, "\r\n"), 3u);
+  const Json json = study_json(read_study(folder.path()));
+  EXPECT_EQ(json["rows"][1]["smaller_than_fp32"], 4);
+  EXPECT_EQ(json["rows"][1]["points_to_qd"], -25);
+  EXPECT_EQ(json["targets"][0]["pass"], true);
+}
+
+TEST(StudyReport, IntervalsEndAtZeroAndAHundred) {
+  const StudyFolder folder;
+  folder.add_arm("qd", "QD", 3, 2, {999, 900});
+  const Interval qd = accuracy(read_study(folder.path()).rows[0]);
+  EXPECT_EQ(qd.high, 100);
+  EXPECT_NEAR(qd.low, 32.054, 1e-3);
+}
+
 TEST(StudyReport, AHostileTitleStaysText) {
   const StudyFolder folder;
   folder.add({"x", "<b>|\x1b[2J", 3, 2, 1, 950});
   const Study study = read_study(folder.path());
-  EXPECT_FALSE(contains(study_page(study), "<b>"));
-  EXPECT_TRUE(contains(study_page(study), "&lt;b&gt;"));
+  EXPECT_FALSE(contains(study_page(study, "."), "<b>"));
+  EXPECT_TRUE(contains(study_page(study, "."), "&lt;b&gt;"));
   EXPECT_FALSE(contains(study_text(study), "\x1b"));
   EXPECT_TRUE(contains(study_markdown(study), "<b>\\|"));
 }

@@ -116,6 +116,13 @@ void expect_refused(const std::string& path, const std::string& part) {
   EXPECT_NE(text.find(part), std::string::npos) << "'" << text << "' lacks '" << part << "'";
 }
 
+TEST(ModelFile, BytesAreThoseOfTheFile) {
+  const ScratchFolder scratch;
+  const std::string path = scratch / "student.safetensors";
+  write_model_file(path, small_student());
+  EXPECT_EQ(model_file_bytes(small_student()), std::filesystem::file_size(path));
+}
+
 TEST(ModelFile, RoundTripsPlainTensors) {
   const ScratchFolder scratch;
   ModelFile file;

@@ -1,7 +1,11 @@
+#include <ATen/TensorOperators.h>
+#include <ATen/autocast_mode.h>
 #include <ATen/ops/equal.h>
+#include <ATen/ops/norm.h>
 #include <ATen/ops/randn.h>
 #include <gtest/gtest.h>
 
+#include "bitstill/model/autocast.hpp"
 #include "bitstill/teacher/teacher.hpp"
 
 namespace bitstill {
@@ -25,7 +29,7 @@ TEST(ReplicatedTeacher, LogitsAreTheEvaluationForwardWithoutAGraph) {
   const auto network = network_of(4);
   auto own = network_of(4);
   own->set_trainable(true);  // the teacher freezes it
-  const auto teacher = make_replicated_teacher(std::move(own));
+  const auto teacher = make_replicated_teacher(std::move(own), false);
   for (const int64_t count : {5, 1, 0}) {
     const at::Tensor x = at::randn({count, 2, 7, 5}).set_requires_grad(true);
     const at::Tensor logits = teacher->logits(x);
@@ -35,6 +39,44 @@ TEST(ReplicatedTeacher, LogitsAreTheEvaluationForwardWithoutAGraph) {
     EXPECT_EQ(logits.grad_fn(), nullptr);
     EXPECT_TRUE(at::equal(logits, network->forward(x.detach(), {})));
     EXPECT_TRUE(at::equal(logits, teacher->logits(x)));  // no dropout, no state
+  }
+}
+
+TEST(ReplicatedTeacher, OwnsItsPrecisionWhateverTheStudentsIs) {
+  const at::Tensor x = at::randn({5, 2, 7, 5});
+  const at::Tensor exact = network_of(4)->forward(x, {});
+  const auto fp32 = make_replicated_teacher(network_of(4), false);
+  const auto bf16 = make_replicated_teacher(network_of(4), true);
+  EXPECT_EQ(fp32->traits().precision, InferencePrecision::fp32);
+  EXPECT_EQ(bf16->traits().precision, InferencePrecision::bf16);
+  const at::Tensor rounded = bf16->logits(x);
+  const double error = ((rounded - exact).norm() / exact.norm()).item<double>();
+  EXPECT_GT(error, 1e-4);
+  EXPECT_LT(error, 0.03);
+  for (const bool student : {false, true}) {
+    const AutocastScope around(student, at::kCPU);
+    EXPECT_TRUE(at::equal(fp32->logits(x), exact));
+    EXPECT_TRUE(at::equal(bf16->logits(x), rounded));
+    EXPECT_EQ(at::autocast::is_autocast_enabled(at::kCPU), student);
+  }
+  EXPECT_FALSE(at::autocast::is_autocast_enabled(at::kCPU));
+}
+
+TEST(FrozenTeacher, SaysHowItAnswers) {
+  const auto network = network_of(4);
+  const at::Tensor x = at::randn({5, 2, 7, 5});
+  for (const InferencePrecision precision : {InferencePrecision::fp32, InferencePrecision::bf16}) {
+    std::string obstacle;
+    auto frozen = FrozenNetwork::make(*network, precision, x, &obstacle);
+    if (obstacle.starts_with("this processor")) GTEST_SKIP() << obstacle;
+    ASSERT_TRUE(frozen) << obstacle;
+    const at::Tensor logits = frozen->forward(x);
+    const auto teacher = make_frozen_teacher(std::move(frozen), {{.5f, .4f}, {.2f, .3f}});
+    EXPECT_EQ(teacher->traits().normalization, (Normalization{{.5f, .4f}, {.2f, .3f}}));
+    EXPECT_EQ(teacher->traits().precision, precision);
+    EXPECT_TRUE(teacher->traits().compiled);
+    const AutocastScope around(precision == InferencePrecision::fp32, at::kCPU);
+    EXPECT_TRUE(at::equal(teacher->logits(x), logits));
   }
 }
 

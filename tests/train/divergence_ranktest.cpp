@@ -6,12 +6,11 @@
 #include <cstdlib>
 #include <filesystem>
 
-#include "bitstill/base/random.hpp"
 #include "bitstill/base/text.hpp"
 #include "bitstill/comm/agree.hpp"
-#include "bitstill/data/shard_writer.hpp"
 #include "bitstill/infer/loaded_model.hpp"
 #include "bitstill/train/trainer.hpp"
+#include "random_shards.hpp"
 #include "rank_main.hpp"
 #include "train_fixture.hpp"
 
@@ -48,27 +47,6 @@ class SharedFolder {
   std::string path_;
 };
 
-void write_shards(const std::string& folder) {
-  const NetworkSpec spec = small_spec();
-  ShardWriter writer({folder, spec.input, spec.classes, {kRows, 8, 8}, 0});
-  RandomStream stream(1, StreamPurpose::initialization);
-  std::vector<uint8_t> pixels(static_cast<std::size_t>(spec.input.pixels()));
-  for (const auto& [split, count] : {std::pair{Split::train, kRows},
-                                     {Split::validation, int64_t{8}},
-                                     {Split::test, int64_t{8}}}) {
-    for (int64_t row = 0; row < count; ++row) {
-      for (uint8_t& pixel : pixels) pixel = static_cast<uint8_t>(stream.next());
-      writer.add(split, pixels.data(), row % spec.classes);
-    }
-  }
-  ShardIndex description;
-  description.summary.name = "random";
-  description.summary.split_rule = "random";
-  description.summary.classes = {"a", "b", "c", "d"};
-  description.source = description.licence = "random numbers";
-  writer.finish(description);
-}
-
 /// The lowest bit of the mantissa, as a cosmic ray would.
 void flip(float* value) {
   *value = std::bit_cast<float>(std::bit_cast<uint32_t>(*value) ^ 1u);
@@ -87,12 +65,12 @@ TrainerOptions options_for(const std::string& folder, const QuantOptions& quant)
 }
 
 /// Trains; the last rank's `harm` happens in step kFlipAt.
-void train(const std::string& method, const std::function<void(Student&)>& harm) {
+void train(QuantMethod method, const std::function<void(Student&)>& harm) {
   const SharedFolder folder;
   World& world = rank_world();
   agree(world.control(), [&] {
     if (world.place().rank == 0) {
-      write_shards(folder.path() + "/shards");
+      write_random_shards(folder.path() + "/shards", kRows);
       std::filesystem::create_directories(folder.path() + "/run/checkpoints");
     }
   });
@@ -109,13 +87,11 @@ void train(const std::string& method, const std::function<void(Student&)>& harm)
   RunLog log;
   if (world.place().rank == 0) log = RunLog(folder.path() + "/run/run.jsonl", false);
   Watchdog watchdog(world, 0);
-  const DataIndex& index = dataset.index();
-  const Json about =
-      describe_model("weights", student.network().spec(), index.normalization, index.classes);
+  const Json about = describe_model("weights", student.network().spec(), dataset.index().classes);
   run_training(world, watchdog, dataset, student, nullptr, options, about, log);
 }
 
-void expect_found(const std::string& method, const std::string& tensor,
+void expect_found(QuantMethod method, const std::string& tensor,
                   const std::function<void(Student&)>& harm) {
   if (rank_world().place().world == 1) {
     train(method, harm);  // nobody to differ from
@@ -126,19 +102,19 @@ void expect_found(const std::string& method, const std::string& tensor,
 }
 
 TEST(Divergence, AFlippedPointIsFound) {
-  for (const char* method : {"points", "joint"}) {
+  for (const QuantMethod method : {QuantMethod::points, QuantMethod::joint}) {
     expect_found(method, "quantizer.0.weight",
                  [](Student& student) { flip(&student.quantizer()->learned()[1]); });
   }
 }
 
 TEST(Divergence, AFlippedWeightIsFound) {
-  expect_found("uniform", "0.weight",
+  expect_found(QuantMethod::uniform, "0.weight",
                [](Student& student) { flip(student.masters().mutable_data_ptr<float>()); });
 }
 
 TEST(Divergence, EqualRanksGoOn) {
-  for (const char* method : {"points", "joint", "lsq"}) {
+  for (const QuantMethod method : {QuantMethod::points, QuantMethod::joint, QuantMethod::lsq}) {
     train(method, [](Student&) {});
   }
 }

@@ -2,6 +2,8 @@
 
 #include <gtest/gtest.h>
 
+#include <numeric>
+
 #include "bitstill/base/error.hpp"
 
 namespace bitstill {
@@ -101,6 +103,34 @@ TEST(EpochPlan, RanksWithoutSamplesHaveEmptyRuns) {
   int64_t owners = 0;
   for (int r = 0; r < 4; ++r) owners += step.end_of(r) > step.first_of(r) ? 1 : 0;
   EXPECT_EQ(owners, 1);
+}
+
+TEST(EpochPlan, BatchesFromAStepOnAreThoseOfTheWholeEpoch) {
+  const EpochPlan plan(103, 20, 4, 3);
+  std::vector<int64_t> order(103);
+  std::iota(order.rbegin(), order.rend(), 0);
+  const auto all = [&](int rank, int64_t first_step) {
+    std::vector<std::vector<int64_t>> batches;
+    const BatchPlan next = rank_batches(plan, order, rank, true, 5, first_step);
+    std::vector<int64_t> rows;
+    for (int64_t epoch = 0, n = 0; next(n, &rows, &epoch); ++n) {
+      EXPECT_EQ(epoch, 5);
+      batches.push_back(rows);
+    }
+    return batches;
+  };
+  for (int rank = 0; rank < 3; ++rank) {
+    const auto whole = all(rank, 0);
+    for (int64_t first = 0; first <= plan.steps(); ++first) {
+      std::size_t before = 0;
+      for (int64_t i = 0; i < first; ++i) {
+        before += static_cast<std::size_t>(plan.step(i).passes(rank, true));
+      }
+      EXPECT_EQ(all(rank, first),
+                std::vector(whole.begin() + static_cast<std::ptrdiff_t>(before), whole.end()))
+          << first;
+    }
+  }
 }
 
 TEST(EpochPlan, RefusesFewerThanTwoSamples) {

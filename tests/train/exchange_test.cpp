@@ -20,7 +20,7 @@ namespace {
 constexpr double kMomentum = 0.1;
 
 struct Setting {
-  std::string order = "fast";
+  ExchangeOrder order = ExchangeOrder::fast;
   bool lane = false;
   int64_t chunk_bytes = 1024;
   bool teacher = true;
@@ -157,7 +157,8 @@ TEST(Exchange, FixedOrderIsOneTreeAtAnyWorldSize) {
       SCOPED_TRACE(testing::Message() << p.samples << "/" << p.global_batch << "/" << p.micro_batch
                                       << " on " << world);
       const EpochPlan epoch(p.samples, p.global_batch, p.micro_batch, world);
-      const auto outcomes = run_epoch(world, images, epoch, {"fixed", world % 2 == 0, 1024, true});
+      const auto outcomes =
+          run_epoch(world, images, epoch, {ExchangeOrder::fixed, world % 2 == 0, 1024, true});
       at::Tensor running = small_student(4).running().clone();
       for (int64_t s = 0; s < epoch.steps(); ++s) {
         const auto leaves = leaves_of(images, epoch.step(s));
@@ -187,7 +188,8 @@ TEST(Exchange, FastOrderIsThePlainSum) {
       SCOPED_TRACE(testing::Message() << p.samples << "/" << p.global_batch << "/" << p.micro_batch
                                       << " on " << world);
       const EpochPlan epoch(p.samples, p.global_batch, p.micro_batch, world);
-      const auto outcomes = run_epoch(world, images, epoch, {"fast", world % 2 == 1, 2048, true});
+      const auto outcomes =
+          run_epoch(world, images, epoch, {ExchangeOrder::fast, world % 2 == 1, 2048, true});
       at::Tensor running = small_student(4).running().to(at::kDouble);
       for (int64_t s = 0; s < epoch.steps(); ++s) {
         at::Tensor gradient = at::zeros({outcomes[0].gradients.numel()}, at::kDouble);
@@ -213,7 +215,7 @@ TEST(Exchange, FastOrderIsThePlainSum) {
 
 TEST(Exchange, ALaneChangesNoBit) {
   const Images images(23);
-  for (const char* order : {"fast", "fixed"}) {
+  for (const ExchangeOrder order : {ExchangeOrder::fast, ExchangeOrder::fixed}) {
     for (const int64_t chunk_bytes : {1024, 1 << 20}) {
       const EpochPlan epoch(23, 11, 3, 3);
       const auto one = run_epoch(3, images, epoch, {order, false, chunk_bytes, true});
@@ -245,7 +247,7 @@ class Choosy : public Unit {
 };
 
 TEST(Exchange, ParametersWithoutAGradientAreSentToo) {
-  for (const char* order : {"fast", "fixed"}) {
+  for (const ExchangeOrder order : {ExchangeOrder::fast, ExchangeOrder::fixed}) {
     const EpochPlan epoch(6, 6, 2, 3);
     const StepPlan plan = epoch.step(0);
     const TrafficCounts before = traffic_counts();
@@ -277,7 +279,7 @@ TEST(Exchange, ParametersWithoutAGradientAreSentToo) {
 
 TEST(Exchange, FlagsAreCountedAndAFailedStepLeavesTheStatistics) {
   const Images images(8);
-  for (const char* order : {"fast", "fixed"}) {
+  for (const ExchangeOrder order : {ExchangeOrder::fast, ExchangeOrder::fixed}) {
     const EpochPlan epoch(8, 8, 2, 4);
     run_as_ranks(4, [&](Communicator& comm) {
       at::set_num_threads(1);
@@ -310,7 +312,7 @@ TEST(Exchange, StatisticsThatAreNotFiniteDoNotStay) {
   Images images(8);
   images.x[5][0][3][2] = NAN;
   const EpochPlan epoch(8, 4, 2, 2);
-  for (const char* order : {"fast", "fixed"}) {
+  for (const ExchangeOrder order : {ExchangeOrder::fast, ExchangeOrder::fixed}) {
     run_as_ranks(2, [&](Communicator& comm) {
       at::set_num_threads(1);
       Student student = small_student(4);
@@ -337,7 +339,7 @@ TEST(Exchange, BytesAreThePlans) {
     }
     const auto chunks = static_cast<int64_t>(plan_chunks(elements, ranges, chunk_bytes).size());
     const TrafficCount before = traffic_counts()[static_cast<int>(Traffic::gradients)];
-    run_epoch(3, images, epoch, {"fast", true, chunk_bytes, true});
+    run_epoch(3, images, epoch, {ExchangeOrder::fast, true, chunk_bytes, true});
     const TrafficCount after = traffic_counts()[static_cast<int>(Traffic::gradients)];
     // Two flags, three sums and the statistics ride in one more message; 3 ranks, 2 steps.
     EXPECT_EQ(after.bytes - before.bytes, 3 * 2 * 4 * (elements + 5 + 2 * (3 + 5 + 9)));

@@ -3,6 +3,7 @@
 #include <ATen/ops/zeros.h>
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cmath>
 #include <vector>
 
@@ -27,7 +28,7 @@ double plain_soft(const Row& z, const Row& t, const DistillOptions& options) {
   const Row p = softmax(t, options.temperature), q = softmax(z, options.temperature);
   double kl = 0;
   for (std::size_t c = 0; c < z.size(); ++c) kl += p[c] * std::log(p[c] / q[c]);
-  if (options.kl_reduction == "classes") kl /= static_cast<double>(z.size());
+  if (options.kl_reduction == KlReduction::classes) kl /= static_cast<double>(z.size());
   return options.temperature * options.temperature * kl;
 }
 
@@ -80,7 +81,7 @@ void check_loss(int64_t n, int64_t classes, bool has_teacher, const DistillOptio
 TEST(Loss, SumsAndGradientAreThePlainFormulas) {
   at::manual_seed(3);
   for (const double temperature : {1.0, 2.0, 5.0}) {
-    for (const char* reduction : {"batch", "classes"}) {
+    for (const KlReduction reduction : {KlReduction::batch, KlReduction::classes}) {
       for (const double weight : {0.7, 0.0, 1.0}) {
         DistillOptions options{temperature, weight, reduction};
         check_loss(5, 7, true, options);

@@ -14,7 +14,7 @@
 namespace bitstill {
 namespace {
 
-TrainOptions options_of(const std::string& optimizer) {
+TrainOptions options_of(Optimizer optimizer) {
   TrainOptions options;
   options.optimizer = optimizer;
   options.weight_decay = 0.01;
@@ -77,15 +77,15 @@ void check_formula(const TrainOptions& options) {
     for (std::size_t s = 0; s < student.segments().size(); ++s) {
       const Segment& segment = student.segments()[s];
       const bool weight = student.network().parameters()[s]->role == ParameterRole::weight;
-      const double decay = options.decay == "all" || weight ? options.weight_decay : 0;
+      const double decay = options.decay == Decay::all || weight ? options.weight_decay : 0;
       const float* g = student.gradients().const_data_ptr<float>();
       const float* w = student.masters().const_data_ptr<float>();
       for (int64_t i = segment.offset; i < segment.offset + segment.count; ++i) {
         Plain& number = numbers[static_cast<std::size_t>(i)];
-        if (options.optimizer == "sgd") {
+        if (options.optimizer == Optimizer::sgd) {
           number.sgd(g[i], rate, decay, options.momentum, options.nesterov);
         } else {
-          number.adam(g[i], rate, decay, options.optimizer == "adamw");
+          number.adam(g[i], rate, decay, options.optimizer == Optimizer::adamw);
         }
         ASSERT_NEAR(w[i], number.w, 2e-6) << segment.name << " step " << step;
       }
@@ -98,14 +98,14 @@ void check_formula(const TrainOptions& options) {
 }
 
 TEST(Optimizer, ThreeStepsByTheFormulas) {
-  for (const char* kind : {"sgd", "adam", "adamw"}) {
-    for (const char* decay : {"all", "weights"}) {
+  for (const Optimizer kind : {Optimizer::sgd, Optimizer::adam, Optimizer::adamw}) {
+    for (const Decay decay : {Decay::all, Decay::weights}) {
       TrainOptions options = options_of(kind);
       options.decay = decay;
       check_formula(options);
     }
   }
-  TrainOptions plain = options_of("sgd");
+  TrainOptions plain = options_of(Optimizer::sgd);
   plain.nesterov = false;
   check_formula(plain);
   plain.momentum = 0;
@@ -113,7 +113,7 @@ TEST(Optimizer, ThreeStepsByTheFormulas) {
 }
 
 TEST(Optimizer, ClipsTheNormAndTellsWhatIsNotFinite) {
-  TrainOptions options = options_of("sgd");
+  TrainOptions options = options_of(Optimizer::sgd);
   options.momentum = 0;
   options.nesterov = false;
   options.weight_decay = 0;
@@ -151,9 +151,9 @@ void train(Student& student, MasterOptimizer& optimizer, int64_t from, int64_t t
 }
 
 TEST(Optimizer, StateContinuesBitForBit) {
-  for (const char* kind : {"sgd", "adam", "adamw"}) {
+  for (const Optimizer kind : {Optimizer::sgd, Optimizer::adam, Optimizer::adamw}) {
     TrainOptions options = options_of(kind);
-    options.decay = "weights";
+    options.decay = Decay::weights;
     Student whole = small_student(6), first = small_student(6), second = small_student(8);
     MasterOptimizer whole_optimizer(whole, options), first_optimizer(first, options);
     MasterOptimizer second_optimizer(second, options);
@@ -169,10 +169,10 @@ TEST(Optimizer, StateContinuesBitForBit) {
 }
 
 Json about_of(const Student&) {
-  return describe_model("weights", small_spec(), {{0.5f, 0.4f}, {1, 2}}, {"a", "b", "c", "d"});
+  return describe_model("weights", small_spec(), {"a", "b", "c", "d"});
 }
 
-QuantOptions method(const char* name) {
+QuantOptions method(QuantMethod name) {
   QuantOptions options = uniform(2, 16);
   options.method = name;
   return options;
@@ -206,12 +206,13 @@ struct Trainee {
 TEST(Checkpoint, ContinuesAsIfNothingHadHappened) {
   const ScratchFolder folder;
   const std::string path = folder / "last.safetensors";
-  for (const char* kind : {"sgd", "adam", "adamw"}) {
-    for (const QuantOptions& quant : {QuantOptions{}, uniform(2, 16), method("points"),
-                                      method("joint"), method("lsq"), method("kmeans")}) {
+  for (const Optimizer kind : {Optimizer::sgd, Optimizer::adam, Optimizer::adamw}) {
+    for (const QuantOptions& quant :
+         {QuantOptions{}, uniform(2, 16), method(QuantMethod::points), method(QuantMethod::joint),
+          method(QuantMethod::lsq), method(QuantMethod::kmeans)}) {
       SCOPED_TRACE(testing::Message() << kind << " " << quant.method);
       TrainOptions options = options_of(kind);
-      options.schedule = "plateau";
+      options.schedule = RateSchedule::plateau;
       options.plateau_epochs = 1;
       Trainee whole(6, quant, options), again(9, quant, options);
       Schedule whole_schedule(options, 4), again_schedule(options, 4);
@@ -219,18 +220,23 @@ TEST(Checkpoint, ContinuesAsIfNothingHadHappened) {
       whole.student.running().add_(0.25);
       whole_schedule.observe(9);
       whole_schedule.observe(9);
-      const Progress progress{3, 12, 2, 91.5, 90.25};
-      save_checkpoint(path, about_of(whole.student), whole.student, whole.masters, whole.learned,
-                      whole_schedule, progress);
+      RunState state;
+      state.epoch = 3;
+      state.step = 14;
+      state.tally.samples = 40;
+      state.tally.hard = 1.0 / 3;
+      state.skipped = 1;
+      state.best_epoch = 2;
+      state.best_accuracy = 91.5;
+      state.last_accuracy = 90.25;
+      save_checkpoint(path, about_of(whole.student), {{"kept", 1}}, whole.student, whole.masters,
+                      whole.learned, whole_schedule, state);
+      EXPECT_EQ(checkpoint_record(path), Json({{"kept", 1}}));
       whole.train(3, 6);
 
-      const Progress back =
+      const RunState back =
           load_checkpoint(path, again.student, again.masters, again.learned, again_schedule);
-      EXPECT_EQ(back.epoch, 3);
-      EXPECT_EQ(back.step, 12);
-      EXPECT_EQ(back.best_epoch, 2);
-      EXPECT_EQ(back.best_accuracy, 91.5);
-      EXPECT_EQ(back.last_accuracy, 90.25);
+      EXPECT_EQ(to_json(back), to_json(state));
       EXPECT_EQ(again_schedule.state(), whole_schedule.state());
       EXPECT_LT(again_schedule.rate(0), options.rate);
       again.train(3, 6);
@@ -242,11 +248,11 @@ TEST(Checkpoint, ContinuesAsIfNothingHadHappened) {
 
 TEST(Checkpoint, BeforeTheFirstUpdate) {
   const ScratchFolder folder;
-  for (const char* kind : {"sgd", "adam"}) {
-    for (const char* name : {"uniform", "joint", "points"}) {
+  for (const Optimizer kind : {Optimizer::sgd, Optimizer::adam}) {
+    for (const QuantMethod name : {QuantMethod::uniform, QuantMethod::joint, QuantMethod::points}) {
       Trainee trainee(6, method(name), options_of(kind));
       Schedule schedule(options_of(kind), 4);
-      save_checkpoint(folder / "x", about_of(trainee.student), trainee.student, trainee.masters,
+      save_checkpoint(folder / "x", about_of(trainee.student), {}, trainee.student, trainee.masters,
                       trainee.learned, schedule, {});
       EXPECT_EQ(
           load_checkpoint(folder / "x", trainee.student, trainee.masters, trainee.learned, schedule)
@@ -273,17 +279,21 @@ std::string shipped(const std::string& path, const Json& about, const Student& s
 
 TEST(Checkpoint, AStoredStudentShipsTheSameBytes) {
   const ScratchFolder folder;
-  for (const char* name : {"uniform", "points", "joint", "lsq", "kmeans"}) {
+  for (const QuantMethod name : {QuantMethod::uniform, QuantMethod::points, QuantMethod::joint,
+                                 QuantMethod::lsq, QuantMethod::kmeans}) {
     QuantOptions options = method(name);
-    if (options.method == "uniform") options.rounding = "stochastic";
-    Trainee trainee(6, options, options_of("sgd"));
+    if (options.method == QuantMethod::uniform) options.rounding = Rounding::stochastic;
+    Trainee trainee(6, options, options_of(Optimizer::sgd));
     trainee.train(0, 3);
     Json about = about_of(trainee.student);
     about["seed"] = 6;
     const std::string expected = shipped(folder / "student", about, trainee.student);
     save_masters(folder / "master", about, trainee.student, 3);
-    save_checkpoint(folder / "last", about, trainee.student, trainee.masters, trainee.learned,
-                    Schedule(options_of("sgd"), 4), {.epoch = 1, .step = 3, .best_epoch = 1});
+    RunState state;
+    state.epoch = state.best_epoch = 1;
+    state.step = 3;
+    save_checkpoint(folder / "last", about, {{"kept", 1}}, trainee.student, trainee.masters,
+                    trainee.learned, Schedule(options_of(Optimizer::sgd), 4), state);
     for (const char* file : {"master", "last"}) {
       const StoredStudent stored = load_stored_student(folder / file);
       EXPECT_EQ(stored.about["steps"], 3);
@@ -296,8 +306,8 @@ TEST(Checkpoint, AStoredStudentShipsTheSameBytes) {
 TEST(Checkpoint, AStoredStudentNeedsAllOfItsState) {
   const ScratchFolder folder;
   const std::string path = folder / "master";
-  QuantOptions options = method("joint");
-  options.redistribute = "points";
+  QuantOptions options = method(QuantMethod::joint);
+  options.redistribute = Redistribute::points;
   const Student student = small_student(6, options);
   Json about = about_of(student);
   about["seed"] = 6;
@@ -328,11 +338,11 @@ TEST(Checkpoint, AStoredStudentNeedsAllOfItsState) {
 TEST(Checkpoint, RefusesWhatIsNotItsOwn) {
   const ScratchFolder folder;
   const std::string path = folder / "last.safetensors";
-  const auto save = [&](const TrainOptions& options, const Progress& progress = {}) {
+  const auto save = [&](const TrainOptions& options, const RunState& state = {}) {
     Trainee trainee(6, {}, options);
     trainee.train(0, 2);
-    save_checkpoint(path, about_of(trainee.student), trainee.student, trainee.masters,
-                    trainee.learned, Schedule(options, 4), progress);
+    save_checkpoint(path, about_of(trainee.student), {}, trainee.student, trainee.masters,
+                    trainee.learned, Schedule(options, 4), state);
   };
   const auto load = [&](const TrainOptions& options, std::unique_ptr<Network> network) {
     const std::string text = error_of(ExitCode::model, [&] {
@@ -345,32 +355,36 @@ TEST(Checkpoint, RefusesWhatIsNotItsOwn) {
     EXPECT_NE(text.find(path), std::string::npos) << text;
     return text;
   };
-  const char* const kKinds[] = {"sgd", "adam"};
-  for (const char* saved : kKinds) {
+  constexpr Optimizer kKinds[] = {Optimizer::sgd, Optimizer::adam};
+  for (const Optimizer saved : kKinds) {
     save(options_of(saved));
     NetworkSpec wider = small_spec();
     wider.hidden = {8};
     load(options_of(saved), make_network(wider));
-    TrainOptions other = options_of(saved == kKinds[0] ? "adam" : "sgd");
+    TrainOptions other = options_of(saved == kKinds[0] ? Optimizer::adam : Optimizer::sgd);
     EXPECT_NE(load(other, small_network(1)).find("optimizer"), std::string::npos);
     other = options_of(saved);
-    other.decay = "weights";  // other slices
+    other.decay = Decay::weights;  // other slices
     EXPECT_NE(load(other, small_network(1)).find("optimizer"), std::string::npos);
   }
-  for (const Progress& bad :
-       {Progress{-1, 0, 0, 0, 0}, Progress{2, -3, 0, 0, 0}, Progress{2, 8, 3, 0, 0}}) {
-    save(options_of("sgd"), bad);
-    load(options_of("sgd"), small_network(1));
+  RunState before_start, negative_step, best_to_come;
+  before_start.epoch = -1;
+  negative_step.step = -3;
+  best_to_come.best_epoch = 1;
+  for (const RunState& bad : {before_start, negative_step, best_to_come}) {
+    save(options_of(Optimizer::sgd), bad);
+    load(options_of(Optimizer::sgd), small_network(1));
   }
   Student student = small_student(1);
   save_masters(path, about_of(student), student, 0);  // a model, but no checkpoint
-  EXPECT_NE(load(options_of("sgd"), small_network(1)).find("no checkpoint"), std::string::npos);
+  EXPECT_NE(load(options_of(Optimizer::sgd), small_network(1)).find("no checkpoint"),
+            std::string::npos);
   write_model_file(path, {Json(), student.state(), {}});
-  load(options_of("sgd"), small_network(1));
+  load(options_of(Optimizer::sgd), small_network(1));
   replace_file(path, "not a model at all, but long enough to hold a header's length");
-  load(options_of("sgd"), small_network(1));
+  load(options_of(Optimizer::sgd), small_network(1));
   std::filesystem::remove(path);
-  load(options_of("sgd"), small_network(1));
+  load(options_of(Optimizer::sgd), small_network(1));
 }
 
 }  // namespace

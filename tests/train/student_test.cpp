@@ -117,7 +117,7 @@ TEST(Student, WhichTensorsAreQuantized) {
   EXPECT_EQ(quantized_names(options), (Names{"4.weight", "8.weight", "11.weight"}));
   options.last_layer = false;
   EXPECT_EQ(quantized_names(options), (Names{"4.weight", "8.weight"}));
-  options.tensors = "all";  // the layer's bias stays out with its weight
+  options.tensors = QuantTensors::all;  // the layer's bias stays out with its weight
   EXPECT_EQ(quantized_names(options),
             (Names{"2.weight", "2.bias", "4.weight", "4.bias", "6.weight", "6.bias", "8.weight",
                    "8.bias", "10.weight", "10.bias"}));
@@ -163,11 +163,11 @@ TEST(Student, MastersSurviveTheirNamesAndBack) {
 }
 
 TEST(Student, PackedTensorsDecodeToTheShadows) {
-  for (const char* rounding : {"nearest", "stochastic"}) {
+  for (const Rounding rounding : {Rounding::nearest, Rounding::stochastic}) {
     for (const int64_t bits : {1, 2, 3, 4, 8}) {
       QuantOptions options = uniform(bits, 20);
       options.rounding = rounding;
-      options.tensors = "all";
+      options.tensors = QuantTensors::all;
       Student student = small_student(9, options);
       student.quantize(13);
       const ModelFile file = student.packed(13);

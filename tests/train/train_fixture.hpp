@@ -24,6 +24,7 @@ inline NetworkSpec small_spec() {
   spec.kind = "convnet";
   spec.input = {2, 7, 6};
   spec.classes = 4;
+  spec.normalization = {{0.5f, 0.4f}, {1, 2}};
   spec.widths = {3, 5};
   spec.kernels = {3};
   spec.pools = {1};
@@ -39,7 +40,7 @@ inline std::unique_ptr<Network> small_network(uint64_t seed) {
 
 inline QuantOptions uniform(int64_t bits, int64_t bucket) {
   QuantOptions options;
-  options.method = "uniform";
+  options.method = QuantMethod::uniform;
   options.bits = bits;
   options.bucket = bucket;
   return options;

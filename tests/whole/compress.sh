@@ -90,11 +90,11 @@ alone export --model.file "$WORK/plain.safetensors" --out "$WORK/described.safet
   --model.kind convnet --model.widths 8 --model.kernels 3 --model.pools 1 --model.hidden 16 ||
   fail "the advised export: $(cat "$WORK/err")"
 for file in teacher described; do
-  alone compress "$WORK/$file.safetensors" --post-mortem --quant.bits 2 --out "$WORK/$file.pm" ||
+  alone compress "$WORK/$file.safetensors" --post-mortem --quant.bits 2 --out "$WORK/$file.pm.safetensors" ||
     fail "post-mortem of $file: $(cat "$WORK/err")"
-  alone export --model.file "$WORK/$file.pm" --out "$WORK/$file.values" || fail "export of $file.pm"
+  alone export --model.file "$WORK/$file.pm.safetensors" --out "$WORK/$file.values.safetensors" || fail "export of $file.pm.safetensors"
 done
-python3 "$compare" weights "$WORK/teacher.values" "$WORK/described.values" 0 ||
+python3 "$compare" weights "$WORK/teacher.values.safetensors" "$WORK/described.values.safetensors" 0 ||
   fail "weights that were described afterwards are quantized otherwise"
 finish "uniform, points, joint, lsq and kmeans at 1 and 2 ranks: compress gives student.safetensors again" \
   "from a run, a checkpoint, a best epoch and a run that has not ended; refusals and their advice"

@@ -85,7 +85,7 @@ python3 "$SOURCE/tests/whole/small_data.py" "$WORK/nine.idx" 60 10
 check nine_classes "$WORK/nine.idx"
 "$BITSTILL" shard --source "$WORK/nine.idx" --out "$WORK/nine" >"$WORK/log" || fail "$(cat "$WORK/log")"
 mkdir -p "$WORK/folders/one" && cp "$WORK"/images/00*.png "$WORK/folders/one"
-"$BITSTILL" shard --source "$WORK/folders" --size 9x8 --channels 1 --out "$WORK/shape" >"$WORK/log" 2>&1 || fail "$(cat "$WORK/log")"
+"$BITSTILL" shard --source "$WORK/folders" --layout classes --size 9x8 --channels 1 --out "$WORK/shape" >"$WORK/log" 2>&1 || fail "$(cat "$WORK/log")"
 check not_finite "$file" "$WORK/not_finite.safetensors"
 mkdir "$WORK/empty"
 # all_refused RANKS

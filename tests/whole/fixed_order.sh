@@ -28,9 +28,12 @@ compare_worlds uneven "1 2 3 4" --train.global_batch 72
 compare_worlds all_options "1 2 4" --train.global_batch 72 --train.optimizer adam --train.rate 0.01 \
   --train.schedule plateau --train.plateau_epochs 1 --train.plateau_points 90 --train.clip_norm 0.5 \
   --model.dropout 0.1,0.2 --quant.rounding stochastic --quant.tensors all --quant.bits 5 \
-  --train.select best --data.shift 1 --exchange.chunk_bytes 1024
+  --train.select best --train.reestimate_batches 3 --data.shift 1 --exchange.chunk_bytes 1024
 for method in points joint lsq kmeans; do
-  compare_worlds "$method" "1 2 4" --train.global_batch 72 --quant.method "$method" --quant.bits 2
+  more=()
+  [ "$method" != points ] || more=(--quant.redistribute points)
+  compare_worlds "$method" "1 2 4" --train.global_batch 72 --quant.method "$method" --quant.bits 2 \
+    "${more[@]}"
 done
 compare_worlds alternate "1 4" --train.global_batch 72 --quant.method points --quant.alternate keep
 cmp -s "$WORK/plain.1/master.safetensors" "$WORK/uneven.1/master.safetensors" &&
@@ -41,4 +44,4 @@ grep -q '"type":"epoch".*"rate":0.005}' "$WORK/all_options.1/run.jsonl" || {
 }
 finish "fixed order, 1 to 4 ranks and repetitions: masters, students and losses byte-identical," \
   "also with a short last batch, Adam, plateau, clipping, dropout, stochastic rounding, best epoch," \
-  "and every method that learns points or steps"
+  "every method that learns points or steps, redistribution and re-estimated batch norm"

@@ -39,11 +39,11 @@ side_by_side() {
   done
 }
 
-# small_shards NAME TRAIN VALIDATION TEST [SEED]: $WORK/NAME
+# small_shards NAME TRAIN VALIDATION TEST [SEED [SETTING...]]: $WORK/NAME
 small_shards() {
   python3 "$SOURCE/tests/whole/small_data.py" "$WORK/$1.idx" $(($2 + $3)) "$4" "${5:-0}" &&
     "$BITSTILL" shard --source "$WORK/$1.idx" --out "$WORK/$1" --validation "$3" \
-      --rows 300 >"$WORK/$1.log" ||
+      --rows 300 "${@:6}" >"$WORK/$1.log" ||
     { echo "FAILED: no shards"; cat "$WORK/$1.log"; exit 1; }
 }
 

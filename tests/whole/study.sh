@@ -27,7 +27,6 @@ bits = 2
 seeds = 1,2
 start_epochs = 2
 epochs = 12
-check = false
 [data]
 folder = $WORK/data
 [model]
@@ -85,8 +84,8 @@ for run in "${runs[@]}"; do
   [ "$starts" -eq $expected ] || fail "$run was started $starts times"
 done
 
-# Everything is finished: the same command only reports.
-must 2 "${study[@]}" --study.folder "$WORK/struck"
+# Everything is finished: the same command only reports, and judges nothing that was not asked.
+must 2 "${study[@]}" --study.folder "$WORK/struck" --study.pm_gap 99
 [ "$(grep -c ' is finished$' "$WORK/err")" -eq ${#runs[@]} ] || fail "finished runs were not skipped"
 
 expect_code() {

@@ -1,10 +1,8 @@
 // The one exception type and the exit codes of the program.
 #pragma once
 
-#include <algorithm>
 #include <stdexcept>
 #include <string>
-#include <utility>
 
 namespace bitstill {
 
@@ -22,20 +20,14 @@ enum class ExitCode {
 };
 
 /// One clear line: what is wrong, where, and how to mend it. No trailing full stop or newline; line
-/// breaks within it (in a name that a damaged file gives) become spaces.
+/// breaks and control characters within it (in a name that a damaged file gives) are escaped, as
+/// visible() of text.hpp does.
 class Error : public std::runtime_error {
  public:
-  Error(ExitCode code, std::string message)
-      : std::runtime_error(one_line(std::move(message))), code_(code) {}
+  Error(ExitCode code, const std::string& message);
   ExitCode code() const { return code_; }
 
  private:
-  static std::string one_line(std::string text) {
-    std::replace_if(
-        text.begin(), text.end(), [](char c) { return c == '\n' || c == '\r'; }, ' ');
-    return text;
-  }
-
   ExitCode code_;
 };
 

@@ -10,13 +10,19 @@
 
 namespace bitstill {
 
-/// The whole file as bytes; Error(code) naming the path and the reason when it cannot be read.
-std::string read_file(const std::string& path, ExitCode code);
+// Only plain files are read: a pipe may never end, a device holds no file at all.
+
+/// What a file read whole may hold, unless its kind is known to be smaller.
+constexpr uint64_t kMostFileBytes = uint64_t{1} << 32;
+
+/// The whole file as bytes; Error(code) naming the path and the reason when it cannot be read, is
+/// no plain file or holds more than `most_bytes`.
+std::string read_file(const std::string& path, ExitCode code, uint64_t most_bytes = kMostFileBytes);
 
 /// A file open for reading at any place; safe to use from several threads.
 class InputFile {
  public:
-  /// Error(code) naming the path and the reason when it cannot be opened.
+  /// Error(code) naming the path and the reason when it cannot be opened or is no plain file.
   InputFile(const std::string& path, ExitCode code);
   ~InputFile();
   InputFile(const InputFile&) = delete;
@@ -28,15 +34,19 @@ class InputFile {
  private:
   std::string path_;
   ExitCode code_;
-  int descriptor_;
+  int descriptor_ = -1;
   uint64_t size_ = 0;
 };
 
 /// Appends bytes to the file being written; throws Error(storage).
 using ByteSink = std::function<void(const void* bytes, std::size_t count)>;
 
-/// Writes path.partial through `write`, fsyncs it, renames it to `path` and fsyncs the folder.
-/// Any failure is Error(storage) naming path and reason; then `path` is as it was.
+/// Writes a new file beside `path` through `write`, fsyncs it, renames it to `path` and fsyncs the
+/// folder. Any failure is Error(storage) naming path and reason; then `path` is as it was.
+///
+/// The new file is path.partial.RANDOM, locked while it is written; nothing that has its name is
+/// opened. What writers that died left behind, no longer locked and ten minutes old, is removed
+/// when `path` is written again.
 void replace_file(const std::string& path, const std::function<void(const ByteSink&)>& write);
 void replace_file(const std::string& path, std::string_view bytes);
 

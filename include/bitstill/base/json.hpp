@@ -5,11 +5,18 @@
 #include <string>
 
 #include "bitstill/base/error.hpp"
+#include "bitstill/base/words.hpp"
 
 namespace bitstill {
 
 /// Keeps the order in which keys were written, so files compare byte for byte.
 using Json = nlohmann::ordered_json;
+
+/// Enums of words are written as such, not as numbers.
+template <Worded Enum>
+void to_json(Json& json, Enum value) {
+  json = word(value);
+}
 
 /// Parses `text`; on a syntax error throws Error(code) that names `where` and the position.
 /// Nesting deeper than 64 levels is refused.

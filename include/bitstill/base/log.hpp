@@ -11,13 +11,15 @@ namespace bitstill {
 void set_log_place(const Place& place);
 const Place& log_place();
 
+// Lines are visible and at most kMostLineCharacters long: message_line() of text.hpp.
+
 /// One line on standard error, rank 0 only.
 void say(const std::string& line);
 
 /// "warning: ..." on standard error, rank 0 only.
 void warn(const std::string& line);
 
-/// "error: ..." as one write(2), from whichever rank calls it. Newlines inside become spaces.
+/// "error: ..." as one write(2), from whichever rank calls it.
 void print_error(const std::string& message);
 
 /// One line that is redrawn in place when standard error is a terminal; nothing otherwise.
@@ -27,14 +29,16 @@ class ProgressBar {
   ~ProgressBar();
   ProgressBar(const ProgressBar&) = delete;
   ProgressBar& operator=(const ProgressBar&) = delete;
-  /// `done` of `total`, with a note such as "loss 0.31". Redraws at most ten times a second.
+  /// `done` of `total`, with a note such as "loss 0.31", and how long the rest takes at the pace
+  /// so far. Redraws at most ten times a second.
   void show(long done, long total, const std::string& note);
   /// Removes the line, so plain lines can follow.
   void clear();
 
  private:
   std::string title_;
-  double last_ = -1;
+  double begin_;      // s
+  double last_ = -1;  // s, of the last redraw
   bool drawn_ = false;
 };
 

@@ -11,6 +11,7 @@ struct Place {
   int world = 1;
   int local_rank = 0;  // among the ranks of this host
   int local_world = 1;
+  int first_on_host = 0;  // the lowest rank of this host
   std::string host;
 };
 

@@ -1,6 +1,7 @@
 // run.jsonl: one JSON object a line, written by rank 0, flushed at every line.
 #pragma once
 
+#include <cstdint>
 #include <cstdio>
 #include <memory>
 #include <string>
@@ -8,6 +9,8 @@
 #include "bitstill/base/json.hpp"
 
 namespace bitstill {
+
+constexpr uint64_t kMostLogBytes = uint64_t{1} << 30;  // that a reader takes
 
 /// Appends lines to a run log. On other ranks, and without a path, writes nothing.
 class RunLog {

@@ -6,6 +6,8 @@
 #include <string>
 #include <string_view>
 
+#include "bitstill/base/error.hpp"
+
 namespace bitstill {
 
 /// Hash of a stream of bytes, given piece by piece.
@@ -25,5 +27,7 @@ class Sha256 {
 };
 
 std::string sha256_hex(std::string_view bytes);
+/// Of a whole file, read piece by piece. Error(code) as InputFile.
+std::string sha256_of_file(const std::string& path, ExitCode code);
 
 }  // namespace bitstill

@@ -71,6 +71,7 @@ using PlaceTensor =
 // NOLINTNEXTLINE(bugprone-exception-escape): moving JSON asserts, it never throws
 struct PackedModel {
   Json about;  // without "packed"; null when the file has no description
+  Json input;  // what a file of another program says of its input; null when it does not
   std::vector<CodedTensor> coded;
   uint64_t header_bytes = 0, code_bytes = 0, scale_bytes = 0, point_bytes = 0;  // of the file
 };

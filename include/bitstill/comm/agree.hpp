@@ -23,6 +23,10 @@ class AgreedError : public Error {
 /// Collective: every rank of comm calls this, in the same order.
 void agree(Communicator& comm, const std::function<void()>& phase);
 
+/// The text of rank `root`, of any length, on every rank.
+/// Collective: every rank of comm calls this, in the same order.
+std::string broadcast_text(Communicator& comm, const std::string& text, int root);
+
 using NamedValues = std::vector<std::pair<std::string, std::string>>;
 
 /// Every rank gives the same items (name, value) in the same order of names; AgreedError(code)

@@ -26,6 +26,7 @@ class LeafTree {
  public:
   explicit LeafTree(std::vector<int64_t> first);
   int64_t leaves() const { return first_.back(); }
+  int64_t first_leaf(int rank) const { return first_[static_cast<std::size_t>(rank)]; }
 
   /// The additions a rank makes alone: what to do once leaf `leaf` (of this rank, given in order)
   /// is there. Partial sums form a stack; after pushing the leaf's value, `merges(leaf)` times the
@@ -49,6 +50,24 @@ class LeafTree {
   /// Whether rank holds all existing leaves of the node.
   bool holds(int rank, const TreeNode& node) const;
   std::vector<int64_t> first_;
+};
+
+/// The sum over the leaves of a tree, `count` floats each, where ranks compute theirs one by one.
+class LeafSum {
+ public:
+  LeafSum(const LeafTree& tree, int rank, int64_t count);
+  /// Takes the rank's next leaf, in order.
+  void add(const float* leaf);
+  /// The tree's sum, the same bits on every rank, once all have added their leaves. Empties this.
+  /// Collective: every rank of comm calls this, in the same order.
+  std::vector<float> finish(Communicator& comm);
+
+ private:
+  LeafTree tree_;
+  int rank_;
+  int64_t next_;  // leaf
+  int64_t count_;
+  std::vector<std::vector<float>> stack_;  // partial sums, as merges() tells
 };
 
 }  // namespace bitstill

@@ -5,6 +5,7 @@
 
 #include "bitstill/base/error.hpp"
 #include "bitstill/base/place.hpp"
+#include "bitstill/base/words.hpp"
 #include "bitstill/comm/channel.hpp"
 #include "bitstill/comm/communicator.hpp"
 
@@ -33,8 +34,16 @@ class World {
   [[noreturn]] virtual void fatal(ExitCode code, const std::string& message) = 0;
 };
 
-/// overlap: "auto" (lanes where threads are allowed, else one warning), "on" (Error(environment)
-/// where they are not), "off". Collective.
-std::unique_ptr<Channel> open_channel(World& world, Traffic kind, const std::string& overlap);
+/// exchange.overlap: whether gradients are sent while backward runs.
+enum class Overlap { automatic, on, off };
+template <>
+struct WordsOf<Overlap> {
+  using enum Overlap;
+  static constexpr Word<Overlap> table[] = {{automatic, "auto"}, {on, "on"}, {off, "off"}};
+};
+
+/// automatic: lanes where threads are allowed, else one warning; on: Error(environment) where they
+/// are not. Collective.
+std::unique_ptr<Channel> open_channel(World& world, Traffic kind, Overlap overlap);
 
 }  // namespace bitstill

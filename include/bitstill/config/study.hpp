@@ -11,7 +11,7 @@
 #include <utility>
 #include <vector>
 
-#include "bitstill/config/setting_table.hpp"
+#include "bitstill/base/words.hpp"
 
 namespace bitstill {
 
@@ -24,10 +24,23 @@ struct StudyOptions {
   int64_t start_epochs = 14;                     // study.start_epochs
   int64_t epochs = 8;                            // study.epochs
   std::string sweep;                             // study.sweep
-  bool check = true;                             // study.check
+  bool check = false;                            // study.check
   double pm_gap = 0;                             // study.pm_gap
 };
-void add_study_settings(SettingTable& table, StudyOptions& options);
+template <ConstOr<StudyOptions> Options, class Visit>
+void visit_settings(Options& options, const Visit& visit) {
+  visit("folder", options.folder, "a run folder for each run, and the report");
+  visit("teacher", options.teacher, "recipe of the teacher, trained first; else teacher.file");
+  visit("arms", options.arms, "names, in order; empty: all (a sweep: qd)");
+  visit("bits", options.bits, "of the quantized arms");
+  visit("seeds", options.seeds, "every arm runs with each, paired");
+  visit("start_epochs", options.start_epochs, "of fp32_ce and fp32_distilled");
+  visit("epochs", options.epochs, "of the other arms; qd_random: both together");
+  visit("sweep", options.sweep,
+        "temperature:1,2,4 soft_weight:.5,.7,.9: all combinations, judged on validation");
+  visit("check", options.check, "fail (4) when QD at 2 bits does not separate from PM");
+  visit("pm_gap", options.pm_gap, "points that it has to be above PM, besides significance");
+}
 
 /// The weights that an arm begins with.
 enum class Origin {

@@ -3,15 +3,23 @@
 
 #include <cstdint>
 
+#include "bitstill/base/words.hpp"
 #include "bitstill/data/image_shape.hpp"
 
 namespace bitstill {
 
+/// data.*
 struct AugmentationOptions {
-  int64_t shift = 0;     // data.shift: up to so many pixels each way; the border is `fill`
-  bool flip = false;     // data.flip: mirrored left-right with probability 1/2
-  int64_t variants = 0;  // data.variants: epoch mod variants chooses the stream; 0: epoch itself
+  int64_t shift = 0;     // up to so many pixels each way; the border is `fill`
+  bool flip = false;     // mirrored left-right with probability 1/2
+  int64_t variants = 0;  // epoch mod variants chooses the stream; 0: epoch itself
 };
+template <ConstOr<AugmentationOptions> Options, class Visit>
+void visit_settings(Options& options, const Visit& visit) {
+  visit("shift", options.shift, "random shifts up to so many pixels each way");
+  visit("flip", options.flip, "random left-right mirroring");
+  visit("variants", options.variants, "epochs until augmentation repeats; 0: never");
+}
 
 /// Writes the augmented `source` to `target` (both C,H,W uint8; they do not overlap). Pixels
 /// shifted in from outside take fill[c].

@@ -7,19 +7,23 @@
 #include <vector>
 
 #include "bitstill/data/dataset.hpp"
+#include "bitstill/data/image_source.hpp"
 
 namespace bitstill {
 
 struct ShardOptions {
-  std::string source;           // --source: a file or folder, see datasets/
-  std::string out;              // --out: the folder to make
-  std::string format = "auto";  // --format: digits | idx | cifar10 | cifar100 | folder
-  std::string name;             // --name: empty: the format's, or the source folder's
-  int64_t height = 0;           // --size HxW: shorter side resized, centre crop; 0: as they are
+  std::string source;                             // --source: a file or folder, see datasets/
+  std::string out;                                // --out: the folder to make
+  SourceFormat format = SourceFormat::automatic;  // --format
+  FolderLayout layout = FolderLayout::automatic;  // --layout (class_layout.hpp)
+  std::string name;    // --name: empty: the format's, or the source folder's
+  int64_t height = 0;  // --size HxW: shorter side resized, centre crop; 0: as they are
   int64_t width = 0;
-  int64_t channels = 0;        // --channels: 1 or 3; 0: as the format has them (folder: 3)
-  bool skip_bad = false;       // --skip-bad: leave out what cannot be read, instead of stopping
-  int64_t validation = -1;     // --validation: rows cut from train; -1: the format's rule
+  int64_t channels = 0;   // --channels: 1 or 3; 0: as the format has them (folder: 3)
+  bool skip_bad = false;  // --skip-bad: leave out what cannot be read, instead of stopping
+  bool allow_empty_classes = false;   // --allow-empty-classes: of which train has no image
+  int64_t most_pixels = kMostPixels;  // --most-pixels: of an image file
+  int64_t validation = -1;            // --validation: rows cut from train; -1: the format's rule
   int64_t test = -1;           // --test: rows cut, where the source has no test set of its own
   int64_t rows_per_shard = 0;  // --rows: 0: about 64 MB a shard
 };
@@ -31,7 +35,7 @@ struct ConvertReport {
   std::array<int64_t, kSplits> count{};
   std::array<std::vector<int64_t>, kSplits> per_class;
   std::vector<std::string> skipped;  // "file: reason" of each unreadable image
-  int64_t ignored = 0;               // files that are not JPEG or PNG by name
+  LeftOut left_out;                  // what was not taken for an image, by reason
   int64_t twins = 0;                 // validation and test rows whose pixels also stand in train
   double seconds = 0;
 };

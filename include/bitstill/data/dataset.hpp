@@ -8,13 +8,19 @@
 #include <string>
 #include <vector>
 
+#include "bitstill/base/words.hpp"
 #include "bitstill/data/image_shape.hpp"
 
 namespace bitstill {
 
 enum class Split { train, validation, test };
 constexpr int kSplits = 3;
-const char* split_name(Split split);
+template <>
+struct WordsOf<Split> {
+  using enum Split;
+  static constexpr Word<Split> table[] = {
+      {train, "train"}, {validation, "validation"}, {test, "test"}};
+};
 
 /// What index.json says, apart from the check sums.
 struct DataIndex {

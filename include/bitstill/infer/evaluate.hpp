@@ -27,8 +27,7 @@ struct EvaluateOptions {
 
 /// Collective: every rank of comm calls this, in the same order.
 ClassificationCounts evaluate(const Network& network, const Dataset& dataset, Split split,
-                              const Normalization& normalization, const EvaluateOptions& options,
-                              Communicator& comm);
+                              const EvaluateOptions& options, Communicator& comm);
 
 /// What `bitstill evaluate` says of a model, and of a reference on the same samples.
 struct FullEvaluation {

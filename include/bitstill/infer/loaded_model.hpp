@@ -2,11 +2,10 @@
 #pragma once
 
 #include <memory>
-#include <optional>
 #include <string>
 #include <vector>
 
-#include "bitstill/data/image_shape.hpp"
+#include "bitstill/data/dataset.hpp"
 #include "bitstill/model/frozen_network.hpp"
 #include "bitstill/model/network.hpp"
 #include "bitstill/store/model_file.hpp"
@@ -17,22 +16,27 @@ namespace bitstill {
 struct LoadedModel {
   std::unique_ptr<Network> network;
   std::unique_ptr<FrozenNetwork> frozen;  // answers in its place, where there is one
-  Normalization normalization;
   std::vector<std::string> classes;
-  Json about;  // the file's own description; null for a plain PyTorch file
+  Json about;       // the file's own description; null for a plain PyTorch file
+  Json evaluation;  // its member "evaluation", also of a plain file; null without
   int64_t file_bytes = 0;
 };
 
-/// What a plain PyTorch file cannot say of itself: the recipe's network, the shards' normalization.
-struct PlainFileFacts {
-  NetworkSpec network;
-  Normalization normalization;
-  std::vector<std::string> classes;
+/// What others say of a file. Its own word comes first, and what is said here must not contradict
+/// it: Error(settings) naming both.
+struct FileFacts {
+  std::string section = "model";      // of the settings: model.kind, model.mean, ...
+  NetworkSpec settings;               // by which a plain PyTorch file gets its network
+  const DataIndex* shards = nullptr;  // where neither says: input, classes, normalization
 };
 
-/// Error(model) when the file is not there or wrong, does not describe itself and `facts` is empty,
-/// or its tensors do not fit its network.
-LoadedModel load_model(const std::string& path, const std::optional<PlainFileFacts>& facts = {});
+/// Of a network that no file describes: the settings', else the shards'. Error(settings) when it is
+/// not for as many channels.
+Normalization normalization_without_file(const FileFacts& facts);
+
+/// Error(model) when the file is not there or wrong, does not describe itself and `facts` has no
+/// shards, or its tensors do not fit its network.
+LoadedModel load_model(const std::string& path, const FileFacts& facts = {});
 
 /// The file's tensors that belong to its network: without the states of optimizer and quantizer.
 NamedTensors network_tensors(const ModelFile& file);
@@ -43,6 +47,6 @@ void require_fits(const LoadedModel& model, const std::string& path, const Image
 
 /// Members that every self-describing file carries: format, kind, network, normalization, classes.
 Json describe_model(const std::string& kind, const NetworkSpec& network,
-                    const Normalization& normalization, const std::vector<std::string>& classes);
+                    const std::vector<std::string>& classes);
 
 }  // namespace bitstill

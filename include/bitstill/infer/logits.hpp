@@ -20,8 +20,7 @@ struct Logits {
 };
 
 /// A forward pass in evaluation mode, without gradients; by `frozen` where it is not null.
-Logits forward_batch(const Network& network, const Batch& batch, const Normalization& normalization,
-                     const at::Device& device, bool channels_last,
-                     const FrozenNetwork* frozen = nullptr);
+Logits forward_batch(const Network& network, const Batch& batch, const at::Device& device,
+                     bool channels_last, const FrozenNetwork* frozen = nullptr);
 
 }  // namespace bitstill

@@ -20,7 +20,9 @@ struct ImageList {
   /// be read. Called on several threads.
   std::function<int64_t(int64_t i, uint8_t* pixels)> load;
 };
-ImageList images_of_files(std::vector<std::string> files, const ImageShape& shape);
+/// Files of JPEG or PNG images of at most `most_pixels` each.
+ImageList images_of_files(std::vector<std::string> files, const ImageShape& shape,
+                          int64_t most_pixels);
 /// Rows of a split, named "test/5"; the dataset outlives the list.
 ImageList images_of_split(const Dataset& dataset, Split split);
 

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <string>
 #include <utility>
 
 namespace bitstill {
@@ -19,5 +20,8 @@ struct ClassificationCounts {
 
 /// Wilson's 95 % interval for a proportion, in percent.
 std::pair<double, double> wilson_interval(int64_t correct, int64_t samples);
+
+/// "97.40 % (95 % interval 96.30 to 98.20)"; "none" without samples, where 0 % would be an answer.
+std::string accuracy_text(const ClassificationCounts& counts);
 
 }  // namespace bitstill

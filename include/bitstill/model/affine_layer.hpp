@@ -4,6 +4,7 @@
 #include <ATen/core/Tensor.h>
 
 #include <optional>
+#include <string>
 #include <vector>
 
 #include "bitstill/model/network.hpp"
@@ -25,9 +26,13 @@ struct AffineLayer {
 /// The network's layers with every norm moved into the layer after it, so that none has scale and
 /// shift any more: weights take the scale, a linear layer's bias the shift. A convolution's padding
 /// is zero after the norm, so there the shift comes as one more input channel, which is 1 inside
-/// the image: the layer before makes it as one more output channel. Exact but for rounding. Empty
-/// where it cannot be done: units of another kind, a norm after the last layer, a scale below zero
-/// before a pool.
-std::optional<std::vector<AffineLayer>> fold_norms(const Network& network);
+/// the image: the layer before makes it as one more output channel. Exact but for rounding. Where
+/// it cannot be done there are no layers, and `obstacle` says why: units of another kind, a norm
+/// after the last layer, a scale below zero before a pool.
+struct FoldedNetwork {
+  std::vector<AffineLayer> layers;
+  std::string obstacle;
+};
+FoldedNetwork fold_norms(const Network& network);
 
 }  // namespace bitstill

@@ -12,15 +12,21 @@ namespace bitstill {
 class WinogradConvolution;
 
 enum class InferencePrecision { fp32, bf16, int8 };
+/// "fp32", "bf16", "int8".
+const char* precision_name(InferencePrecision precision);
 
 /// On the CPU. Ready after construction; forward() is const and keeps nothing.
 class FrozenNetwork {
  public:
-  /// Empty where fold_norms() cannot fold, this LibTorch has no oneDNN, or the network is not on
-  /// the CPU. `sample` [n, C, H, W] fp32, normalized: for int8 it shows how large each layer's
-  /// answers become (a few hundred images, the same on all ranks); else only its shape counts.
+  /// `sample` [n, C, H, W] fp32, normalized: for int8 it shows how large each layer's answers
+  /// become (a few hundred images, the same on all ranks); else only its shape counts. Null, with
+  /// the reason in `obstacle`, where fold_norms() cannot fold, the network is not on the CPU or has
+  /// nothing for this precision, LibTorch lacks oneDNN, or the processor the instructions. What
+  /// else goes wrong throws.
   static std::unique_ptr<FrozenNetwork> make(const Network& network, InferencePrecision precision,
-                                             const at::Tensor& sample);
+                                             const at::Tensor& sample, std::string* obstacle);
+
+  InferencePrecision precision() const { return precision_; }
 
   /// x [n, C, H, W] fp32 (n = 0 allowed) -> logits [n, classes] fp32.
   at::Tensor forward(const at::Tensor& x) const;
@@ -39,9 +45,11 @@ class FrozenNetwork {
   at::Tensor enter(const at::Tensor& x) const;  // what the first layer takes
   at::Tensor run(const Layer& layer, const at::Tensor& x) const;
   void quantize(std::vector<AffineLayer>& layers, const at::Tensor& sample);
+  void lay_out(Layer* layer, const std::vector<int64_t>& input_shape) const;  // as oneDNN wants it
 
   std::vector<Layer> layers_;
   at::ScalarType type_ = at::kFloat;  // of values that are not codes
+  InferencePrecision precision_ = InferencePrecision::fp32;
   int64_t classes_ = 0;
 };
 

@@ -12,6 +12,8 @@
 #include <vector>
 
 #include "bitstill/base/json.hpp"
+#include "bitstill/base/text.hpp"
+#include "bitstill/base/words.hpp"
 #include "bitstill/data/image_shape.hpp"
 
 namespace bitstill {
@@ -21,6 +23,9 @@ struct NetworkSpec {
   std::string kind = "convnet";  // model.kind: teacher, student1-3, deeper, convnet, ...
   ImageShape input;              // from the shards
   int64_t classes = 0;           // from the shards
+  // How its input is made: the word of the network's own file, else model.mean and model.std, else
+  // the shards'. Files carry it beside the rest of the spec (infer's describe_model).
+  Normalization normalization;
   // kind = convnet (the paper's nets are instances of it): one entry a convolution.
   std::vector<int64_t> widths;   // model.widths = 6,12
   std::vector<int64_t> kernels;  // model.kernels = 5 (one value: for all)
@@ -31,6 +36,25 @@ struct NetworkSpec {
   // kind's own as the paper has it, none for convnet. Distilled students have none: {0}.
   std::vector<double> dropout;
 };
+
+/// Kinds that make_network knows, for --help.
+std::vector<std::string> network_kinds();
+
+template <ConstOr<NetworkSpec> Spec, class Visit>
+void visit_settings(Spec& spec, const Visit& visit) {
+  visit("kind", spec.kind, list_names(network_kinds(), 20));
+  visit("widths", spec.widths, "convnet: channels of each convolution, for example 6,12");
+  visit("kernels", spec.kernels, "convnet: kernel of each convolution, or one for all");
+  visit("pools", spec.pools, "convnet: after which convolutions (1, 2, ...) a 2x2 max-pool stands");
+  visit("hidden", spec.hidden, "convnet: widths of the hidden fully connected layers");
+  visit("dropout", spec.dropout,
+        "one a convolution, then one a hidden layer, or one for all; empty: the kind's own; 0: "
+        "none");
+  visit("mean", spec.normalization.mean,
+        "of each channel, white being 1; empty: its file's own, else the shards'");
+  visit("std", spec.normalization.deviation, "of each channel, with mean");
+}
+
 Json to_json(const NetworkSpec& spec);
 /// Error(code) naming `where` and the member that is missing or out of range.
 NetworkSpec network_spec_from_json(const Json& json, const std::string& where, ExitCode code);
@@ -109,8 +133,8 @@ class Network {
 std::unique_ptr<Network> make_network(const NetworkSpec& spec,
                                       int64_t most_parameters = int64_t{1} << 30);
 
-/// Kinds that make_network knows, for --help.
-std::vector<std::string> network_kinds();
+/// The spec with every list filled in, as make_network's has it. Error(settings) as there.
+NetworkSpec completed(const NetworkSpec& spec);
 
 /// Xavier-uniform weights, zero biases, unit norms; each parameter from the stream of its name.
 void initialize(Network& network, uint64_t seed);

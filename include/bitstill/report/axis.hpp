@@ -19,6 +19,8 @@ class Axis {
 
   /// 0 at the low end, 1 at the high end; values outside lie at the nearer end.
   double place(double value) const;
+  /// Whether the value lies on the axis rather than beyond an end.
+  bool covers(double value) const;
   /// Ascending round values within the axis, at least two.
   const std::vector<double>& ticks() const { return ticks_; }
 

@@ -28,7 +28,7 @@ struct LineFigure {
   Spacing scale = Spacing::linear;
   bool from_zero = false;
   bool legend = false;  // names its lines itself
-  std::vector<Line> lines;
+  std::vector<Line> lines = {};
 };
 /// Empty when no line has a point.
 std::string line_figure(const LineFigure& figure);
@@ -36,6 +36,8 @@ std::string line_figure(const LineFigure& figure);
 struct Bar {
   std::string name;
   NamedNumbers parts;
+  NamedNumbers hidden;  // went on during the parts before the one of the same name: no part of the
+                        // sum
 };
 
 struct BarFigure {
@@ -44,8 +46,8 @@ struct BarFigure {
   std::function<std::string(const std::string& part)> color;
   std::vector<Bar> bars;
 };
-/// Horizontal stacked bars, one a run, with a legend and the numbers as a table. Empty when no bar
-/// has a part above zero.
+/// Horizontal stacked bars, one a run, with what is hidden as a thin bar below, a legend and the
+/// numbers as a table. Empty when no bar has a part above zero.
 std::string bar_figure(const BarFigure& figure);
 
 struct SizePoint {
@@ -59,7 +61,7 @@ std::string scatter_figure(const std::vector<SizePoint>& points);
 
 struct LegendEntry {
   std::string name, color;
-  bool dashed = false;
+  std::string css = "";  // "dashed", "thin"
 };
 std::string legend(const std::vector<LegendEntry>& entries);
 

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "bitstill/metrics/intervals.hpp"
+#include "bitstill/report/markup.hpp"
 #include "bitstill/report/report.hpp"
 
 namespace bitstill {
@@ -14,9 +15,12 @@ namespace bitstill {
 /// One finished run of a study.
 struct StudyMember {
   int64_t seed = 0;
-  Evaluation test, validation;                // of the file that ships
-  Evaluation trained_norm_test;               // where batch norm was re-estimated: without that
-  double bytes = kMissing, ratio = kMissing;  // of that file; fp32 bytes over it
+  Evaluation test, validation;   // of the file that ships
+  Evaluation trained_norm_test;  // where batch norm was re-estimated: without that
+  Evaluation teacher_test;       // of whom it learned from
+  double bytes = kMissing;       // of that file
+  double under_fp32 = kMissing, under_teacher = kMissing;  // as in Summary
+  Run run;                                                 // its whole log but the steps
 };
 
 /// A row of the table: an arm at a number of bits, over its seeds.
@@ -36,26 +40,26 @@ struct Study {
   std::vector<std::string> notes;
 };
 
-/// Whether the folder is none of a single run, but holds run folders of a study.
+/// Whether the folder is none of a single run, but holds a run that a study made.
 bool is_study(const std::string& folder);
 /// Runs that have not ended become a note. Error(data) as read_run, and where there is no run.
 Study read_study(const std::string& folder);
 
 using Measure = Evaluation StudyMember::*;
 
-/// Mean over seeds; the interval is Student's over seeds or, with one seed, over its images.
+/// Mean over seeds; the interval is Student's over seeds, no further than 0 and 100, or, with one
+/// seed, over its images.
 Interval accuracy(const StudyRow& row, Measure measure = &StudyMember::test);
 /// a - b in points over the seeds that both have, paired; with one such seed over its images, as if
 /// they were not the same ones (metrics/intervals.hpp): wider. NaN without any.
 Interval difference(const StudyRow& a, const StudyRow& b, Measure measure = &StudyMember::test);
+/// Of the students' test accuracy to their teacher's, in the same way.
+Interval points_to_teacher(const StudyRow& row);
 
 /// Null when the study has no such row.
 const StudyRow* find_row(const Study& study, const std::string& arm, int64_t bits);
 /// The row of higher mean accuracy of QD and DQ at these bits; null without either.
 const StudyRow* better_of_qd_and_dq(const Study& study, int64_t bits);
-
-/// "+0.3 (-0.2 to +0.8)"; "-" for NaN.
-std::string signed_points(const Interval& interval);
 
 struct Target {
   std::string name;    // "2 bits: QD above PM"
@@ -67,8 +71,8 @@ struct Target {
 std::vector<Target> study_targets(const Study& study);
 
 /// Cells of the grid's and of the sweep's table, the first row their names; empty without rows.
-std::vector<std::vector<std::string>> grid_cells(const Study& study);
-std::vector<std::vector<std::string>> sweep_cells(const Study& study);
+std::vector<Cells> grid_cells(const Study& study);
+std::vector<Cells> sweep_cells(const Study& study);
 /// "best of QD, 2 bits: temperature 4, soft_weight 0.7, 96.4 % on validation", one each.
 std::vector<std::string> sweep_winners(const Study& study);
 /// What the grid's columns mean.
@@ -76,9 +80,14 @@ std::string study_legend(const Study& study);
 /// How many of a table's columns are text.
 constexpr std::size_t kGridTextColumns = 1, kSweepTextColumns = 2;
 
-/// Everything for a terminal; for a README; as a page.
+/// Everything for a terminal; for a README; as a page, whose links lead from `page_folder` to the
+/// runs' folders.
 std::string study_text(const Study& study);
 std::string study_markdown(const Study& study);
-std::string study_page(const Study& study);
+std::string study_page(const Study& study, const std::string& page_folder);
+
+/// A row each for the grid's and the sweep's: for a spreadsheet; with targets and notes, as JSON.
+std::string study_csv(const Study& study);
+Json study_json(const Study& study);
 
 }  // namespace bitstill

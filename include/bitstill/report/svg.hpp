@@ -9,13 +9,20 @@ enum class Anchor { start, middle, end };
 
 class Svg {
  public:
-  /// `label` is what a screen reader says; `css` an extra class.
+  /// `label` is what a screen reader says; `css` an extra class. Drawn a little larger than its
+  /// own size at most, so that its texts are about as large as the page's.
   Svg(double width, double height, const std::string& label, const std::string& css = "");
 
   /// What follows is drawn in this CSS colour (currentColor) until close_group.
   void open_group(const std::string& color);
   void close_group() { text_ += "</g>"; }
   void line(double x1, double y1, double x2, double y2, const std::string& css);
+  /// From end to end of an interval; a cap marks an end that is really there.
+  struct End {
+    double x, y;
+    bool capped;
+  };
+  void interval(const End& from, const End& to);
   /// `data` is a path's d attribute.
   void path(const std::string& data, const std::string& css);
   void circle(double x, double y, double radius, const std::string& css,

@@ -29,16 +29,24 @@ struct ModelFileSizes {
 /// What __metadata__ holds under the key "bitstill", as JSON text. A file without it is a plain
 /// PyTorch file. Members: format (kModelFormat), kind ("weights" | "student" | "decoded": a
 /// student's values as fp32 | "checkpoint"), network (spec), normalization, classes (names),
-/// quantizer (describe(), or null), data (fingerprint), and whatever else the writer adds.
+/// quantizer (describe(), or null), evaluation (how images are resized and cropped for it: carried,
+/// not followed), data (fingerprint), and whatever else the writer adds.
+/// A plain file may say of its input what it cannot of its network, as JSON under "bitstill_input":
+/// {"normalization": {"mean": [...], "std": [...]}, "input": {"channels": .., "height": ..,
+/// "width": ..}, "classes": [names], "evaluation": {...}}, each of them or not.
 struct ModelFile {
   Json about;                 // null when the file does not say
   NamedTensors tensors;       // CPU, contiguous, in file order; packed ones are not here
   NamedQuantized quantized;   // packed tensors (kind "student"), kinds together
   ModelFileSizes sizes = {};  // only of files that were read
+  Json input = {};            // only of files that were read: what a plain PyTorch file says, below
 };
 
 /// Writes (rank 0 only, through replace_file). Error(storage).
 void write_model_file(const std::string& path, const ModelFile& file);
+
+/// How many bytes write_model_file would write.
+uint64_t model_file_bytes(const ModelFile& file);
 
 /// Reads and checks everything: bounded header (100 MB and not above the file), no duplicate keys,
 /// offsets that tile the data exactly, known types, finite scales. Error(model) names the file,

@@ -1,4 +1,4 @@
-// A student's state in files: what a run needs to continue at an epoch's end, or to ship.
+// A student's state in files: what a run needs to continue, or to ship.
 #pragma once
 
 #include <string>
@@ -7,32 +7,29 @@
 #include "bitstill/store/model_file.hpp"
 #include "bitstill/train/learned_optimizer.hpp"
 #include "bitstill/train/optimizer.hpp"
+#include "bitstill/train/run_state.hpp"
 #include "bitstill/train/schedule.hpp"
 #include "bitstill/train/student.hpp"
 
 namespace bitstill {
 
-/// Where the run stands; equal on all ranks.
-struct Progress {
-  int64_t epoch = 0;          // completed
-  int64_t step = 0;           // completed
-  int64_t best_epoch = 0;     // 1-based; 0: none yet
-  double best_accuracy = -1;  // on validation
-  double last_accuracy = -1;  // on validation, after `epoch`
-};
-
 /// Adds to what a run's files say of the model: steps done, quantizer, kind, in this order.
 void describe_state(Json& about, const char* kind, const Student& student, int64_t steps);
 
 /// One file, replaced atomically: masters, running statistics, learned values, optimizer states,
-/// schedule, progress. `about` describes the model (infer's describe_model). Rank 0 only.
-void save_checkpoint(const std::string& path, Json about, const Student& student,
-                     const MasterOptimizer& optimizer, const LearnedOptimizer& learned_optimizer,
-                     const Schedule& schedule, const Progress& progress);
+/// schedule, state. `about` describes the model (infer's describe_model), `record` what the run was
+/// started with (config's RunRecord). Rank 0 only.
+void save_checkpoint(const std::string& path, Json about, const Json& record,
+                     const Student& student, const MasterOptimizer& optimizer,
+                     const LearnedOptimizer& learned_optimizer, const Schedule& schedule,
+                     const RunState& state);
 
 /// Error(model) when the file is wrong or of another network or optimizer.
-Progress load_checkpoint(const std::string& path, Student& student, MasterOptimizer& optimizer,
+RunState load_checkpoint(const std::string& path, Student& student, MasterOptimizer& optimizer,
                          LearnedOptimizer& learned_optimizer, Schedule& schedule);
+
+/// The `record` of a checkpoint; null where an earlier version kept none. Error(model).
+Json checkpoint_record(const std::string& path);
 
 /// Masters, running statistics and learned values alone (select = best).
 void save_masters(const std::string& path, Json about, const Student& student, int64_t steps);

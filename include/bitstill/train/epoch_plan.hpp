@@ -46,9 +46,9 @@ class EpochPlan {
   int world_;
 };
 
-/// This rank's batches of a whole epoch for the prefetch thread, step by step and pass by pass;
-/// `order` is the epoch's permutation of the samples.
+/// This rank's batches of an epoch for the prefetch thread, from `first_step` on, step by step and
+/// pass by pass; `order` is the epoch's permutation of the samples.
 BatchPlan rank_batches(const EpochPlan& plan, std::vector<int64_t> order, int rank, bool synced,
-                       int64_t epoch);
+                       int64_t epoch, int64_t first_step = 0);
 
 }  // namespace bitstill

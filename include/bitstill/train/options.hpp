@@ -2,47 +2,150 @@
 #pragma once
 
 #include <cstdint>
-#include <string>
 #include <vector>
+
+#include "bitstill/base/words.hpp"
+#include "bitstill/comm/world.hpp"
 
 namespace bitstill {
 
+enum class Optimizer { sgd, adam, adamw };
+template <>
+struct WordsOf<Optimizer> {
+  using enum Optimizer;
+  static constexpr Word<Optimizer> table[] = {{sgd, "sgd"}, {adam, "adam"}, {adamw, "adamw"}};
+};
+
+enum class Decay { all, weights };
+template <>
+struct WordsOf<Decay> {
+  using enum Decay;
+  static constexpr Word<Decay> table[] = {{all, "all"},
+                                          {weights, "weights", "biases and norms do not decay"}};
+};
+
+enum class RateSchedule { constant, step, cosine, plateau };
+template <>
+struct WordsOf<RateSchedule> {
+  using enum RateSchedule;
+  static constexpr Word<RateSchedule> table[] = {
+      {constant, "constant"}, {step, "step"}, {cosine, "cosine"}, {plateau, "plateau"}};
+};
+
+enum class TrainPrecision { fp32, bf16, automatic };
+template <>
+struct WordsOf<TrainPrecision> {
+  using enum TrainPrecision;
+  static constexpr Word<TrainPrecision> table[] = {
+      {fp32, "fp32"}, {bf16, "bf16"}, {automatic, "auto", "bf16 where the hardware has it"}};
+};
+
+enum class Select { last, best };
+template <>
+struct WordsOf<Select> {
+  using enum Select;
+  static constexpr Word<Select> table[] = {{last, "last"}, {best, "best", "on validation"}};
+};
+
+enum class BatchNormSource { local, synced };
+template <>
+struct WordsOf<BatchNormSource> {
+  using enum BatchNormSource;
+  static constexpr Word<BatchNormSource> table[] = {{local, "local"}, {synced, "synced"}};
+};
+
+enum class KlReduction { batch, classes };
+template <>
+struct WordsOf<KlReduction> {
+  using enum KlReduction;
+  static constexpr Word<KlReduction> table[] = {
+      {batch, "batch"}, {classes, "classes", "also averaged over classes; parity runs only"}};
+};
+
+enum class ExchangeOrder { fast, fixed };
+template <>
+struct WordsOf<ExchangeOrder> {
+  using enum ExchangeOrder;
+  static constexpr Word<ExchangeOrder> table[] = {
+      {fast, "fast"},
+      {fixed, "fixed", "bit-identical for any number of ranks; needs train.micro_batch"}};
+};
+
+/// train.*; each setting's meaning stands in visit_settings below, as for the others.
 struct TrainOptions {
-  int64_t epochs = 12;              // train.epochs; 0: quantize the start and ship it
-  int64_t global_batch = 64;        // train.global_batch: samples a step, over all ranks
-  int64_t micro_batch = 0;          // train.micro_batch: samples a forward pass; 0: the local batch
-  std::string optimizer = "sgd";    // train.optimizer: sgd | adam | adamw
-  double rate = 0.05;               // train.rate
-  double momentum = 0.9;            // train.momentum (sgd)
-  bool nesterov = true;             // train.nesterov (sgd)
-  double weight_decay = 2.2e-4;     // train.weight_decay
-  std::string decay = "all";        // train.decay: all | weights (no decay of biases and norms)
-  double clip_norm = 0;             // train.clip_norm: bound of the gradient's 2-norm; 0: none
-  std::string schedule = "cosine";  // train.schedule: constant | step | cosine | plateau
-  double warmup_epochs = 0;         // train.warmup_epochs: the rate grows linearly from 0
-  std::vector<int64_t> step_epochs;  // train.step_epochs: after which epochs the rate is cut (step)
-  double rate_factor = 0.5;          // train.rate_factor: by which it is cut (step, plateau)
-  int64_t plateau_epochs = 10;       // train.plateau_epochs: without an improvement (plateau)
-  double plateau_points = 0.1;       // train.plateau_points: what counts as one, in points of error
-  std::string precision = "auto";    // train.precision: fp32 | bf16 | auto
-  std::string select = "last";       // train.select: last | best (on validation)
-  int64_t patience = 0;              // train.patience: epochs without a better one; 0: never stop
-  std::string batch_norm = "local";  // train.batch_norm: local | synced statistics
-  double batch_norm_momentum = 0.1;  // train.batch_norm_momentum of the running statistics
-  int64_t reestimate_batches = 0;    // train.reestimate_batches: for the final batch norm; 0: off
+  int64_t epochs = 12;
+  int64_t global_batch = 64, micro_batch = 0;
+  Optimizer optimizer = Optimizer::sgd;
+  double rate = 0.05, momentum = 0.9;
+  bool nesterov = true;
+  double weight_decay = 2.2e-4;
+  Decay decay = Decay::all;
+  double clip_norm = 0;
+  RateSchedule schedule = RateSchedule::cosine;
+  double warmup_epochs = 0;
+  std::vector<int64_t> step_epochs;
+  double rate_factor = 0.5;
+  int64_t plateau_epochs = 10;
+  double plateau_points = 0.1;
+  TrainPrecision precision = TrainPrecision::automatic;
+  Select select = Select::last;
+  int64_t patience = 0;
+  BatchNormSource batch_norm = BatchNormSource::local;
+  double batch_norm_momentum = 0.1;
+  int64_t reestimate_batches = 0;
 };
+template <ConstOr<TrainOptions> Options, class Visit>
+void visit_settings(Options& options, const Visit& visit) {
+  visit("epochs", options.epochs, "0: quantize the start and ship it (post-mortem)");
+  visit("global_batch", options.global_batch, "samples a step, over all ranks");
+  visit("micro_batch", options.micro_batch, "samples a forward pass; 0: the local batch");
+  visit("optimizer", options.optimizer, "");
+  visit("rate", options.rate, "learning rate");
+  visit("momentum", options.momentum, "of sgd");
+  visit("nesterov", options.nesterov, "Nesterov's momentum, of sgd");
+  visit("weight_decay", options.weight_decay, "of all parameters or of weights alone: train.decay");
+  visit("decay", options.decay, "");
+  visit("clip_norm", options.clip_norm, "bound of the gradient's 2-norm; 0: none");
+  visit("schedule", options.schedule, "");
+  visit("warmup_epochs", options.warmup_epochs, "the rate grows linearly from 0");
+  visit("step_epochs", options.step_epochs, "step: after which epochs the rate is cut");
+  visit("rate_factor", options.rate_factor, "step, plateau: by which it is cut");
+  visit("plateau_epochs", options.plateau_epochs, "plateau: epochs without an improvement");
+  visit("plateau_points", options.plateau_points,
+        "plateau: what counts as one, in points of validation error");
+  visit("precision", options.precision, "");
+  visit("select", options.select, "which epoch ships");
+  visit("patience", options.patience, "stop after so many epochs without a better one; 0: never");
+  visit("batch_norm", options.batch_norm, "statistics of one rank or of all");
+  visit("batch_norm_momentum", options.batch_norm_momentum, "of the running statistics");
+  visit("reestimate_batches", options.reestimate_batches,
+        "batches to re-estimate batch norm with the final quantized weights; 0: off");
+}
 
+/// distill.*
 struct DistillOptions {
-  double temperature = 2;              // distill.temperature
-  double soft_weight = 0.7;            // distill.soft_weight; the hard loss has 1 - it
-  std::string kl_reduction = "batch";  // distill.kl_reduction: batch | classes (parity runs only)
+  double temperature = 2, soft_weight = 0.7;
+  KlReduction kl_reduction = KlReduction::batch;
 };
+template <ConstOr<DistillOptions> Options, class Visit>
+void visit_settings(Options& options, const Visit& visit) {
+  visit("temperature", options.temperature, "T of the soft targets");
+  visit("soft_weight", options.soft_weight, "of T^2 KL; cross-entropy has 1 - it");
+  visit("kl_reduction", options.kl_reduction, "");
+}
 
+/// exchange.*
 struct ExchangeOptions {
-  std::string overlap = "auto";   // exchange.overlap: auto | on | off
-  std::string order = "fast";     // exchange.order: fast | fixed
-  int64_t chunk_bytes = 1 << 20;  // exchange.chunk_bytes
+  Overlap overlap = Overlap::automatic;
+  ExchangeOrder order = ExchangeOrder::fast;
+  int64_t chunk_bytes = 1 << 20;
 };
+template <ConstOr<ExchangeOptions> Options, class Visit>
+void visit_settings(Options& options, const Visit& visit) {
+  visit("overlap", options.overlap, "send while backward runs");
+  visit("order", options.order, "");
+  visit("chunk_bytes", options.chunk_bytes, "gradient bytes a message");
+}
 
 /// Error(settings) naming the key, its value and what is allowed.
 void check(const TrainOptions& options);

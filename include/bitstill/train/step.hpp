@@ -44,7 +44,6 @@ struct StepSettings {
   uint64_t seed = 0;
   at::Device device = at::kCPU;
   ImageShape shape;
-  Normalization normalization;
   std::function<bool()> stop_requested;
 };
 
@@ -78,21 +77,8 @@ class TrainingStep {
   PhaseSeconds seconds_;
 };
 
-/// Whether `precision` (fp32 | bf16 | auto) means bf16 here: auto does where the processor
+/// Whether `precision` means bf16 here: automatic does where the processor
 /// multiplies bf16 itself (avx512_bf16, amx) or the device is a GPU.
-bool use_bf16(const std::string& precision, const at::Device& device);
-
-/// Mixed precision for as long as it lives.
-class AutocastScope {
- public:
-  AutocastScope(bool bf16, const at::Device& device);
-  ~AutocastScope();
-  AutocastScope(const AutocastScope&) = delete;
-  AutocastScope& operator=(const AutocastScope&) = delete;
-
- private:
-  bool active_;
-  at::Device device_;
-};
+bool use_bf16(TrainPrecision precision, const at::Device& device);
 
 }  // namespace bitstill

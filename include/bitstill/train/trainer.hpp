@@ -28,7 +28,8 @@ struct TrainerOptions {
   int64_t log_steps = 50;     // run.log_steps: steps a line of the run log
   int64_t check_steps = 200;  // run.check_steps: steps between comparisons of all ranks' weights
   int64_t prefetch = 4;       // data.prefetch: batches read ahead
-  bool resume = false;
+  std::string resume_from;    // the checkpoint to go on from, the same on all ranks; empty: none
+  Json record;                // what the run was started with, for its checkpoints
   at::Device device = at::kCPU;
   QuantOptions quant;
   std::function<bool()> stop_requested;
@@ -41,10 +42,10 @@ struct RunResult {
   bool stopped = false;  // by a signal, before the end
 };
 
-/// Trains `student` and writes into the run folder: checkpoints/last.safetensors after every epoch,
-/// at the end master.safetensors and student.safetensors. `about` describes the model (infer's
-/// describe_model). Errors that a rank meets alone before an exchange become every rank's.
-/// Collective: every rank of world calls this.
+/// Trains `student` and writes into the run folder: checkpoints/last.safetensors after every epoch
+/// and when a signal stops it, at the end master.safetensors and student.safetensors. `about`
+/// describes the model (infer's describe_model). Errors that a rank meets alone before an exchange
+/// become every rank's. Collective: every rank of world calls this.
 RunResult run_training(World& world, Watchdog& watchdog, const Dataset& dataset, Student& student,
                        Teacher* teacher, const TrainerOptions& options, const Json& about,
                        RunLog& log);

@@ -1,7 +1,7 @@
 // P10: bytes and messages of the training step by kind, against a step without learned points.
-#include "bench.hpp"
-#include "bench_process.hpp"
 #include "bitstill/base/text.hpp"
+#include "process.hpp"
+#include "rows.hpp"
 
 namespace bitstill {
 namespace {

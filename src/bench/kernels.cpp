@@ -1,7 +1,7 @@
 // P3: the fused quantize kernel.
-#include "bench.hpp"
 #include "bitstill/base/text.hpp"
 #include "bitstill/quant/measure.hpp"
+#include "rows.hpp"
 
 namespace bitstill {
 

@@ -3,11 +3,13 @@
 #include <filesystem>
 #include <fstream>
 
-#include "bench.hpp"
-#include "bench_process.hpp"
 #include "bitstill/base/file.hpp"
 #include "bitstill/base/log.hpp"
 #include "bitstill/base/text.hpp"
+#include "bitstill/bench/step.hpp"
+#include "bitstill/quant/options.hpp"
+#include "process.hpp"
+#include "rows.hpp"
 
 namespace bitstill {
 namespace {
@@ -33,7 +35,8 @@ struct Pair {
 /// Points fixed (uniform), learned beside the weights (joint), or alone (points).
 void quantized_parts(const BenchOptions& options, const std::string& student,
                      const std::string& batch, Row& row) {
-  const std::vector<std::string> methods = {"uniform", "joint", "points"};
+  const std::vector<QuantMethod> methods = {QuantMethod::uniform, QuantMethod::joint,
+                                            QuantMethod::points};
   const auto lines =
       run_step({"--student", student, "--batch", batch, "--methods", "none,uniform,joint,points",
                 "--precision", "auto", "--steps", std::to_string(options.steps), "--rounds",
@@ -45,7 +48,8 @@ void quantized_parts(const BenchOptions& options, const std::string& student,
     Part part;
     part.name = concat(methods[m], " 4 bits, ", student, ", batch ", batch);
     part.value = median(ms.ratios());
-    part.target = methods[m] == "uniform" ? (large ? 1.02 : 1.05) : (large ? 1.05 : 1.10);
+    part.target =
+        methods[m] == QuantMethod::uniform ? (large ? 1.02 : 1.05) : (large ? 1.05 : 1.10);
     part.at_least = false;
     part.details = {{"fp32_ms_median", median(ms.a)},
                     {"quantized_ms_median", median(ms.b)},
@@ -104,23 +108,29 @@ Configuration plain() {
 
 /// How ours runs: the step's precision, and the teacher's.
 struct Way {
-  std::string name, precision, teacher;
+  std::string name;
+  TrainPrecision precision;
+  TeacherPrecision teacher;
 };
 
 std::vector<Way> ways(const BenchOptions& options) {
-  std::vector<std::string> precisions = split_list(options.precisions);
-  if (options.precisions == "auto") {
-    precisions = {"fp32"};
-    if (has_bf16()) precisions.emplace_back("bf16");
-  }
   std::vector<Way> all;
-  for (const std::string& precision : precisions) all.push_back({precision, precision, "auto"});
-  all.push_back({precisions.back() + ", 8-bit teacher", precisions.back(), "int8"});
+  const auto add = [&](TrainPrecision precision) {
+    all.push_back({word(precision), precision, TeacherPrecision::automatic});
+  };
+  for (const std::string& name : split_list(options.precisions)) {
+    const auto precision = from_word<TrainPrecision>(name, "precisions");
+    const bool automatic = precision == TrainPrecision::automatic;
+    add(automatic ? TrainPrecision::fp32 : precision);
+    if (automatic && has_bf16()) add(TrainPrecision::bf16);
+  }
+  const Way& last = all.back();
+  all.push_back({last.name + ", 8-bit teacher", last.precision, TeacherPrecision::int8});
   return all;
 }
 
 double speed_target(const Way& way, const std::string& student) {
-  if (way.teacher == "int8") return student == "student1" ? 1.25 : 2;
+  if (way.teacher == TeacherPrecision::int8) return student == "student1" ? 1.25 : 2;
   return student == "student1" ? 1.10 : 1.25;
 }
 
@@ -141,10 +151,10 @@ void distillation_parts(const Peer& peer, const BenchOptions& options, const std
   for (int64_t round = 0; round < options.rounds; ++round) {
     for (std::size_t w = 0; w < all.size(); ++w) {
       ours[w] = run_step({"--student", student, "--batch", batch, "--steps", steps, "--precision",
-                          all[w].precision, "--teacher.precision", all[w].teacher})
+                          word(all[w].precision), "--teacher.precision", word(all[w].teacher)})
                     .at(0);
       speeds[w].b.push_back(ours[w]["images_per_s"]);
-      speeds[w].a.push_back(ask_peer(fastest(swept, all[w].precision == "bf16")));
+      speeds[w].a.push_back(ask_peer(fastest(swept, all[w].precision == TrainPrecision::bf16)));
     }
     usual.push_back(ask_peer(plain()));
     say(concat(student, ", batch ", batch, ": round ", round + 1, " of ", options.rounds));
@@ -160,7 +170,7 @@ void distillation_parts(const Peer& peer, const BenchOptions& options, const std
                           {"images_per_s_best", {peak(speeds[w].b), peak(speeds[w].a)}},
                           {"value_of_best", peak(speeds[w].b) / peak(speeds[w].a)},
                           {"ours", ours[w]},
-                          {"peer", fastest(swept, all[w].precision == "bf16").line}};
+                          {"peer", fastest(swept, all[w].precision == TrainPrecision::bf16).line}};
     row.parts.push_back({all[w].name + where, median(speeds[w].ratios()),
                          speed_target(all[w], student), true, details});
   }

@@ -5,9 +5,10 @@
 #include <vector>
 
 #include "bitstill/base/json.hpp"
-#include "command.hpp"
 
 namespace bitstill {
+
+using Words = std::vector<std::string>;
 
 struct Finished {
   double seconds = 0;  // wall time from start to exit

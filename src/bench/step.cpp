@@ -1,4 +1,5 @@
-// bitstill bench step: the training step as the trainer makes it, on random images, timed.
+#include "bitstill/bench/step.hpp"
+
 #include <sys/resource.h>
 
 #include <algorithm>
@@ -6,7 +7,6 @@
 #include <cstdlib>
 #include <filesystem>
 
-#include "bench.hpp"
 #include "bitstill/base/random.hpp"
 #include "bitstill/base/text.hpp"
 #include "bitstill/base/timer.hpp"
@@ -14,37 +14,13 @@
 #include "bitstill/data/sampler.hpp"
 #include "bitstill/data/shard_writer.hpp"
 #include "bitstill/train/step.hpp"
-#include "device.hpp"
-#include "model_on_data.hpp"
+#include "rows.hpp"
 
 namespace bitstill {
 namespace {
 
 constexpr int64_t kSeed = 1, kClasses = 10, kStepsAnEpoch = 8;
 constexpr double kTimeout_s = 600;
-
-struct Settings {
-  std::string student = "student1", teacher = "teacher", methods = "uniform", precision = "auto";
-  std::string teacher_precision = "auto";
-  int64_t bits = 4, bucket = 256, batch = 32;
-  int64_t warmup = 5, steps = 20, rounds = 1, threads = 1;
-};
-
-void add_settings(SettingTable& table, Settings& s) {
-  table.add("student", &s.student, list_names(network_kinds(), 20));
-  table.add("teacher", &s.teacher, "a network, or none: cross-entropy");
-  table.add("methods", &s.methods, "quant.method of each arm, taken in turn: uniform,none");
-  table.add("precision", &s.precision, "fp32 | bf16 | auto");
-  table.add("teacher.precision", &s.teacher_precision,
-            "auto (fp32; bf16 by AMX) | fp32 | bf16 | int8");
-  table.add("bits", &s.bits, "");
-  table.add("bucket", &s.bucket, "");
-  table.add("batch", &s.batch, "images a rank and step");
-  table.add("warmup", &s.warmup, "steps before the first round");
-  table.add("steps", &s.steps, "timed steps of each arm a round");
-  table.add("rounds", &s.rounds, "");
-  table.add("threads", &s.threads, "of each rank");
-}
 
 /// A folder of shards with random images, this rank's own, so that reading is part of the step.
 class RandomShards {
@@ -100,16 +76,17 @@ NetworkSpec spec_of(const std::string& kind, const Dataset& dataset) {
   spec.kind = kind;
   spec.input = dataset.index().shape;
   spec.classes = kClasses;
+  spec.normalization = dataset.index().normalization;
   spec.dropout = {0};  // distilled students have none, and a teacher that is asked does not use it
   return spec;
 }
 
-QuantOptions quant_options(const Settings& s, const std::string& method) {
+QuantOptions quant_options(const BenchStepOptions& s, QuantMethod method) {
   QuantOptions quant;
   quant.method = method;
   quant.bits = s.bits;
   quant.bucket = s.bucket;
-  quant.tensors = "all";  // as the peer
+  quant.tensors = QuantTensors::all;  // as the peer
   return quant;
 }
 
@@ -128,14 +105,14 @@ std::unique_ptr<Network> initialized(const NetworkSpec& spec) {
 /// One trainer: the parts of src/train's Run, without logs, validation and files.
 class Arm {
  public:
-  Arm(World& world, const Settings& s, const std::string& method, const Dataset& dataset,
+  Arm(World& world, const BenchStepOptions& s, QuantMethod method, const Dataset& dataset,
       Teacher* teacher, Watchdog& watchdog);
 
   /// Steps in milliseconds.
   std::vector<double> run(int64_t steps);
   Json result();  // of all rounds; collective
 
-  const std::string method;
+  const QuantMethod method;
   PhaseSeconds before;  // at the end of the warm-up
   std::vector<double> step_ms, round_ms;
   double cpu_s = 0;
@@ -147,7 +124,7 @@ class Arm {
   BatchPlan batch_plan(const Dataset& dataset);
 
   World& world_;
-  const Settings& settings_;
+  const BenchStepOptions& settings_;
   EpochPlan plan_;
   Student student_;
   MasterOptimizer optimizer_;
@@ -160,28 +137,29 @@ class Arm {
   int64_t next_ = 0;
 };
 
-StepSettings step_settings(const Settings& s, const Dataset& dataset) {
+StepSettings step_settings(const BenchStepOptions& s, const Dataset& dataset) {
   StepSettings step;
   step.bf16 = use_bf16(s.precision, at::kCPU);
   step.seed = kSeed;
   step.shape = dataset.index().shape;
-  step.normalization = dataset.index().normalization;
   step.stop_requested = [] { return false; };
   return step;
 }
 
-Arm::Arm(World& world, const Settings& s, const std::string& name, const Dataset& dataset,
+Arm::Arm(World& world, const BenchStepOptions& s, QuantMethod trained, const Dataset& dataset,
          Teacher* teacher, Watchdog& watchdog)
-    : method(name),
+    : method(trained),
       world_(world),
       settings_(s),
       plan_(dataset.size(Split::train), s.batch * world.place().world, 0, world.place().world),
-      student_(initialized(spec_of(s.student, dataset)), quant_options(s, name), kSeed, at::kCPU),
-      optimizer_(student_, train_options(), trained_by(quant_options(s, name))),
-      learned_optimizer_(student_, quant_options(s, name), train_options()),
+      student_(initialized(spec_of(s.student, dataset)), quant_options(s, method), kSeed, at::kCPU),
+      optimizer_(student_, train_options(), trained_by(quant_options(s, method))),
+      learned_optimizer_(student_, quant_options(s, method), train_options()),
       exchange_(student_, world.place().rank, ExchangeOptions{},
-                open_channel(world, Traffic::gradients, "auto"),
-                name == "points" ? open_channel(world, Traffic::points, "auto") : nullptr),
+                open_channel(world, Traffic::gradients, Overlap::automatic),
+                method == QuantMethod::points
+                    ? open_channel(world, Traffic::points, Overlap::automatic)
+                    : nullptr),
       step_({student_, teacher, exchange_, optimizer_, learned_optimizer_, watchdog,
              world.control(), nullptr},
             step_settings(s, dataset)),
@@ -259,7 +237,7 @@ Json Arm::result() {
           {"round_ms", worst}};
 }
 
-void measure(World& world, const Settings& s, std::vector<std::unique_ptr<Arm>>& arms) {
+void measure(World& world, const BenchStepOptions& s, std::vector<std::unique_ptr<Arm>>& arms) {
   for (auto& arm : arms) {
     arm->run(s.warmup);
     arm->before = arm->step().seconds();
@@ -284,16 +262,10 @@ void measure(World& world, const Settings& s, std::vector<std::unique_ptr<Arm>>&
 }  // namespace
 
 bool has_bf16() {
-  return use_bf16("auto", at::kCPU);
+  return use_bf16(TrainPrecision::automatic, at::kCPU);
 }
 
-int run_bench_step(World& world, const Words& arguments) {
-  Settings s;
-  SettingTable table;
-  add_settings(table, s);
-  if (!read_settings(world, table, arguments, "bitstill bench step: times the training step"))
-    return 0;
-  choose_device(world, "cpu", s.threads, false);
+void bench_step(World& world, const BenchStepOptions& s, TeacherMaker make_teacher) {
   Watchdog watchdog(world, kTimeout_s);
   std::unique_ptr<RandomShards> shards;
   std::unique_ptr<Dataset> dataset;
@@ -307,11 +279,18 @@ int run_bench_step(World& world, const Words& arguments) {
     if (s.teacher != "none") {
       teacher = make_teacher(initialized(spec_of(s.teacher, *dataset)), s.teacher_precision,
                              use_bf16(s.precision, at::kCPU), *dataset);
+      s.teacher_precision = precision_name(teacher->traits().precision);
     }
   });
   std::vector<std::unique_ptr<Arm>> arms;
-  for (const std::string& method : split_list(s.methods)) {
-    agree(world.control(), [&] { check(quant_options(s, method)); });
+  std::vector<QuantMethod> methods;
+  agree(world.control(), [&] {
+    for (const std::string& name : split_list(s.methods)) {
+      methods.push_back(from_word<QuantMethod>(name, "methods"));
+      check(quant_options(s, methods.back()));
+    }
+  });
+  for (const QuantMethod method : methods) {
     arms.push_back(std::make_unique<Arm>(world, s, method, *dataset, teacher.get(), watchdog));
   }
   measure(world, s, arms);
@@ -320,7 +299,6 @@ int run_bench_step(World& world, const Words& arguments) {
     if (world.place().rank == 0) std::printf("%s\n", line.dump().c_str());
   }
   watchdog.stop();
-  return 0;
 }
 
 }  // namespace bitstill

@@ -1,21 +1,13 @@
-// bitstill bench: rows of figures, each beside what it is compared with.
+// What a row of figures is made of, and what measures each.
 #pragma once
 
 #include <string>
 #include <vector>
 
 #include "bitstill/base/json.hpp"
-#include "bitstill/comm/world.hpp"
-#include "command.hpp"
+#include "bitstill/bench/bench.hpp"
 
 namespace bitstill {
-
-struct BenchOptions {
-  int64_t rounds = 7, steps = 20;  // A B A B ..., steps of each
-  std::string students = "student1,student3", batches = "32,4", precisions = "auto";
-  std::string sweep;   // file that keeps the peer's sweeps from one start to the next; empty: none
-  std::string source;  // the checkout that P17 builds
-};
 
 /// One figure of a row against its own target.
 struct Part {
@@ -44,14 +36,6 @@ Row bench_traffic(const BenchOptions& options);            // P10
 Row bench_file_size(const BenchOptions& options);          // P12
 Row bench_decode(const BenchOptions& options);             // P13
 Row bench_start(const BenchOptions& options);              // P16
-Row bench_build(const BenchOptions& options);              // P17
-
-/// bitstill bench step: times the real training step on random images; prints a JSON line a method.
-/// Collective: every rank of world calls this.
-int run_bench_step(World& world, const Words& arguments);
-
-/// Processor, cores, load and versions: what a figure is worth nothing without.
-Json machine_conditions(const World& world);
 
 /// Whether train.precision = auto means bf16 on this processor.
 bool has_bf16();

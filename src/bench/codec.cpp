@@ -1,9 +1,9 @@
 // P12 and P13: how small the codes become, and how fast they are read.
 #include <algorithm>
 
-#include "bench.hpp"
 #include "bitstill/base/text.hpp"
 #include "bitstill/codec/measure.hpp"
+#include "rows.hpp"
 
 namespace bitstill {
 

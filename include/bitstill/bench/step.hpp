@@ -1,0 +1,50 @@
+// The training step as the trainer makes it, on random images, timed.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <string>
+
+#include "bitstill/base/text.hpp"
+#include "bitstill/comm/world.hpp"
+#include "bitstill/data/dataset.hpp"
+#include "bitstill/infer/freeze.hpp"
+#include "bitstill/model/network.hpp"
+#include "bitstill/teacher/teacher.hpp"
+#include "bitstill/train/options.hpp"
+
+namespace bitstill {
+
+struct BenchStepOptions {
+  std::string student = "student1", teacher = "teacher", methods = "uniform";
+  TrainPrecision precision = TrainPrecision::automatic;
+  TeacherPrecision teacher_precision = TeacherPrecision::automatic;
+  int64_t bits = 4, bucket = 256, batch = 32;
+  int64_t warmup = 5, steps = 20, rounds = 1, threads = 1;
+};
+template <ConstOr<BenchStepOptions> Options, class Visit>
+void visit_settings(Options& options, const Visit& visit) {
+  visit("student", options.student, list_names(network_kinds(), 20));
+  visit("teacher", options.teacher, "a network, or none: cross-entropy");
+  visit("methods", options.methods, "quant.method of each arm, taken in turn: uniform,none");
+  visit("precision", options.precision, "");
+  visit("teacher.precision", options.teacher_precision, "");
+  visit("bits", options.bits, "");
+  visit("bucket", options.bucket, "");
+  visit("batch", options.batch, "images a rank and step");
+  visit("warmup", options.warmup, "steps before the first round");
+  visit("steps", options.steps, "timed steps of each arm a round");
+  visit("rounds", options.rounds, "");
+  visit("threads", options.threads, "of each rank");
+}
+
+/// The teacher of a network: in this precision, bf16 where `bf16` and it is faster.
+using TeacherMaker = std::unique_ptr<Teacher> (*)(std::unique_ptr<Network> network,
+                                                  TeacherPrecision precision, bool bf16,
+                                                  const Dataset& shards);
+
+/// Prints a JSON line a method. Errors are AgreedError, or end the whole job.
+/// Collective: every rank of world calls this.
+void bench_step(World& world, const BenchStepOptions& options, TeacherMaker make_teacher);
+
+}  // namespace bitstill

@@ -1,0 +1,176 @@
+#include "run_folder.hpp"
+
+#include <algorithm>
+#include <chrono>
+#include <filesystem>
+#include <thread>
+#include <utility>
+
+#include "bitstill/base/file.hpp"
+#include "bitstill/base/log.hpp"
+#include "bitstill/base/text.hpp"
+#include "bitstill/base/timer.hpp"
+#include "bitstill/comm/agree.hpp"
+
+namespace bitstill {
+namespace {
+
+namespace fs = std::filesystem;
+
+/// A network file system may show a new file to other hosts some seconds late.
+constexpr double kSeenWithin_s = 10;
+
+const char* const kRunFiles[] = {"run.jsonl",           "recipe.cfg",
+                                 "checkpoints",         "master.safetensors",
+                                 "student.safetensors", "student_trained_norm.safetensors"};
+
+bool is_scheduler_output(const std::string& name) {
+  return name.starts_with("slurm-") || name.ends_with(".out") || name.ends_with(".err");
+}
+
+struct Contents {
+  std::vector<std::string> run;  // entries that runs write
+  std::string checkpoint;        // its path; empty: none
+  std::string foreign;           // the name of something else; empty: none
+  bool log_alone() const { return run.size() <= 2 && !holds("student.safetensors"); }
+  bool holds(const std::string& name) const {
+    return std::find(run.begin(), run.end(), name) != run.end();
+  }
+};
+
+/// Whether the folder checkpoints/ holds anything: it is made before the first checkpoint.
+bool is_empty_folder(const fs::path& path) {
+  return fs::is_directory(path) && fs::is_empty(path);
+}
+
+Contents contents_of(const std::string& folder) {
+  Contents contents;
+  if (!fs::exists(folder)) return contents;
+  const std::string lock = fs::path(FolderLock::path_in(folder)).filename();
+  for (const auto& entry : fs::directory_iterator(folder)) {
+    const std::string name = entry.path().filename();
+    // A run that was killed while it replaced a file left NAME.partial.RANDOM.
+    const std::string whole = name.substr(0, name.find(".partial."));
+    const bool ours =
+        std::find(std::begin(kRunFiles), std::end(kRunFiles), whole) != std::end(kRunFiles);
+    if (ours && !is_empty_folder(entry.path())) {
+      contents.run.push_back(name);
+    } else if (!ours && name != lock && !is_scheduler_output(name)) {
+      contents.foreign = name;
+    }
+  }
+  const std::string last = folder + "/checkpoints/last.safetensors";
+  if (fs::exists(last)) contents.checkpoint = last;
+  return contents;
+}
+
+/// What runs write goes to the next free NAME.N, whose name is the answer.
+std::string move_run_aside(const std::string& folder, const Contents& contents) {
+  std::string name = fs::path(folder).lexically_normal().string();
+  while (name.size() > 1 && name.back() == '/') name.pop_back();
+  int number = 1;
+  // create_directory tells whether it made it, so two jobs never share one.
+  while (!fs::create_directory(concat(name, ".", number))) ++number;
+  const std::string aside = concat(name, ".", number);
+  for (const std::string& entry : contents.run) {
+    fs::rename(fs::path(folder) / entry, fs::path(aside) / entry);
+  }
+  return aside;
+}
+
+struct Decision {
+  std::string checkpoint;
+  bool keeps_log = false;
+  bool moves = false;
+};
+
+Decision decide(const std::string& folder, const Contents& contents, Resume resume,
+                bool overwrite) {
+  if (contents.run.empty()) {
+    if (!contents.foreign.empty()) {
+      throw Error(ExitCode::settings, concat("run.folder = ", folder, " holds ", contents.foreign,
+                                             " and no run; give a new or empty folder"));
+    }
+    if (resume == Resume::yes) {
+      throw Error(ExitCode::model,
+                  concat("--resume: ", folder, " holds no run; --resume=auto starts one there"));
+    }
+    return {};
+  }
+  if (overwrite) return {"", false, true};
+  if (resume == Resume::no) {
+    throw Error(ExitCode::settings,
+                concat("run.folder = ", folder, " holds a run (", list_names(contents.run),
+                       "); --resume continues it, --overwrite moves it to ", folder,
+                       ".N, or give another folder"));
+  }
+  if (!contents.checkpoint.empty()) return {contents.checkpoint, true, false};
+  if (resume == Resume::automatic && contents.log_alone()) return {"", true, false};
+  throw Error(ExitCode::model,
+              concat("--resume: ", folder, " holds no checkpoint (checkpoints/last.safetensors); ",
+                     contents.log_alone() ? "--resume=auto starts its run anew"
+                                          : "--overwrite moves what is there and starts anew"));
+}
+
+/// On rank 0.
+ClaimedFolder claim(const std::string& folder, Resume resume, bool overwrite) {
+  // Before anything is written: a folder that is not ours stays as it is.
+  decide(folder, contents_of(folder), resume, overwrite);
+  make_folder(folder);
+  ClaimedFolder claimed;
+  claimed.lock = FolderLock(folder);
+  const Contents contents = contents_of(folder);  // now that nobody else changes it
+  const Decision decision = decide(folder, contents, resume, overwrite);
+  if (decision.moves) {
+    say(concat("the earlier run of ", folder, " is now ", move_run_aside(folder, contents)));
+  }
+  if (resume == Resume::automatic && decision.checkpoint.empty()) {
+    say(concat("--resume=auto: ", folder, " holds no checkpoint, the run starts anew"));
+  }
+  make_folder(folder + "/checkpoints");
+  claimed.checkpoint = decision.checkpoint;
+  claimed.keeps_log = decision.keeps_log;
+  return claimed;
+}
+
+ClaimedFolder claim_without_surprise(const std::string& folder, Resume resume, bool overwrite) {
+  try {
+    return claim(folder, resume, overwrite);
+  } catch (const fs::filesystem_error& error) {
+    throw Error(ExitCode::storage, concat("run.folder = ", folder, ": ", error.what()));
+  }
+}
+
+/// A folder of the same name on this host's own disk is another one.
+void prove_same_folder(const std::string& folder, const std::string& words, const Place& place) {
+  const Timer timer;
+  for (;;) {
+    try {
+      if (read_file(FolderLock::path_in(folder), ExitCode::storage) == words) return;
+    } catch (const Error&) {  // not there (yet)
+    }
+    if (timer.seconds() > kSeenWithin_s) break;
+    std::this_thread::sleep_for(std::chrono::milliseconds(50));
+  }
+  throw Error(ExitCode::storage,
+              concat("run.folder = ", folder, " on ", place.host,
+                     " is not the folder that rank 0 writes into; give one on a file system that "
+                     "all hosts share"));
+}
+
+}  // namespace
+
+ClaimedFolder claim_run_folder(World& world, const std::string& folder, Resume resume,
+                               bool overwrite) {
+  Communicator& control = world.control();
+  ClaimedFolder claimed;
+  agree(control, [&] {
+    if (world.place().rank == 0) claimed = claim_without_surprise(folder, resume, overwrite);
+  });
+  const std::string words = broadcast_text(control, claimed.lock.words(), 0);
+  claimed.checkpoint = broadcast_text(control, claimed.checkpoint, 0);
+  agree(control, [&] { prove_same_folder(folder, words, world.place()); });
+  return claimed;
+}
+
+}  // namespace bitstill

@@ -1,0 +1,178 @@
+#include "bitstill/base/folder_lock.hpp"
+
+#include <fcntl.h>
+#include <signal.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstdlib>
+#include <cstring>
+#include <fstream>
+#include <iterator>
+#include <random>
+#include <utility>
+
+#include "bitstill/base/json.hpp"
+#include "bitstill/base/text.hpp"
+#include "bitstill/base/timer.hpp"
+
+namespace bitstill {
+namespace {
+
+constexpr std::size_t kLongestWords = 4096;
+
+std::string host_name() {
+  char name[256] = {};
+  return gethostname(name, sizeof name - 1) == 0 ? name : "unknown host";
+}
+
+/// The first line of a file under /proc; empty where there is none.
+std::string proc_line(const std::string& path) {
+  std::ifstream file(path);
+  std::string line;
+  std::getline(file, line);
+  return line;
+}
+
+/// When the process started, in ticks since boot: field 22 of /proc/PID/stat, counted behind the
+/// name in parentheses, which may hold anything. Empty: no such process, or one that has ended and
+/// whose parent has not asked for it yet.
+std::string start_of(int64_t pid) {
+  const std::string line = proc_line(concat("/proc/", pid, "/stat"));
+  const auto name_end = line.rfind(')');
+  if (name_end == std::string::npos) return "";
+  std::istringstream fields(line.substr(name_end + 1));
+  std::string state, field;
+  fields >> state;
+  if (state == "Z" || state == "X") return "";
+  for (int i = 4; i <= 22; ++i) fields >> field;
+  return field;
+}
+
+std::string environment(const char* name) {
+  const char* const value = std::getenv(name);
+  return value != nullptr ? value : "";
+}
+
+Json holder_words() {
+  return {{"host", host_name()},
+          {"boot", proc_line("/proc/sys/kernel/random/boot_id")},
+          {"pid", static_cast<int64_t>(getpid())},
+          {"process_start", start_of(getpid())},
+          {"job", environment("SLURM_JOB_ID")},
+          {"restart", std::atoi(environment("SLURM_RESTART_COUNT").c_str())},
+          {"since", utc_now()},
+          {"token", concat(std::random_device{}(), "-", std::random_device{}())}};
+}
+
+/// Whether who wrote `words` is known to be gone. Words that cannot be read were torn by a crash.
+bool is_gone(const std::string& words) {
+  const Json holder = Json::parse(words, nullptr, false);
+  if (!holder.is_object()) return true;
+  try {
+    const std::string job = holder.value("job", "");
+    if (!job.empty() && job == environment("SLURM_JOB_ID") &&
+        holder.value("restart", 0) < std::atoi(environment("SLURM_RESTART_COUNT").c_str())) {
+      return true;
+    }
+    if (holder.at("host") != host_name()) return false;
+    if (holder.at("boot") != proc_line("/proc/sys/kernel/random/boot_id")) return true;
+    return holder.at("process_start") != start_of(holder.at("pid").get<int64_t>());
+  } catch (const Json::exception&) {
+    return true;
+  }
+}
+
+[[noreturn]] void refuse(const std::string& folder, const std::string& words) {
+  const Json holder = Json::parse(words, nullptr, false);
+  std::string who = "another job";
+  if (holder.is_object()) {
+    who = concat("process ", holder.value("pid", int64_t{0}), " on ", holder.value("host", "?"),
+                 " since ", holder.value("since", "?"));
+  }
+  throw Error(ExitCode::settings, concat(folder, " is in use by ", who,
+                                         "; give another folder, or, if that job is gone, "
+                                         "remove ",
+                                         FolderLock::path_in(folder)));
+}
+
+[[noreturn]] void fail(const std::string& what, const std::string& path) {
+  throw Error(ExitCode::storage, concat(path, ": cannot ", what, ": ", std::strerror(errno)));
+}
+
+std::string read_words(int file) {
+  std::string words(kLongestWords, '\0');
+  const ssize_t got = ::pread(file, words.data(), words.size(), 0);
+  words.resize(static_cast<std::size_t>(std::max<ssize_t>(got, 0)));
+  return words;
+}
+
+/// Whether `path` still names the file behind the descriptor: a holder removes it when it ends.
+bool is_named(int file, const std::string& path) {
+  struct stat mine {
+  }, named{};
+  return ::fstat(file, &mine) == 0 && ::stat(path.c_str(), &named) == 0 &&
+         mine.st_ino == named.st_ino && mine.st_dev == named.st_dev;
+}
+
+}  // namespace
+
+std::string FolderLock::path_in(const std::string& folder) {
+  return folder + "/run.lock";
+}
+
+FolderLock::FolderLock(const std::string& folder) : path_(path_in(folder)) {
+  for (;;) {
+    descriptor_ = ::open(path_.c_str(), O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0666);
+    if (descriptor_ < 0) fail("open", path_);
+    // Who comes second of two that start together waits for no one: it is refused. Some network
+    // file systems have no flock; there the words alone decide.
+    const bool busy = ::flock(descriptor_, LOCK_EX | LOCK_NB) != 0 && errno == EWOULDBLOCK;
+    const std::string words = read_words(descriptor_);
+    if (!busy && !is_named(descriptor_, path_)) {
+      ::close(std::exchange(descriptor_, -1));
+      continue;
+    }
+    if (!busy && (words.empty() || is_gone(words))) break;
+    ::close(std::exchange(descriptor_, -1));
+    refuse(folder, words);
+  }
+  words_ = holder_words().dump();
+  const auto size = static_cast<ssize_t>(words_.size());
+  if (::ftruncate(descriptor_, 0) != 0 ||
+      ::pwrite(descriptor_, words_.data(), words_.size(), 0) != size) {
+    const int reason = errno;
+    release();
+    errno = reason;
+    fail("write", path_);
+  }
+  ::fsync(descriptor_);  // so that other hosts see it; where it fails, they find out
+}
+
+FolderLock::~FolderLock() {
+  release();
+}
+
+FolderLock::FolderLock(FolderLock&& other) noexcept
+    : path_(std::move(other.path_)),
+      words_(std::move(other.words_)),
+      descriptor_(std::exchange(other.descriptor_, -1)) {}
+
+FolderLock& FolderLock::operator=(FolderLock&& other) noexcept {
+  if (this == &other) return *this;
+  release();
+  path_ = std::move(other.path_);
+  words_ = std::move(other.words_);
+  descriptor_ = std::exchange(other.descriptor_, -1);
+  return *this;
+}
+
+void FolderLock::release() {
+  if (descriptor_ < 0) return;
+  if (is_named(descriptor_, path_)) ::unlink(path_.c_str());
+  ::close(std::exchange(descriptor_, -1));
+}
+
+}  // namespace bitstill

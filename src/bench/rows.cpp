@@ -1,0 +1,150 @@
+#include "rows.hpp"
+
+#include <ATen/Version.h>
+
+#include <algorithm>
+#include <cstdio>
+#include <cstdlib>
+#include <fstream>
+#include <sstream>
+#include <thread>
+
+#include "bitstill/base/text.hpp"
+
+namespace bitstill {
+namespace {
+
+struct RowKind {
+  const char* id;
+  const char* what;
+  Row (*measure)(const BenchOptions& options);
+};
+
+constexpr RowKind kRows[] = {
+    {"P1", "one distillation step against PyTorch's DistributedDataParallel",
+     bench_distillation_step},
+    {"P2", "a quantized step over the same step in fp32", bench_quantized_step},
+    {"P3", "the fused quantize kernel against memcpy and LibTorch's operations", bench_kernels},
+    {"P10", "what learned points cost in messages, counted by kind", bench_traffic},
+    {"P12", "sizes of compressed codes and files against entropy and zstd", bench_file_size},
+    {"P13", "decoding against zstd's huff0, unpacking against memcpy", bench_decode},
+    {"P16", "from mpirun to the end of a first step", bench_start},
+};
+
+const RowKind& find_row(const std::string& id) {
+  std::vector<std::string> ids;
+  for (const RowKind& row : kRows) {
+    if (id == row.id) return row;
+    ids.emplace_back(row.id);
+  }
+  throw Error(ExitCode::settings,
+              concat("unknown row ", id, "; bench knows ", list_names(ids, 40)));
+}
+
+/// `value` and `target` are those of the part that comes nearest to missing, or misses most.
+Json to_json(const RowKind& kind, const Row& row, const Json& machine) {
+  Json line = {{"row", kind.id}, {"what", kind.what}};
+  if (!row.parts.empty()) {
+    const auto worst =
+        std::min_element(row.parts.begin(), row.parts.end(),
+                         [](const Part& a, const Part& b) { return a.margin() < b.margin(); });
+    line["part"] = worst->name;
+    line["value"] = worst->value;
+    line["target"] = worst->target;
+    line["pass"] = worst->pass();
+    line["parts"] = Json::array();
+    for (const Part& part : row.parts) {
+      line["parts"].push_back({{"name", part.name},
+                               {"value", part.value},
+                               {part.at_least ? "at_least" : "at_most", part.target},
+                               {"pass", part.pass()},
+                               {"details", part.details}});
+    }
+  }
+  if (!row.skip.empty()) line["skip"] = row.skip;
+  line["against"] = row.against;
+  line["conditions"] = machine;
+  if (row.conditions.is_object()) line["conditions"].update(row.conditions);
+  return line;
+}
+
+void print_text(const RowKind& kind, const Row& row) {
+  std::printf("%s  %s\n", kind.id, kind.what);
+  for (const Part& part : row.parts) {
+    std::printf("  %s %-44s %8.3f  %s %.2f  %s\n", part.pass() ? "PASS" : "FAIL", part.name.c_str(),
+                part.value, part.at_least ? "at least" : "at most ", part.target,
+                part.details.dump().c_str());
+  }
+  if (!row.skip.empty()) std::printf("  SKIP %s\n", row.skip.c_str());
+  if (!row.against.empty()) std::printf("  against: %s\n", row.against.c_str());
+}
+
+std::string processor() {
+  std::ifstream info("/proc/cpuinfo");
+  for (std::string line; std::getline(info, line);) {
+    if (line.starts_with("model name")) return line.substr(line.find(':') + 2);
+  }
+  return "unknown";
+}
+
+/// Processor, cores, load and versions: what a figure is worth nothing without.
+Json machine_conditions(const Json& versions) {
+  double load[3] = {};
+  ::getloadavg(load, 3);
+  return {{"cpu", processor()},
+          {"cores", std::thread::hardware_concurrency()},
+          {"isa", at::get_cpu_capability()},
+          {"load", load},
+          {"versions", versions}};
+}
+
+}  // namespace
+
+double median(std::vector<double> values) {
+  const auto middle = values.begin() + static_cast<std::ptrdiff_t>(values.size() / 2);
+  std::nth_element(values.begin(), middle, values.end());
+  return *middle;
+}
+
+std::vector<std::string> split_list(const std::string& text) {
+  std::vector<std::string> items;
+  std::istringstream list(text);
+  for (std::string item; std::getline(list, item, ',');) items.push_back(item);
+  return items;
+}
+
+std::string bench_rows() {
+  std::string text;
+  for (const RowKind& row : kRows)
+    text += concat("  ", row.id, std::string(5 - std::string(row.id).size(), ' '), row.what, "\n");
+  return text;
+}
+
+void check(const BenchOptions& options, const std::vector<std::string>& rows) {
+  if (rows.empty()) throw Error(ExitCode::settings, "name rows: bitstill bench P1 P3; see --help");
+  if (options.rounds < 1 || options.steps < 1) {
+    throw Error(ExitCode::settings, "rounds and steps are 1 or more");
+  }
+  for (const std::string& id : rows) find_row(id);
+}
+
+bool measure_rows(const std::vector<std::string>& rows, const BenchOptions& options,
+                  const Json& versions, bool json) {
+  bool missed = false;
+  for (const std::string& id : rows) {
+    const RowKind& kind = find_row(id);
+    const Json machine = machine_conditions(versions);
+    const Row row = kind.measure(options);
+    for (const Part& part : row.parts) missed = missed || !part.pass();
+    if (json) {
+      std::printf("%s\n", to_json(kind, row, machine).dump().c_str());
+    } else {
+      print_text(kind, row);
+      std::printf("  conditions: %s\n", to_json(kind, row, machine)["conditions"].dump().c_str());
+    }
+    std::fflush(stdout);
+  }
+  return !missed;
+}
+
+}  // namespace bitstill

@@ -1,0 +1,116 @@
+#include "bitstill/config/run_record.hpp"
+
+#include <algorithm>
+
+#include "bitstill/base/error.hpp"
+#include "bitstill/base/text.hpp"
+
+namespace bitstill {
+namespace {
+
+constexpr const char* kPlaces[] = {
+    "config",          "resume",       "overwrite",    "dry-run",         "data.folder",
+    "data.prefetch",   "run.folder",   "run.threads",  "run.timeout_s",   "run.log_steps",
+    "run.check_steps", "teacher.file", "student.init", "exchange.overlap"};
+
+/// The names of RunRecord's texts in JSON and in messages.
+struct Fact {
+  const char* key;
+  const char* name;
+  std::string RunRecord::*value;
+  Matter matter;
+};
+constexpr Fact kFacts[] = {
+    {"data", "the index of data.folder", &RunRecord::data, Matter::method},
+    {"teacher_sha256", "the bytes of teacher.file", &RunRecord::teacher, Matter::method},
+    {"init_sha256", "the bytes of student.init", &RunRecord::student_init, Matter::method},
+    {"precision", "what train.precision comes to", &RunRecord::precision, Matter::method},
+    {"teacher_precision", "what teacher.precision comes to", &RunRecord::teacher_precision,
+     Matter::method},
+    {"processor", "the processor's instructions", &RunRecord::processor, Matter::rounding},
+};
+
+std::string value_of(const SettingValues& settings, const std::string& name,
+                     const std::string& otherwise) {
+  const auto found = std::find_if(settings.begin(), settings.end(),
+                                  [&](const auto& setting) { return setting.first == name; });
+  return found == settings.end() ? otherwise : found->second;
+}
+
+std::string shown(const std::string& value) {
+  return value.empty() ? "(none)" : value;
+}
+
+}  // namespace
+
+Json to_json(const RunRecord& record) {
+  Json settings;
+  for (const auto& [name, value] : record.settings) settings[name] = value;
+  Json json = {{"command", record.command}, {"settings", settings}, {"world", record.world}};
+  for (const Fact& fact : kFacts) json[fact.key] = record.*fact.value;
+  return json;
+}
+
+RunRecord run_record_from_json(const Json& json, const std::string& where) {
+  RunRecord record;
+  try {
+    record.command = json.at("command").get<std::string>();
+    for (const auto& [name, value] : json.at("settings").items()) {
+      record.settings.emplace_back(name, value.get<std::string>());
+    }
+    record.world = json.at("world").get<int64_t>();
+    for (const Fact& fact : kFacts) record.*fact.value = json.value(fact.key, std::string());
+  } catch (const Json::exception&) {
+    throw Error(ExitCode::model, concat(where, " does not say what its run was started with"));
+  }
+  return record;
+}
+
+Matter matter_of(const std::string& setting) {
+  if (setting == "train.epochs") return Matter::length;
+  const bool place =
+      std::find(std::begin(kPlaces), std::end(kPlaces), setting) != std::end(kPlaces);
+  return place ? Matter::place : Matter::method;
+}
+
+std::vector<Difference> differences(const RunRecord& before, const RunRecord& now,
+                                    const SettingValues& defaults) {
+  std::vector<Difference> found;
+  const auto compare = [&](const std::string& name, const std::string& old_value,
+                           const std::string& new_value, Matter matter) {
+    if (old_value != new_value) found.push_back({name, old_value, new_value, matter});
+  };
+  compare("the command", before.command, now.command, Matter::method);
+  for (const auto& [name, value] : now.settings) {
+    compare(name, value_of(before.settings, name, value_of(defaults, name, value)), value,
+            matter_of(name));
+  }
+  for (const Fact& fact : kFacts) {
+    const std::string& known = before.*fact.value;
+    if (!known.empty()) compare(fact.name, known, now.*fact.value, fact.matter);
+  }
+  compare("the number of ranks", std::to_string(before.world), std::to_string(now.world),
+          Matter::ranks);
+  return found;
+}
+
+void require_may_continue(const std::vector<Difference>& differences, int64_t micro_batch,
+                          const std::string& folder) {
+  std::vector<std::string> refused;
+  std::string mend = "; give the old value, or start anew in another run.folder";
+  for (const Difference& one : differences) {
+    if (one.matter == Matter::method || (one.matter == Matter::ranks && micro_batch == 0)) {
+      refused.push_back(
+          concat(one.name, " was ", shown(one.before), " and is ", shown(one.now), " now"));
+    }
+    if (one.matter == Matter::ranks && micro_batch == 0) {
+      mend = concat("; with train.micro_batch = 0 the micro-batches depend on the ranks: start ",
+                    one.before, ", or start anew in another run.folder");
+    }
+  }
+  if (refused.empty()) return;
+  throw Error(ExitCode::settings,
+              concat("the run of ", folder, " cannot go on so: ", list_names(refused, 4), mend));
+}
+
+}  // namespace bitstill

@@ -1,0 +1,123 @@
+#include "bitstill/base/folder_lock.hpp"
+
+#include <gtest/gtest.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <cstdlib>
+#include <filesystem>
+#include <fstream>
+
+#include "bitstill/base/file.hpp"
+#include "bitstill/base/json.hpp"
+#include "scratch_folder.hpp"
+
+namespace bitstill {
+namespace {
+
+std::string refusal(const std::string& folder) {
+  try {
+    const FolderLock lock(folder);
+  } catch (const Error& error) {
+    EXPECT_EQ(error.code(), ExitCode::settings);
+    return error.what();
+  }
+  return "";
+}
+
+void plant(const std::string& folder, const Json& words) {
+  std::ofstream(FolderLock::path_in(folder)) << words.dump();
+}
+
+/// What a lock of this process says, the file removed.
+Json own_words(const std::string& folder) {
+  return Json::parse(FolderLock(folder).words());
+}
+
+TEST(FolderLock, ASecondJobIsRefusedWhileTheFirstRuns) {
+  const ScratchFolder folder;
+  {
+    const FolderLock lock(folder.path());
+    EXPECT_EQ(read_file(FolderLock::path_in(folder.path()), ExitCode::storage), lock.words());
+    const std::string why = refusal(folder.path());
+    EXPECT_NE(why.find(std::to_string(getpid())), std::string::npos) << why;
+    EXPECT_NE(why.find("run.lock"), std::string::npos) << why;
+  }
+  EXPECT_FALSE(std::filesystem::exists(FolderLock::path_in(folder.path())));
+  EXPECT_EQ(refusal(folder.path()), "");
+}
+
+TEST(FolderLock, AnotherProcessIsRefusedToo) {
+  const ScratchFolder folder;
+  const FolderLock lock(folder.path());
+  const pid_t child = fork();
+  if (child == 0) {
+    try {
+      const FolderLock second(folder.path());
+      _exit(0);
+    } catch (const Error&) {
+      _exit(7);
+    }
+  }
+  int status = 0;
+  waitpid(child, &status, 0);
+  EXPECT_EQ(WEXITSTATUS(status), 7);
+}
+
+TEST(FolderLock, AKilledHolderIsReplaced) {
+  const ScratchFolder folder;
+  const pid_t child = fork();
+  if (child == 0) {
+    const FolderLock lock(folder.path());
+    _exit(0);  // no destructor: as if killed
+  }
+  siginfo_t ended{};
+  waitid(P_PID, static_cast<id_t>(child), &ended, WEXITED | WNOWAIT);  // it stays a zombie
+  ASSERT_TRUE(std::filesystem::exists(FolderLock::path_in(folder.path())));
+  EXPECT_EQ(refusal(folder.path()), "");
+  waitpid(child, nullptr, 0);
+}
+
+TEST(FolderLock, WhoIsGoneByItsWordsIsReplaced) {
+  const ScratchFolder folder;
+  Json words = own_words(folder.path());
+  plant(folder.path(), words);  // this process runs, at this start time
+  EXPECT_NE(refusal(folder.path()), "");
+  words["process_start"] = "1";  // the number was given to a new process
+  plant(folder.path(), words);
+  EXPECT_EQ(refusal(folder.path()), "");
+  words = own_words(folder.path());
+  words["boot"] = "another";
+  plant(folder.path(), words);
+  EXPECT_EQ(refusal(folder.path()), "");
+  std::ofstream(FolderLock::path_in(folder.path())) << "{\"host\": \"to";  // torn
+  EXPECT_EQ(refusal(folder.path()), "");
+}
+
+TEST(FolderLock, AHolderOnAnotherHostCountsAsRunningUnlessItsSlurmJobStartedAnew) {
+  const ScratchFolder folder;
+  Json words = own_words(folder.path());
+  words["host"] = "elsewhere";
+  plant(folder.path(), words);
+  EXPECT_NE(refusal(folder.path()).find("elsewhere"), std::string::npos);
+  words["job"] = "123";
+  plant(folder.path(), words);
+  setenv("SLURM_JOB_ID", "123", 1);
+  EXPECT_NE(refusal(folder.path()), "");  // the same start of the same job
+  setenv("SLURM_RESTART_COUNT", "1", 1);
+  EXPECT_EQ(refusal(folder.path()), "");
+  unsetenv("SLURM_JOB_ID");
+  unsetenv("SLURM_RESTART_COUNT");
+}
+
+TEST(FolderLock, ALinkInItsPlaceIsNotFollowed) {
+  const ScratchFolder folder;
+  const std::string target = folder.path() + "/precious";
+  std::ofstream(target) << "kept";
+  std::filesystem::create_symlink(target, FolderLock::path_in(folder.path()));
+  EXPECT_THROW(FolderLock{folder.path()}, Error);
+  EXPECT_EQ(read_file(target, ExitCode::storage), "kept");
+}
+
+}  // namespace
+}  // namespace bitstill
