@@ -79,8 +79,8 @@ elif [ -n "$source" ]; then
     die 2 "$ranks ranks, but $source has $slots slots: ask for more, or share cores by BITSTILL_MPIRUN_ARGS='--oversubscribe --bind-to none ...'"
   flags=("${bound[@]}")
 else
-  cores=$(lscpu -p=CORE,SOCKET | grep -v '^#' | sort -u | wc -l)
-  [ "$(nproc)" -lt "$cores" ] && cores=$(nproc)
+  cores=$(lscpu -p=CORE,SOCKET 2>/dev/null | grep -v '^#' | sort -u | wc -l) || cores=0  # no /sys
+  [ "$cores" -gt 0 ] && [ "$cores" -le "$(nproc)" ] || cores=$(nproc)
   flags=("${bound[@]}")
   [ $((ranks * threads)) -le "$cores" ] || flags=(--oversubscribe --bind-to none)
 fi

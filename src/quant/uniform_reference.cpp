@@ -1,4 +1,4 @@
-// The slow reference of the uniform quantizer: one value after the other, straight from method.md.
+// The slow reference of the uniform quantizer: one value after the other, straight from the paper.
 #include <algorithm>
 #include <cmath>
 

@@ -125,7 +125,7 @@ TEST(Methods, WhatIsStoredIsWhatWasTrainedWith) {
   }
 }
 
-/// The bucket's scale, from the definitions of method.md.
+/// The bucket's scale, from the definitions of the paper.
 double scale_by_definition(Scaling scaling, const std::vector<float>& values) {
   const auto [low, high] = std::minmax_element(values.begin(), values.end());
   if (scaling == Scaling::linear) return *high - *low;

@@ -282,7 +282,7 @@ TEST(Quantizer, DescriptionsHoldWords) {
   message_of(ExitCode::model, [&] { quant_options_from_json(json, "here"); });
 }
 
-/// method.md's student with 5x5 convolutions `widths` and one hidden layer; batch norm after each.
+/// The paper's student with 5x5 convolutions `widths` and one hidden layer; batch norm after each.
 std::vector<Segment> student(const std::vector<int64_t>& widths, int64_t hidden, bool all) {
   std::vector<Segment> segments;
   const auto add = [&](int64_t count, bool weight) {

@@ -135,7 +135,7 @@ std::vector<Leaf> leaves_of(const Images& images, const StepPlan& plan) {
   return leaves;
 }
 
-/// The tree of method.md, as it is written: left half of a power of two, plus right half if any.
+/// The tree by its definition: left half of a power of two, plus right half if any.
 Leaf tree_sum(const std::vector<Leaf>& leaves, std::size_t first, std::size_t width) {
   if (width == 1) return leaves[first];
   const Leaf left = tree_sum(leaves, first, width / 2);

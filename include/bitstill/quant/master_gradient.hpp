@@ -1,4 +1,4 @@
-// Other gradients of the masters than the straight-through one (method.md, Algorithm 1), in place
+// Other gradients of the masters than the straight-through one (the paper, Algorithm 1), in place
 // on the gradients of the shadows.
 #pragma once
 

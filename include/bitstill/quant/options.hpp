@@ -188,7 +188,7 @@ struct Trained {
 Trained trained_by(const QuantOptions& options);
 
 /// Points of a tensor under the options and rules; 0: it stays fp32, since a rule says so, or
-/// codes, scales and points would take as much (method.md). Learned points are at most half of the
+/// codes, scales and points would take as much (the paper). Learned points are at most half of the
 /// values.
 int64_t points_of(const QuantOptions& options, const std::string& name,
                   const std::vector<int64_t>& shape);
@@ -196,7 +196,7 @@ int64_t points_of(const QuantOptions& options, const std::string& name,
 /// The values of a bucket in a tensor of this shape: never 0.
 int64_t bucket_of(const QuantOptions& options, const std::vector<int64_t>& shape);
 
-/// What method.md counts for one quantized tensor, in bits: codes, scales, points.
+/// What the paper counts for one quantized tensor, in bits: codes, scales, points.
 int64_t formula_bits(const QuantOptions& options, const std::vector<int64_t>& shape,
                      int64_t points);
 

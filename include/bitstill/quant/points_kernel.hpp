@@ -6,7 +6,7 @@
 // Nearest: with p < q two neighbours among the distinct points, x belongs to q or above where
 //   x > m, m the largest float <= (p + q) / 2 (the sum in double, so exact unless p and q differ by
 //   more than 2^28); ties go to the lower point, and of equal points to the one of lowest index.
-// The gradient of the points (method.md, Algorithm 2) is, for w_i = p_j alpha + beta,
+// The gradient of the points (the paper, Algorithm 2) is, for w_i = p_j alpha + beta,
 //   dL/dp_j = sum over i assigned to j of fl32(alpha_bucket(i) g_i)
 // in one order of additions for every instruction set, number of threads, the slow reference
 // (points_reference.cpp) and CUDA: a run is cut into pieces of ceil(4096 / bucket) buckets, a piece

@@ -92,7 +92,7 @@ std::unique_ptr<Quantizer> make_quantizer(const QuantOptions& options,
                                           const std::vector<Segment>& segments, uint64_t seed,
                                           const c10::Device& device = c10::kCPU);
 
-/// method.md's true count in bits: sum over quantized tensors of b n + 64 ceil(n / k) + 32 s where
+/// The paper's true count in bits: sum over quantized tensors of b n + 64 ceil(n / k) + 32 s where
 /// points are stored (one scale of 32 bits a bucket for absmax, absnorm and lsq), plus 32 for every
 /// unquantized value and running statistic.
 int64_t formula_bits(const QuantOptions& options, const std::vector<Segment>& segments,

@@ -1,4 +1,4 @@
-// How many points each tensor gets: Algorithm 2's redistribution (method.md).
+// How many points each tensor gets: Algorithm 2's redistribution (the paper).
 #pragma once
 
 #include <cstdint>
