@@ -13,6 +13,8 @@ namespace {
 
 namespace fs = std::filesystem;
 
+constexpr uint64_t kMostImageBytes = uint64_t{1} << 28;  // of a file
+
 /// What else is known of a folder without images.
 std::string why_none(const std::string& folder, const ImageWalk& walk) {
   if (fs::exists(fs::path(folder) / kIndexFile)) {
@@ -50,7 +52,7 @@ ImageWalk list_images(const std::vector<std::string>& paths) {
 }
 
 Image read_image(const std::string& path, int64_t most_pixels) {
-  const std::string bytes = read_file(path, ExitCode::data);
+  const std::string bytes = read_file(path, ExitCode::data, kMostImageBytes);
   try {
     return decode_image(bytes, most_pixels);
   } catch (const Error& error) {
