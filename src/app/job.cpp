@@ -249,6 +249,7 @@ std::string Job::rate_curve() const {
 RunLog Job::open_log() const {
   replace_file(config_.run.folder + "/recipe.cfg", recipe_text(settings_));
   RunLog log(config_.run.folder + "/run.jsonl", folder_.keeps_log);
+  if (config_.run.tensorboard) log.mirror(config_.run.folder + "/tensorboard");
   Json line = start_line();
   for (const Difference& one : changes_) line["changed"][one.name] = {one.before, one.now};
   log.write(line);

@@ -248,6 +248,7 @@ RunResult Run::run() {
     const Json trained = state_.tally.json(options_.distill, teacher_ != nullptr);
     log_.write({{"type", "epoch"},
                 {"epoch", state_.epoch},
+                {"step", state_.step},
                 {"seconds", timer.seconds()},
                 {"train", trained},
                 {"validation", counts_json(validation_)},

@@ -159,6 +159,7 @@ struct RunOptions {
   int64_t threads = 0;
   double timeout_s = 600;
   int64_t check_steps = 200, log_steps = 20;
+  bool tensorboard = false;
 };
 template <ConstOr<RunOptions> Options, class Visit>
 void visit_settings(Options& options, const Visit& visit) {
@@ -171,6 +172,8 @@ void visit_settings(Options& options, const Visit& visit) {
   visit("check_steps", options.check_steps,
         "compare weights and points of all ranks after so many steps");
   visit("log_steps", options.log_steps, "steps a line of run.jsonl");
+  visit("tensorboard", options.tensorboard,
+        "losses, accuracies and rate for TensorBoard besides, in run.folder/tensorboard");
 }
 
 /// All that steps and epochs are told.
