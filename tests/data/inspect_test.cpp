@@ -35,7 +35,10 @@ TEST(Verify, FindsEveryDamagedShardOnce) {
     std::string found;
     int defects = 0;
     for (int rank = 0; rank < world; ++rank) {
-      for (const Defect& defect : verify_shards(scratch / "set", Place{rank, world, 0, 1, ""})) {
+      Place place;
+      place.rank = rank;
+      place.world = world;
+      for (const Defect& defect : verify_shards(scratch / "set", place)) {
         found += defect.file + ": " + defect.what + "\n";
         ++defects;
       }
