@@ -15,7 +15,7 @@ void put_classes(const std::string& folder, uint64_t seed) {
   }
 }
 
-std::array<int64_t, kSplits> counts(const ScratchFolder& scratch, const std::string& layout) {
+std::array<int64_t, kSplits> counts(const ScratchFolder& scratch, FolderLayout layout) {
   ShardOptions options = from(scratch / "in", scratch / "out");
   std::filesystem::remove_all(options.out);
   options.layout = layout;
@@ -50,7 +50,8 @@ TEST(ClassLayout, SplitsKeepTheirImagesWhateverTheirNames) {
     const ScratchFolder scratch;
     put_classes(scratch / "in" + "/" + train, 1);
     put_classes(scratch / "in" + "/" + held, 2);
-    EXPECT_EQ(counts(scratch, "auto"), (std::array<int64_t, kSplits>{10, 2, 12})) << train;
+    EXPECT_EQ(counts(scratch, FolderLayout::automatic), (std::array<int64_t, kSplits>{10, 2, 12}))
+        << train;
     EXPECT_EQ(Dataset(scratch / "out").index().classes, (std::vector<std::string>{"cat", "dog"}));
   }
 }
@@ -62,7 +63,7 @@ TEST(ClassLayout, ASplitAloneIsAskedFor) {
   EXPECT_HOLDS(message,
                "holds one split folder alone, Train; give --source " + scratch / "in/Train");
   EXPECT_HOLDS(message, "--layout classes");
-  EXPECT_EQ(counts(scratch, "splits"), (std::array<int64_t, kSplits>{8, 2, 2}));
+  EXPECT_EQ(counts(scratch, FolderLayout::splits), (std::array<int64_t, kSplits>{8, 2, 2}));
   std::filesystem::rename(scratch / "in/Train", scratch / "in/test");
   EXPECT_HOLDS(refused(scratch), "the split folders test, no train");
   put_classes(scratch / "in/dev", 2);
@@ -94,7 +95,7 @@ TEST(ClassLayout, ASingleClassIsAskedFor) {
   put_classes(scratch / "in", 1);
   std::filesystem::remove_all(scratch / "in/dog");
   EXPECT_HOLDS(refused(scratch), "a single class folder, cat; --layout classes takes it");
-  EXPECT_EQ(counts(scratch, "classes"), (std::array<int64_t, kSplits>{4, 1, 1}));
+  EXPECT_EQ(counts(scratch, FolderLayout::classes), (std::array<int64_t, kSplits>{4, 1, 1}));
 }
 
 TEST(ClassLayout, AFlatSplitIsNamedWithItsImages) {
@@ -114,14 +115,14 @@ TEST(ClassLayout, SplitsAmongClassesAreAskedFor) {
   put_classes(scratch / "in/train", 1);
   put_classes(scratch / "in/test", 2);
   put_file(scratch / "in/docs/notes.txt", "no image");
-  EXPECT_EQ(counts(scratch, "auto"), (std::array<int64_t, kSplits>{10, 2, 12}));
+  EXPECT_EQ(counts(scratch, FolderLayout::automatic), (std::array<int64_t, kSplits>{10, 2, 12}));
   put_file(scratch / "in/owl/1.png", random_png(4, 4, 999));
   const std::string message = refused(scratch);
   EXPECT_HOLDS(message, "holds test and train and also owl");
   for (const char* option : {"--layout splits", "--layout classes"}) EXPECT_HOLDS(message, option);
-  EXPECT_EQ(counts(scratch, "splits"), (std::array<int64_t, kSplits>{10, 2, 12}));
+  EXPECT_EQ(counts(scratch, FolderLayout::splits), (std::array<int64_t, kSplits>{10, 2, 12}));
   std::filesystem::remove_all(scratch / "in/docs");
-  EXPECT_EQ(counts(scratch, "classes")[0], 10 + 10 + 1);
+  EXPECT_EQ(counts(scratch, FolderLayout::classes)[0], 10 + 10 + 1);
   EXPECT_EQ(Dataset(scratch / "out").index().classes.size(), 3U);
 }
 
@@ -142,7 +143,7 @@ TEST(ClassLayout, NamesNearSplitsAreAskedFor) {
   put_classes(scratch / "in/seg_train", 1);
   put_classes(scratch / "in/seg_test", 2);
   EXPECT_HOLDS(refused(scratch), "seg_test and seg_train, which look like splits");
-  EXPECT_EQ(counts(scratch, "classes")[0], 20);
+  EXPECT_EQ(counts(scratch, FolderLayout::classes)[0], 20);
 }
 
 TEST(ClassLayout, TwoFoldersForOneSplitAreNamed) {

@@ -144,7 +144,7 @@ TEST_F(InputTest, ARunGoesOnWithTheInputThatItBeganWith) {
   Schedule schedule({}, 4);
   const std::string path = folder_ / "last.safetensors";
   const Json about = describe_model("weights", small_spec(), dataset_->index().classes);
-  save_checkpoint(path, about, began, optimizer, learned, schedule, {});
+  save_checkpoint(path, about, {}, began, optimizer, learned, schedule, {});
   EXPECT_NO_THROW(load_checkpoint(path, began, optimizer, learned, schedule));
   const std::string text = error_of(
       ExitCode::settings, [&] { load_checkpoint(path, goes_on, optimizer, learned, schedule); });

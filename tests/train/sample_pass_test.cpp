@@ -27,8 +27,6 @@ class SamplePassTest : public testing::Test {
     dataset_ = std::make_unique<Dataset>(folder_.path() + "/shards");
   }
 
-  const Normalization& normalization() const { return dataset_->index().normalization; }
-
   /// The micro-batch of these rows of the pass's order.
   Batch batch_of(const MicroBatch& micro) const {
     const std::vector<int64_t> order = epoch_order(kRows, 0, 0);
@@ -41,7 +39,7 @@ class SamplePassTest : public testing::Test {
   }
 
   at::Tensor input(const Batch& batch) const {
-    return to_input(batch, small_spec().input, at::kCPU, true);
+    return to_input(batch, small_spec().input, small_spec().normalization, at::kCPU, true);
   }
 
   ScratchFolder folder_;
