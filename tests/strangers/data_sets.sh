@@ -32,7 +32,7 @@ sharded 4.7 3 'and also owl, which has images; --layout splits leaves it out' mi
 classes hidden && make hidden/__MACOSX 3 && make hidden/cat/.ipynb_checkpoints 3 && make hidden/dog/@eaDir 3
 sharded 4.8 0 '2 classes.* 20 train / 2 validation / 2 test' hidden
 classes linked && make elsewhere 8 && ln -s "$WORK/elsewhere" linked/cat/more && ln -s .. linked/dog/loop
-sharded 4.9 0 '2 classes.* 28 train / 2 validation / 2 test' linked
+sharded 4.9 0 '2 classes.* 26 train / 3 validation / 3 test' linked
 classes dangling && ln -s nowhere dangling/cat/gone.png
 sharded 4.10 3 '1 of 25 images cannot be read: dangling/cat/gone.png: a link that leads nowhere' dangling
 sharded 4.10 0 'unreadable: dangling/cat/gone.png' dangling --skip-bad
