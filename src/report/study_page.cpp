@@ -110,7 +110,7 @@ std::string curves(const Study& study) {
   std::map<int64_t, LegendEntry> arms;  // by their order
   for (const StudyRow& row : study.rows) {
     by_bits[row.bits].push_back(&row);
-    arms[row.order] = {row.title, arm_color(row)};
+    if (!row.members.front().run.epochs.empty()) arms[row.order] = {row.title, arm_color(row)};
   }
   std::string html;
   for (const auto& [bits, rows] : by_bits) {

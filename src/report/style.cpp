@@ -77,7 +77,8 @@ th,td{text-align:right;padding:8px 10px;border-bottom:1px solid var(--rule);whit
 th{font-weight:600}thead th{color:var(--soft);font-size:13px}
 tbody tr:last-child>*{border-bottom:0}
 tbody th,thead th:first-child,.left{text-align:left}
-.summary tbody th{white-space:normal;overflow-wrap:break-word;min-width:120px}
+.grid tbody th,.grid td.left{white-space:normal;overflow-wrap:anywhere;min-width:100px}
+.summary tbody th{white-space:normal;overflow-wrap:anywhere;min-width:150px}
 .summary td:nth-child(4){white-space:normal}.study td:nth-child(4){white-space:nowrap}
 .summary th,.summary td{padding:9px 7px}.summary thead th{white-space:normal;vertical-align:bottom}
 .swatch{display:inline-block;width:10px;height:10px;border-radius:50%;margin-right:8px;background:currentColor}

@@ -142,7 +142,7 @@ std::string minutes_text(const Summary& summary) {
 }
 
 std::string times_text(double times) {
-  return with_unit(fixed(times, times < 100 ? 1 : 0), "x");
+  return with_unit(times < 100 ? fixed(times, 1) : grouped(times), "x");
 }
 
 std::vector<Cells> summary_rows(const std::vector<Summary>& summaries) {

@@ -82,7 +82,7 @@ TEST(EvaluationText, SaysWhatMatters) {
         "top-3 100.00 %", "cross-entropy 0.3750", "2,500 B", "against t.safetensors",
         "-5.00 points", "McNemar's exact p 0.688", "same answer for 85.00 %",
         "right alone: reference 4, model 2", "classes that lost most: cat (20 to 16 of 20)",
-        "cat           ant (4)", "b\\x1b[31mee", "true \\ predicted"}) {
+        "cat          ant (4)", "b\\x1b[31mee", "true \\ predicted"}) {
     EXPECT_TRUE(contains(text, part)) << part << "\n" << text;
   }
   EXPECT_FALSE(contains(text, "\x1b"));
