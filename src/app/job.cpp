@@ -112,23 +112,13 @@ void Job::build_student(Watchdog& watchdog) {
   require_equal(world_.control(), student_->fingerprints(), ExitCode::environment);
 }
 
-TrainerOptions Job::trainer_options() const {
-  TrainerOptions options;
-  options.train = config_.train;
-  options.distill = config_.distill;
-  options.exchange = config_.exchange;
-  options.augmentation = config_.augmentation;
-  options.folder = config_.run.folder;
-  options.seed = static_cast<uint64_t>(config_.run.seed);
-  options.quant = config_.quant;
-  options.log_steps = config_.run.log_steps;
-  options.check_steps = config_.run.check_steps;
-  options.prefetch = config_.prefetch;
-  options.resume_from = folder_.checkpoint;
-  options.record = to_json(record());
-  options.device = device_.device;
-  options.stop_requested = stop_requested;
-  return options;
+RunStart Job::run_start() const {
+  RunStart start;
+  start.device = device_.device;
+  start.resume_from = folder_.checkpoint;
+  start.record = to_json(record());
+  start.stop_requested = stop_requested;
+  return start;
 }
 
 Json Job::start_line() const {
@@ -259,6 +249,7 @@ std::string Job::rate_curve() const {
 RunLog Job::open_log() const {
   replace_file(config_.run.folder + "/recipe.cfg", recipe_text(settings_));
   RunLog log(config_.run.folder + "/run.jsonl", folder_.keeps_log);
+  if (config_.run.tensorboard) log.mirror(config_.run.folder + "/tensorboard");
   Json line = start_line();
   for (const Difference& one : changes_) line["changed"][one.name] = {one.before, one.now};
   log.write(line);
@@ -308,8 +299,9 @@ bool Job::run() {
   about["seed"] = config_.run.seed;
   say(concat(world_.place().world, " ranks x ", device_.threads, " threads on ", device_.name, ", ",
              student_->network().parameter_count(), " parameters"));
+  const RunStart start = run_start();
   const RunResult result = run_training(world_, watchdog, *dataset_, *student_, teacher_.get(),
-                                        trainer_options(), about, log);
+                                        config_, start, about, log);
   watchdog.stop();
   if (!result.stopped) print_result(result);
   return !result.stopped;

@@ -42,7 +42,7 @@ class Job {
   std::string rate_curve() const;
   RunLog open_log() const;
   Json start_line() const;
-  TrainerOptions trainer_options() const;
+  RunStart run_start() const;
   void print_result(const RunResult& result) const;
 
   World& world_;

@@ -22,7 +22,8 @@ constexpr double kSeenWithin_s = 10;
 
 const char* const kRunFiles[] = {"run.jsonl",           "recipe.cfg",
                                  "checkpoints",         "master.safetensors",
-                                 "student.safetensors", "student_trained_norm.safetensors"};
+                                 "student.safetensors", "student_trained_norm.safetensors",
+                                 "tensorboard"};
 
 bool is_scheduler_output(const std::string& name) {
   return name.starts_with("slurm-") || name.ends_with(".out") || name.ends_with(".err");
@@ -32,7 +33,10 @@ struct Contents {
   std::vector<std::string> run;  // entries that runs write
   std::string checkpoint;        // its path; empty: none
   std::string foreign;           // the name of something else; empty: none
-  bool log_alone() const { return run.size() <= 2 && !holds("student.safetensors"); }
+  bool log_alone() const {
+    const std::size_t logs = holds("tensorboard") ? 3 : 2;  // with run.jsonl and recipe.cfg
+    return run.size() <= logs && !holds("student.safetensors");
+  }
   bool holds(const std::string& name) const {
     return std::find(run.begin(), run.end(), name) != run.end();
   }

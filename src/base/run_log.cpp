@@ -31,6 +31,14 @@ void drop_torn_line(const std::string& path) {
   }
 }
 
+void add_scalars(EventFile& events, const std::string& set, int64_t step, const Json& line) {
+  for (const char* name : {"loss", "soft_loss", "hard_loss", "accuracy", "rate"}) {
+    const auto value = line.find(name);
+    if (value == line.end() || !value->is_number()) continue;
+    events.scalar(concat(name, "/", set), step, value->get<double>());
+  }
+}
+
 }  // namespace
 
 RunLog::RunLog(const std::string& path, bool append) : path_(path) {
@@ -38,6 +46,12 @@ RunLog::RunLog(const std::string& path, bool append) : path_(path) {
   if (append) drop_torn_line(path);
   file_.reset(std::fopen(path.c_str(), append ? "ae" : "we"));
   if (!file_) fail(path);
+}
+
+void RunLog::mirror(const std::string& folder) {
+  if (!file_) return;
+  make_folder(folder);
+  events_ = std::make_unique<EventFile>(folder);
 }
 
 void RunLog::write(const Json& line) {
@@ -48,6 +62,17 @@ void RunLog::write(const Json& line) {
       std::fflush(file_.get()) != 0) {
     fail(path_);
   }
+  if (!events_) return;
+  const std::string type = line.value("type", "");
+  step_ = line.value("step", step_);
+  if (type == "step") add_scalars(*events_, "step", step_, line);
+  if (type == "resumed") events_->restart(step_ + 1);
+  if (type == "epoch") {
+    for (const char* set : {"train", "validation"}) {
+      if (line.contains(set)) add_scalars(*events_, set, step_, line[set]);
+    }
+  }
+  events_->flush();
 }
 
 }  // namespace bitstill

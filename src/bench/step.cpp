@@ -13,7 +13,7 @@
 #include "bitstill/comm/agree.hpp"
 #include "bitstill/data/sampler.hpp"
 #include "bitstill/data/shard_writer.hpp"
-#include "bitstill/train/step.hpp"
+#include "bitstill/train/assemble.hpp"
 #include "rows.hpp"
 
 namespace bitstill {
@@ -90,10 +90,14 @@ QuantOptions quant_options(const BenchStepOptions& s, QuantMethod method) {
   return quant;
 }
 
-TrainOptions train_options() {
-  TrainOptions train;
-  train.rate = 1e-3;
-  return train;
+TrainingOptions training_options(const BenchStepOptions& s, QuantMethod method, int world) {
+  TrainingOptions options;
+  options.quant = quant_options(s, method);
+  options.train.rate = 1e-3;
+  options.train.global_batch = s.batch * world;
+  options.train.precision = s.precision;
+  options.run.seed = kSeed;
+  return options;
 }
 
 std::unique_ptr<Network> initialized(const NetworkSpec& spec) {
@@ -118,59 +122,40 @@ class Arm {
   double cpu_s = 0;
   TrafficCounts traffic{};  // of this rank in the timed steps
 
-  TrainingStep& step() { return step_; }
+  TrainingStep& step() { return parts_.step; }
 
  private:
   BatchPlan batch_plan(const Dataset& dataset);
 
   World& world_;
   const BenchStepOptions& settings_;
-  EpochPlan plan_;
+  const Teacher* teacher_;
+  TrainingOptions options_;
   Student student_;
-  MasterOptimizer optimizer_;
-  LearnedOptimizer learned_optimizer_;
-  GradientExchange exchange_;
-  TrainingStep step_;
-  AugmentationOptions augmentation_;
+  TrainingParts parts_;
   std::vector<int64_t> order_;  // of the epoch that the prefetch thread is in
   Prefetcher prefetcher_;
   int64_t next_ = 0;
 };
-
-StepSettings step_settings(const BenchStepOptions& s, const Dataset& dataset) {
-  StepSettings step;
-  step.bf16 = use_bf16(s.precision, at::kCPU);
-  step.seed = kSeed;
-  step.shape = dataset.index().shape;
-  step.stop_requested = [] { return false; };
-  return step;
-}
 
 Arm::Arm(World& world, const BenchStepOptions& s, QuantMethod trained, const Dataset& dataset,
          Teacher* teacher, Watchdog& watchdog)
     : method(trained),
       world_(world),
       settings_(s),
-      plan_(dataset.size(Split::train), s.batch * world.place().world, 0, world.place().world),
-      student_(initialized(spec_of(s.student, dataset)), quant_options(s, method), kSeed, at::kCPU),
-      optimizer_(student_, train_options(), trained_by(quant_options(s, method))),
-      learned_optimizer_(student_, quant_options(s, method), train_options()),
-      exchange_(student_, world.place().rank, ExchangeOptions{},
-                open_channel(world, Traffic::gradients, Overlap::automatic),
-                method == QuantMethod::points
-                    ? open_channel(world, Traffic::points, Overlap::automatic)
-                    : nullptr),
-      step_({student_, teacher, exchange_, optimizer_, learned_optimizer_, watchdog,
-             world.control(), nullptr},
-            step_settings(s, dataset)),
-      prefetcher_(dataset, Split::train, batch_plan(dataset), &augmentation_, kSeed, 4) {}
+      teacher_(teacher),
+      options_(training_options(s, method, world.place().world)),
+      student_(initialized(spec_of(s.student, dataset)), options_.quant, kSeed, at::kCPU),
+      parts_(world, watchdog, dataset, student_, teacher, options_, at::kCPU, [] { return false; }),
+      prefetcher_(dataset, Split::train, batch_plan(dataset), &options_.augmentation, kSeed, 4) {}
 
 BatchPlan Arm::batch_plan(const Dataset& dataset) {
   return [this, &dataset](int64_t n, std::vector<int64_t>* rows, int64_t* epoch) {
-    *epoch = n / plan_.steps();
-    if (n % plan_.steps() == 0) order_ = epoch_order(dataset.size(Split::train), kSeed, *epoch);
+    *epoch = n / parts_.plan.steps();
+    if (n % parts_.plan.steps() == 0)
+      order_ = epoch_order(dataset.size(Split::train), kSeed, *epoch);
     const int rank = world_.place().rank;
-    const StepPlan step = plan_.step(n % plan_.steps());
+    const StepPlan step = parts_.plan.step(n % parts_.plan.steps());
     const MicroBatch& mine = step.micro_batches[static_cast<std::size_t>(step.first_of(rank))];
     rows->assign(order_.begin() + mine.first, order_.begin() + mine.first + mine.count);
     return true;
@@ -181,10 +166,9 @@ std::vector<double> Arm::run(int64_t steps) {
   std::vector<double> ms;
   Timer timer;
   for (int64_t i = 0; i < steps; ++i, ++next_) {
-    const StepPlan plan = plan_.step(next_ % plan_.steps());
+    const StepPlan plan = parts_.plan.step(next_ % parts_.plan.steps());
     timer.lap();
-    step_.run(next_, plan, prefetcher_, train_options().rate,
-              trained_by(quant_options(settings_, method)));
+    parts_.step.run(next_, plan, prefetcher_, options_.train.rate, trained_by(options_.quant));
     ms.push_back(1000 * timer.lap());
   }
   return ms;
@@ -200,7 +184,7 @@ Json Arm::result() {
   world_.control().all_reduce(&cpu, 1, ElementType::f64);
   const double middle = worst.back();
   worst.pop_back();
-  const PhaseSeconds& now = step_.seconds();
+  const PhaseSeconds& now = parts_.step.seconds();
   const auto count = static_cast<double>(step_ms.size());
   const auto ms = [&](double PhaseSeconds::*phase) {
     return 1000 * (now.*phase - before.*phase) / count;
@@ -219,7 +203,8 @@ Json Arm::result() {
           {"world", world},
           {"threads", settings_.threads},
           {"precision", use_bf16(settings_.precision, at::kCPU) ? "bf16" : "fp32"},
-          {"teacher_precision", settings_.teacher_precision},
+          {"teacher_precision",
+           teacher_ != nullptr ? precision_name(teacher_->traits().precision) : "none"},
           {"step_ms_median", middle},
           {"step_ms_min", *std::min_element(step_ms.begin(), step_ms.end())},
           {"images_per_s", 1000 * images / middle},
@@ -279,7 +264,6 @@ void bench_step(World& world, const BenchStepOptions& s, TeacherMaker make_teach
     if (s.teacher != "none") {
       teacher = make_teacher(initialized(spec_of(s.teacher, *dataset)), s.teacher_precision,
                              use_bf16(s.precision, at::kCPU), *dataset);
-      s.teacher_precision = precision_name(teacher->traits().precision);
     }
   });
   std::vector<std::unique_ptr<Arm>> arms;

@@ -9,9 +9,9 @@ namespace bitstill {
 namespace {
 
 constexpr const char* kPlaces[] = {
-    "config",          "resume",       "overwrite",    "dry-run",         "data.folder",
-    "data.prefetch",   "run.folder",   "run.threads",  "run.timeout_s",   "run.log_steps",
-    "run.check_steps", "teacher.file", "student.init", "exchange.overlap"};
+    "config",          "resume",          "overwrite",    "dry-run",       "data.folder",
+    "data.prefetch",   "run.folder",      "run.threads",  "run.timeout_s", "run.log_steps",
+    "run.check_steps", "run.tensorboard", "teacher.file", "student.init",  "exchange.overlap"};
 
 /// The names of RunRecord's texts in JSON and in messages.
 struct Fact {

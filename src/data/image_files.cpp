@@ -13,7 +13,7 @@ namespace {
 
 namespace fs = std::filesystem;
 
-constexpr uint64_t kMostImageBytes = uint64_t{1} << 30;
+constexpr uint64_t kMostImageBytes = uint64_t{1} << 28;  // of a file
 
 /// What else is known of a folder without images.
 std::string why_none(const std::string& folder, const ImageWalk& walk) {

@@ -8,10 +8,10 @@
 #include "bitstill/base/text.hpp"
 #include "bitstill/base/timer.hpp"
 #include "bitstill/comm/agree.hpp"
-#include "bitstill/comm/nccl.hpp"
 #include "bitstill/data/sampler.hpp"
 #include "bitstill/infer/evaluate.hpp"
 #include "bitstill/infer/loaded_model.hpp"
+#include "bitstill/train/assemble.hpp"
 #include "bitstill/train/run_records.hpp"
 #include "bitstill/train/ship.hpp"
 
@@ -23,7 +23,7 @@ constexpr int kMostSkippedSteps = 20;  // in a row, before a run whose numbers a
 class Run {
  public:
   Run(World& world, Watchdog& watchdog, const Dataset& dataset, Student& student, Teacher* teacher,
-      const TrainerOptions& options, Json about, RunLog& log);
+      const TrainingOptions& options, const RunStart& start, Json about, RunLog& log);
   RunResult run();
 
  private:
@@ -35,28 +35,23 @@ class Run {
   int64_t shipped_step() const;
   void save(bool best);
   void resume();
-  int64_t steps_into_epoch() const { return state_.step - state_.epoch * plan_.steps(); }
+  int64_t steps_into_epoch() const { return state_.step - state_.epoch * parts_.plan.steps(); }
   void finish(RunResult* result);
   Json measure_shipped(const std::string& name, RunResult* result);
   EvaluateOptions evaluate_options() const;
-  std::string path(const std::string& name) const { return options_.folder + "/" + name; }
+  std::string path(const std::string& name) const { return options_.run.folder + "/" + name; }
 
   World& world_;
   Watchdog& watchdog_;
   const Dataset& dataset_;
   Student& student_;
   Teacher* teacher_;
-  TrainerOptions options_;
+  const TrainingOptions& options_;
+  const RunStart& start_;
   Json about_;
   RunLog& log_;
 
-  EpochPlan plan_;
-  Schedule schedule_;
-  MasterOptimizer optimizer_;
-  LearnedOptimizer learned_optimizer_;
-  std::unique_ptr<Communicator> statistics_;  // synchronized batch norm
-  GradientExchange exchange_;
-  TrainingStep step_;
+  TrainingParts parts_;
   RunState state_;
   ClassificationCounts validation_;
   Tally interval_;
@@ -64,59 +59,20 @@ class Run {
   TrafficCounts traffic_{};
 };
 
-std::unique_ptr<Channel> gradient_channel(World& world, const TrainerOptions& options) {
-  if (options.device.is_cuda()) {
-    return make_nccl_channel(world, Traffic::gradients, options.device.index());
-  }
-  return open_channel(world, Traffic::gradients, options.exchange.overlap);
-}
-
-/// Only where points may travel alone.
-std::unique_ptr<Channel> points_channel(World& world, const TrainerOptions& options) {
-  if (options.quant.method != QuantMethod::points) return nullptr;
-  return open_channel(world, Traffic::points, options.exchange.overlap);
-}
-
-/// What a run ever trains; with alternation an epoch trains a part of it.
-Trained trained_in_run(const QuantOptions& quant) {
-  return quant.alternate == Alternate::off ? trained_by(quant) : Trained{true, true, true};
-}
-
-StepSettings step_settings(const Dataset& dataset, const TrainerOptions& options) {
-  StepSettings settings;
-  settings.distill = options.distill;
-  settings.batch_norm_momentum = options.train.batch_norm_momentum;
-  settings.bf16 = use_bf16(options.train.precision, options.device);
-  settings.seed = options.seed;
-  settings.device = options.device;
-  settings.shape = dataset.index().shape;
-  settings.stop_requested = options.stop_requested;
-  return settings;
-}
-
 Run::Run(World& world, Watchdog& watchdog, const Dataset& dataset, Student& student,
-         Teacher* teacher, const TrainerOptions& options, Json about, RunLog& log)
+         Teacher* teacher, const TrainingOptions& options, const RunStart& start, Json about,
+         RunLog& log)
     : world_(world),
       watchdog_(watchdog),
       dataset_(dataset),
       student_(student),
       teacher_(teacher),
       options_(options),
+      start_(start),
       about_(std::move(about)),
       log_(log),
-      plan_(dataset.size(Split::train), options.train.global_batch, options.train.micro_batch,
-            world.place().world),
-      schedule_(options.train, plan_.steps()),
-      optimizer_(student, options.train, trained_in_run(options.quant)),
-      learned_optimizer_(student, options.quant, options.train),
-      statistics_(options.train.batch_norm == BatchNormSource::synced
-                      ? world.control().duplicate(Traffic::gathers)
-                      : nullptr),
-      exchange_(student, world.place().rank, options.exchange, gradient_channel(world, options),
-                points_channel(world, options)),
-      step_({student, teacher, exchange_, optimizer_, learned_optimizer_, watchdog, world.control(),
-             statistics_.get()},
-            step_settings(dataset, options)) {}
+      parts_(world, watchdog, dataset, student, teacher, options, start.device,
+             start.stop_requested) {}
 
 Trained Run::trained_now() const {
   if (options_.quant.alternate == Alternate::off) return trained_by(options_.quant);
@@ -136,7 +92,7 @@ void Run::compare_ranks(int64_t step) {
 
 EvaluateOptions Run::evaluate_options() const {
   EvaluateOptions evaluate;
-  evaluate.device = options_.device;
+  evaluate.device = start_.device;
   evaluate.progress = [this](bool waits) {
     watchdog_.progress(waits ? Phase::exchange : Phase::validate, state_.step);
   };
@@ -146,9 +102,12 @@ EvaluateOptions Run::evaluate_options() const {
 bool Run::train_epoch() {
   const int64_t first = steps_into_epoch();
   const BatchPlan batches =
-      rank_batches(plan_, epoch_order(dataset_.size(Split::train), options_.seed, state_.epoch),
-                   world_.place().rank, statistics_ != nullptr, state_.epoch, first);
-  Prefetcher prefetcher(dataset_, Split::train, batches, &options_.augmentation, options_.seed,
+      rank_batches(parts_.plan,
+                   epoch_order(dataset_.size(Split::train),
+                               static_cast<uint64_t>(options_.run.seed), state_.epoch),
+                   world_.place().rank, parts_.statistics != nullptr, state_.epoch, first);
+  Prefetcher prefetcher(dataset_, Split::train, batches, &options_.augmentation,
+                        static_cast<uint64_t>(options_.run.seed),
                         static_cast<int>(options_.prefetch));
   const Trained trained = trained_now();
   if (student_.quantizer() != nullptr) {
@@ -156,11 +115,11 @@ bool Run::train_epoch() {
                                              !trained.learned);
   }
   ProgressBar bar(concat("epoch ", state_.epoch + 1, "/", options_.train.epochs));
-  for (int64_t i = first; i < plan_.steps(); ++i) {
+  for (int64_t i = first; i < parts_.plan.steps(); ++i) {
     const int64_t step = state_.step;
-    const double rate = schedule_.rate(step);
-    const StepPlan plan = plan_.step(i);
-    const StepResult result = step_.run(step, plan, prefetcher, rate, trained);
+    const double rate = parts_.schedule.rate(step);
+    const StepPlan plan = parts_.plan.step(i);
+    const StepResult result = parts_.step.run(step, plan, prefetcher, rate, trained);
     ++state_.step;
     state_.skipped = result.updated ? 0 : state_.skipped + 1;
     if (state_.skipped == kMostSkippedSteps) {
@@ -172,9 +131,9 @@ bool Run::train_epoch() {
       interval_.add(result, plan.samples);
       state_.tally.add(result, plan.samples);
     }
-    bar.show(i + 1, plan_.steps(), concat("loss ", result.totals.hard));
-    if (state_.step % options_.log_steps == 0) log_interval(state_.step, rate);
-    if (state_.step % options_.check_steps == 0) compare_ranks(state_.step);
+    bar.show(i + 1, parts_.plan.steps(), concat("loss ", result.totals.hard));
+    if (state_.step % options_.run.log_steps == 0) log_interval(state_.step, rate);
+    if (state_.step % options_.run.check_steps == 0) compare_ranks(state_.step);
     if (result.totals.stops > 0) return false;
   }
   student_.check_views();
@@ -185,19 +144,22 @@ bool Run::train_epoch() {
 void Run::log_interval(int64_t step, double rate) {
   const double seconds = interval_timer_.lap();
   const double ms = 1000 / static_cast<double>(std::max<int64_t>(interval_.steps, 1));
-  PhaseSeconds& phase = step_.seconds();
+  PhaseSeconds& phase = parts_.step.seconds();
   Json line = {{"type", "step"},
                {"step", step},
-               {"epoch", static_cast<double>(step) / static_cast<double>(plan_.steps())}};
+               {"epoch", static_cast<double>(step) / static_cast<double>(parts_.plan.steps())}};
   line.update(interval_.json(options_.distill, teacher_ != nullptr));
   line["rate"] = rate;
   line["greatest_gradient_norm"] = interval_.gradient_norm;
   line["images_per_s"] = static_cast<double>(interval_.samples) / seconds;
-  line["ms"] = {
-      {"data", phase.data * ms},         {"teacher", phase.teacher * ms},
-      {"quantize", phase.quantize * ms}, {"forward", phase.forward * ms},
-      {"backward", phase.backward * ms}, {"exchange", phase.exchange * ms},
-      {"update", phase.update * ms},     {"exchange_busy", exchange_.take_busy_seconds() * ms}};
+  line["ms"] = {{"data", phase.data * ms},
+                {"teacher", phase.teacher * ms},
+                {"quantize", phase.quantize * ms},
+                {"forward", phase.forward * ms},
+                {"backward", phase.backward * ms},
+                {"exchange", phase.exchange * ms},
+                {"update", phase.update * ms},
+                {"exchange_busy", parts_.exchange.take_busy_seconds() * ms}};
   line["steps"] = interval_.steps;
   line["bytes"] = traffic_json(&traffic_, std::max<int64_t>(interval_.steps, 1));
   line["memory_mb"] = peak_memory_mb();
@@ -220,21 +182,22 @@ void Run::save(bool best) {
     if (best && options_.train.select == Select::best) {
       save_masters(path("checkpoints/best.safetensors"), about_, student_, state_.step);
     }
-    save_checkpoint(path("checkpoints/last.safetensors"), about_, options_.record, student_,
-                    optimizer_, learned_optimizer_, schedule_, state_);
+    save_checkpoint(path("checkpoints/last.safetensors"), about_, start_.record, student_,
+                    parts_.optimizer, parts_.learned_optimizer, parts_.schedule, state_);
   });
 }
 
 /// From the checkpoint that rank 0 chose; every rank must read the same bytes of it.
 void Run::resume() {
   Communicator& control = world_.control();
-  const std::string& from = options_.resume_from;
+  const std::string& from = start_.resume_from;
   watchdog_.progress(Phase::load, 0);
   std::string digest;
   agree(control, [&] { digest = sha256_of_file(from, ExitCode::model); });
   require_equal(control, {{"the checkpoint " + from, digest}}, ExitCode::model);
   agree(control, [&] {
-    state_ = load_checkpoint(from, student_, optimizer_, learned_optimizer_, schedule_);
+    state_ = load_checkpoint(from, student_, parts_.optimizer, parts_.learned_optimizer,
+                             parts_.schedule);
   });
   const int64_t within = steps_into_epoch();
   if (state_.epoch + (within > 0 ? 1 : 0) > options_.train.epochs) {
@@ -244,11 +207,11 @@ void Run::resume() {
                state_.epoch, within > 0 ? " and some steps" : "", "; give as many or more"));
   }
   say(concat("resuming after epoch ", state_.epoch,
-             within > 0 ? concat(" and ", within, " of ", plan_.steps(), " steps") : ""));
+             within > 0 ? concat(" and ", within, " of ", parts_.plan.steps(), " steps") : ""));
   // What the log holds after this is about to be done again.
   Json line = {{"type", "resumed"}, {"epoch", state_.epoch}, {"step", state_.step}};
   if (within > 0) {
-    line["epoch"] = static_cast<double>(state_.step) / static_cast<double>(plan_.steps());
+    line["epoch"] = static_cast<double>(state_.step) / static_cast<double>(parts_.plan.steps());
   }
   log_.write(line);
 }
@@ -256,23 +219,23 @@ void Run::resume() {
 /// After which the weights that ship were: rounding as it was when they were validated.
 int64_t Run::shipped_step() const {
   const bool best = options_.train.select == Select::best && state_.best_epoch > 0;
-  return best ? state_.best_epoch * plan_.steps() : state_.step;
+  return best ? state_.best_epoch * parts_.plan.steps() : state_.step;
 }
 
 RunResult Run::run() {
-  if (!options_.resume_from.empty()) resume();
+  if (!start_.resume_from.empty()) resume();
   RunResult result;
   const TrainOptions& train = options_.train;
   while (state_.epoch < train.epochs && !state_.out_of_patience(train.patience)) {
     Timer timer;
     interval_timer_.lap();
-    step_.seconds() = PhaseSeconds{};
-    exchange_.take_busy_seconds();
+    parts_.step.seconds() = PhaseSeconds{};
+    parts_.exchange.take_busy_seconds();
     interval_ = Tally{};
     traffic_ = traffic_counts();
     if (steps_into_epoch() == 0) state_.tally = Tally{};
     const int64_t samples_before = state_.tally.samples;
-    const double rate = schedule_.rate(state_.epoch * plan_.steps());
+    const double rate = parts_.schedule.rate(state_.epoch * parts_.plan.steps());
     if (!train_epoch()) {
       save(false);
       result.stopped = true;
@@ -280,11 +243,12 @@ RunResult Run::run() {
     }
     const double train_seconds = timer.seconds();
     validate();
-    schedule_.observe(100 - validation_.accuracy());
+    parts_.schedule.observe(100 - validation_.accuracy());
     save(state_.note_validation(validation_.samples > 0 ? validation_.accuracy() : -1));
     const Json trained = state_.tally.json(options_.distill, teacher_ != nullptr);
     log_.write({{"type", "epoch"},
                 {"epoch", state_.epoch},
+                {"step", state_.step},
                 {"seconds", timer.seconds()},
                 {"train", trained},
                 {"validation", counts_json(validation_)},
@@ -324,7 +288,7 @@ void Run::finish(RunResult* result) {
     end["without_reestimation"] = measure_shipped(trained, nullptr);
     reestimate_batch_norm(student_, dataset_, options_.train, evaluate_options(), control);
   }
-  write_run_files(options_.folder, about_, student_, step, control);
+  write_run_files(options_.run.folder, about_, student_, step, control);
   end.update(measure_shipped("student.safetensors", result));
   end["files"]["master.safetensors"] = {
       {"bytes", std::filesystem::file_size(path("master.safetensors"))}};
@@ -340,7 +304,7 @@ Json Run::measure_shipped(const std::string& name, RunResult* result) {
   LoadedModel shipped;
   agree(control, [&] {
     shipped = load_model(path(name));
-    shipped.network->to(options_.device);
+    shipped.network->to(start_.device);
   });
   const auto measure = [&](Split split) {
     return evaluate(*shipped.network, dataset_, split, evaluate_options(), control);
@@ -358,8 +322,8 @@ Json Run::measure_shipped(const std::string& name, RunResult* result) {
 }  // namespace
 
 RunResult run_training(World& world, Watchdog& watchdog, const Dataset& dataset, Student& student,
-                       Teacher* teacher, const TrainerOptions& options, const Json& about,
-                       RunLog& log) {
+                       Teacher* teacher, const TrainingOptions& options, const RunStart& start,
+                       const Json& about, RunLog& log) {
   const TrainOptions& train = options.train;
   if (dataset.size(Split::validation) == 0 &&
       (train.select == Select::best || train.schedule == RateSchedule::plateau ||
@@ -368,7 +332,7 @@ RunResult run_training(World& world, Watchdog& watchdog, const Dataset& dataset,
                       "the shards hold no validation images, which train.select = best, "
                       "train.schedule = plateau and train.patience need; make shards with some");
   }
-  Run run(world, watchdog, dataset, student, teacher, options, about, log);
+  Run run(world, watchdog, dataset, student, teacher, options, start, about, log);
   RunResult result;
   try {
     result = run.run();

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "bitstill/base/crc32c.hpp"
+#include "bitstill/base/run_log.hpp"
 #include "scratch_folder.hpp"
 
 namespace bitstill {
@@ -102,6 +103,31 @@ TEST(EventFile, EachIsAFileOfItsOwn) {
   const ScratchFolder folder;
   for (int i = 0; i < 3; ++i) EventFile(folder.path()).flush();
   EXPECT_EQ(messages_of(only_file(folder.path())).size(), 3u);
+}
+
+TEST(RunLog, MirrorsItsScalars) {
+  const ScratchFolder folder;
+  RunLog log(folder / "run.jsonl", false);
+  log.mirror(folder / "tensorboard");
+  log.write({{"type", "start"}, {"settings", {{"loss", "9"}}}});
+  log.write({{"type", "resumed"}, {"epoch", 2}, {"step", 40}});
+  log.write({{"type", "step"}, {"step", 50}, {"loss", 0.5}, {"rate", 0.25}, {"ms", {{"data", 1}}}});
+  log.write({{"type", "epoch"},
+             {"epoch", 3},
+             {"train", {{"loss", nullptr}, {"accuracy", 96.0}}},
+             {"validation", {{"accuracy", 97.5}, {"samples", 9}}}});
+  std::vector<std::string> said;
+  for (const std::string& message : messages_of(only_file(folder / "tensorboard"))) {
+    auto event = fields_of(message);
+    const auto step = std::to_string(number<int64_t>(event[2]));
+    if (event.count(7) > 0) said.push_back(step + " restart");
+    if (event.count(5) == 0) continue;
+    auto value = fields_of(fields_of(event[5])[1]);
+    said.push_back(step + " " + value[1] + " " + std::to_string(number<float>(value[2])));
+  }
+  EXPECT_EQ(said, (std::vector<std::string>{"41 restart", "50 loss/step 0.500000",
+                                            "50 rate/step 0.250000", "50 accuracy/train 96.000000",
+                                            "50 accuracy/validation 97.500000"}));
 }
 
 TEST(EventFile, SaysWhyItCannotWrite) {

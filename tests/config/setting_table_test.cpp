@@ -147,8 +147,8 @@ TEST(SettingTable, NamesAValueOfTheWrongType) {
 
 TEST(SettingTable, NamesTheWordsOfAnEnum) {
   Fixture f;
-  EXPECT_EQ(refusal(f, {"--train.optimizer", "admaw"}),
-            "train.optimizer = admaw: give one of sgd, adam and adamw; did you mean adamw?");
+  EXPECT_EQ(refusal(f, {"--train.optimizer", "adamww"}),
+            "train.optimizer = adamww: give one of sgd, adam and adamw; did you mean adamw?");
   EXPECT_EQ(f.kind, Optimizer::sgd);
   const ScratchFolder folder;
   const std::string path = write_recipe(folder, "[train]\noptimizer = SGD\n");

@@ -61,7 +61,8 @@ inline std::string png_file(const Image& image) {
 struct JpegSettings {
   bool subsampled = false;  // 4:2:0
   bool progressive = false;
-  int restart_rows = 0;  // a restart marker after so many rows of blocks
+  int restart_rows = 0;                    // a restart marker after so many rows of blocks
+  std::vector<jpeg_scan_info> scans = {};  // a script of its own for a progressive file
 };
 
 /// A JPEG at quality 100: near the image, for one that is smooth. Four channels are inverted CMYK.
@@ -86,6 +87,10 @@ inline std::string jpeg_file(const Image& image, const JpegSettings& settings = 
   }
   encoder.restart_in_rows = settings.restart_rows;
   if (settings.progressive) jpeg_simple_progression(&encoder);
+  if (!settings.scans.empty()) {
+    encoder.scan_info = settings.scans.data();
+    encoder.num_scans = static_cast<int>(settings.scans.size());
+  }
   jpeg_start_compress(&encoder, TRUE);
   for (int64_t y = 0; y < image.height; ++y) {
     auto* row = const_cast<JSAMPROW>(&image.bytes[y * image.width * image.channels]);

@@ -45,6 +45,9 @@ TEST(ImageFiles, AreReadOrNamed) {
   put_file(folder / "torn.png", png_file(grey(8, 12, 77)).substr(0, 50));
   EXPECT_HOLDS(refused("torn.png"), folder / "torn.png" + ": damaged PNG");
   EXPECT_HOLDS(refused("none.png"), folder / "none.png");
+  put_file(folder / "large.png", "x");
+  std::filesystem::resize_file(folder / "large.png", 1 << 29);  // holes: it takes no disk
+  EXPECT_HOLDS(refused("large.png"), "more than the 268.4 MB");
   EXPECT_HOLDS(refused("grey.png", 95), folder / "grey.png" + ": 8x12 pixels are more than 95");
 }
 

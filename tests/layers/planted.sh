@@ -33,6 +33,7 @@ plant src/store/planted.cpp '"bitstill/comm/communicator.hpp"'
 plant src/infer/planted.cpp '"bitstill/train/loss.hpp"'
 plant src/report/planted.cpp '"bitstill/data/dataset.hpp"'
 plant src/train/planted.cpp '"bitstill/config/run_config.hpp"'
+plant src/bench/planted.cpp '"bitstill/config/run_config.hpp"'
 plant src/base/planted.cpp '"../comm/mpi.hpp"'
 plant include/bitstill/utils/planted.hpp '"bitstill/base/error.hpp"'
 # Libraries away from home.

@@ -4,6 +4,7 @@
     input_words.py restate|plain|stating|classes|size|negative FROM TO
     input_words.py accuracy <JSON             its accuracy
     input_words.py near|differ LOG LOG KEY [MOST]     of the steps of two run logs
+    input_words.py running FILE FILE MOST             the running statistics of two files
     input_words.py holds FILE KEY JSON        a member of the file's description
     input_words.py start LOG PRECISION COMPILED
 """
@@ -94,6 +95,12 @@ def main():
         most = max(abs(a - b) / max(abs(a), 1e-9) for a, b in pairs)
         print(f"{len(pairs)} steps: {rest[2]} differs by {most:.2e} at most")
         return 0 if (most <= float(rest[3]) if what == "near" else most > 1e-6) else 1
+    if what == "running":
+        mine, theirs = ([values(header, data, name) for name in sorted(header) if ".running_" in name]
+                        for header, _, data in map(read, rest[:2]))
+        most = max(abs(a - b) for one, other in zip(mine, theirs, strict=True) for a, b in zip(one, other, strict=True))
+        print(f"running statistics differ by {most:.2e} at most")
+        return 0 if most <= float(rest[2]) else 1
     if what == "holds":
         return 0 if read(rest[0])[1].get(rest[1]) == json.loads(rest[2]) else 1
     if what == "start":

@@ -52,14 +52,14 @@ void flip(float* value) {
   *value = std::bit_cast<float>(std::bit_cast<uint32_t>(*value) ^ 1u);
 }
 
-TrainerOptions options_for(const std::string& folder, const QuantOptions& quant) {
-  TrainerOptions options;
+TrainingOptions options_for(const std::string& folder, const QuantOptions& quant) {
+  TrainingOptions options;
   options.train.epochs = 2;
   options.train.global_batch = 8;
   options.train.micro_batch = 2;
-  options.folder = folder;
-  options.seed = 1;
-  options.check_steps = kCheckSteps;
+  options.run.folder = folder;
+  options.run.seed = 1;
+  options.run.check_steps = kCheckSteps;
   options.quant = quant;
   return options;
 }
@@ -78,9 +78,10 @@ void train(QuantMethod method, const std::function<void(Student&)>& harm) {
   QuantOptions quant = uniform(2, 16);
   quant.method = method;
   Student student = small_student(3, quant);
-  TrainerOptions options = options_for(folder.path() + "/run", quant);
+  const TrainingOptions options = options_for(folder.path() + "/run", quant);
   int64_t steps = 0;
-  options.stop_requested = [&] {
+  RunStart start;
+  start.stop_requested = [&] {
     if (steps++ == kFlipAt && world.place().rank == world.place().world - 1) harm(student);
     return false;
   };
@@ -88,7 +89,7 @@ void train(QuantMethod method, const std::function<void(Student&)>& harm) {
   if (world.place().rank == 0) log = RunLog(folder.path() + "/run/run.jsonl", false);
   Watchdog watchdog(world, 0);
   const Json about = describe_model("weights", student.network().spec(), dataset.index().classes);
-  run_training(world, watchdog, dataset, student, nullptr, options, about, log);
+  run_training(world, watchdog, dataset, student, nullptr, options, start, about, log);
 }
 
 void expect_found(QuantMethod method, const std::string& tensor,

@@ -6,6 +6,7 @@
 #include <memory>
 #include <string>
 
+#include "bitstill/base/event_file.hpp"
 #include "bitstill/base/json.hpp"
 
 namespace bitstill {
@@ -18,6 +19,9 @@ class RunLog {
   RunLog() = default;
   /// Opens `path` for appending (resume) or anew. Error(storage) when it cannot.
   RunLog(const std::string& path, bool append);
+  /// From now on steps' and epochs' losses, accuracies and rates also go to a file for TensorBoard
+  /// in `folder`. Error(storage) when it cannot be made.
+  void mirror(const std::string& folder);
   /// Error(storage) when the line cannot be written.
   void write(const Json& line);
 
@@ -27,6 +31,8 @@ class RunLog {
   };
   std::unique_ptr<std::FILE, Close> file_;
   std::string path_;
+  std::unique_ptr<EventFile> events_;
+  int64_t step_ = 0;  // of the last line that names one
 };
 
 }  // namespace bitstill

@@ -2,10 +2,14 @@
 #pragma once
 
 #include <cstdint>
+#include <string>
 #include <vector>
 
 #include "bitstill/base/words.hpp"
+#include "bitstill/comm/processors.hpp"
 #include "bitstill/comm/world.hpp"
+#include "bitstill/data/augmentation.hpp"
+#include "bitstill/quant/options.hpp"
 
 namespace bitstill {
 
@@ -146,6 +150,42 @@ void visit_settings(Options& options, const Visit& visit) {
   visit("order", options.order, "");
   visit("chunk_bytes", options.chunk_bytes, "gradient bytes a message");
 }
+
+/// run.*; each setting's meaning stands in visit_settings below.
+struct RunOptions {
+  std::string folder = "runs/run";
+  int64_t seed = 1;
+  DeviceWish device = DeviceWish::cpu;
+  int64_t threads = 0;
+  double timeout_s = 600;
+  int64_t check_steps = 200, log_steps = 20;
+  bool tensorboard = false;
+};
+template <ConstOr<RunOptions> Options, class Visit>
+void visit_settings(Options& options, const Visit& visit) {
+  visit("folder", options.folder, "where everything is written");
+  visit("seed", options.seed, "of initialization, order, augmentation, dropout, rounding");
+  visit("device", options.device, "");
+  visit("threads", options.threads,
+        "threads a rank; 0: the cores over the host's ranks (exchange.order = fixed: 1)");
+  visit("timeout_s", options.timeout_s, "end the job when a rank makes no progress; 0: never");
+  visit("check_steps", options.check_steps,
+        "compare weights and points of all ranks after so many steps");
+  visit("log_steps", options.log_steps, "steps a line of run.jsonl");
+  visit("tensorboard", options.tensorboard,
+        "losses, accuracies and rate for TensorBoard besides, in run.folder/tensorboard");
+}
+
+/// All that steps and epochs are told.
+struct TrainingOptions {
+  TrainOptions train;
+  DistillOptions distill;
+  ExchangeOptions exchange;
+  QuantOptions quant;
+  AugmentationOptions augmentation;  // data.shift, data.flip, data.variants
+  int64_t prefetch = 4;              // data.prefetch: batches read ahead
+  RunOptions run;
+};
 
 /// Error(settings) naming the key, its value and what is allowed.
 void check(const TrainOptions& options);

@@ -8,7 +8,6 @@
 #include "bitstill/base/run_log.hpp"
 #include "bitstill/comm/watchdog.hpp"
 #include "bitstill/comm/world.hpp"
-#include "bitstill/data/augmentation.hpp"
 #include "bitstill/data/dataset.hpp"
 #include "bitstill/metrics/accuracy.hpp"
 #include "bitstill/train/checkpoint.hpp"
@@ -18,21 +17,12 @@
 
 namespace bitstill {
 
-struct TrainerOptions {
-  TrainOptions train;
-  DistillOptions distill;
-  ExchangeOptions exchange;
-  AugmentationOptions augmentation;
-  std::string folder;         // run.folder
-  uint64_t seed = 0;          // run.seed
-  int64_t log_steps = 50;     // run.log_steps: steps a line of the run log
-  int64_t check_steps = 200;  // run.check_steps: steps between comparisons of all ranks' weights
-  int64_t prefetch = 4;       // data.prefetch: batches read ahead
-  std::string resume_from;    // the checkpoint to go on from, the same on all ranks; empty: none
-  Json record;                // what the run was started with, for its checkpoints
+/// Where and from what a run begins.
+struct RunStart {
   at::Device device = at::kCPU;
-  QuantOptions quant;
-  std::function<bool()> stop_requested;
+  std::string resume_from;  // the checkpoint to go on from, the same on all ranks; empty: none
+  Json record;              // what the run was started with, for its checkpoints
+  std::function<bool()> stop_requested = [] { return false; };
 };
 
 /// What the last line of a run says.
@@ -47,7 +37,7 @@ struct RunResult {
 /// describes the model (infer's describe_model). Errors that a rank meets alone before an exchange
 /// become every rank's. Collective: every rank of world calls this.
 RunResult run_training(World& world, Watchdog& watchdog, const Dataset& dataset, Student& student,
-                       Teacher* teacher, const TrainerOptions& options, const Json& about,
-                       RunLog& log);
+                       Teacher* teacher, const TrainingOptions& options, const RunStart& start,
+                       const Json& about, RunLog& log);
 
 }  // namespace bitstill

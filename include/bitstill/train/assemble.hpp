@@ -1,0 +1,34 @@
+// The parts of a run's steps, put together the same way for the trainer, the bench and tests.
+#pragma once
+
+#include <functional>
+#include <memory>
+
+#include "bitstill/train/schedule.hpp"
+#include "bitstill/train/step.hpp"
+
+namespace bitstill {
+
+/// What `quant` ever trains in a run; under alternation an epoch trains a part of it.
+Trained trained_in_run(const QuantOptions& quant);
+
+/// What steps need beside the student, the teacher and the data, which outlive it.
+struct TrainingParts {
+  /// stop_requested: whether a signal asks this rank to stop; it goes with the step's flags.
+  /// Collective: every rank of world calls this, in the same order.
+  TrainingParts(World& world, Watchdog& watchdog, const Dataset& dataset, Student& student,
+                Teacher* teacher, const TrainingOptions& options, const at::Device& device,
+                std::function<bool()> stop_requested);
+  TrainingParts(const TrainingParts&) = delete;
+  TrainingParts& operator=(const TrainingParts&) = delete;
+
+  EpochPlan plan;
+  Schedule schedule;
+  MasterOptimizer optimizer;
+  LearnedOptimizer learned_optimizer;
+  std::unique_ptr<Communicator> statistics;  // synchronized batch norm; else null
+  GradientExchange exchange;
+  TrainingStep step;
+};
+
+}  // namespace bitstill

@@ -1,0 +1,58 @@
+#include "bitstill/train/assemble.hpp"
+
+#include <utility>
+
+#include "bitstill/comm/nccl.hpp"
+
+namespace bitstill {
+namespace {
+
+std::unique_ptr<Channel> gradient_channel(World& world, const ExchangeOptions& exchange,
+                                          const at::Device& device) {
+  if (device.is_cuda()) return make_nccl_channel(world, Traffic::gradients, device.index());
+  return open_channel(world, Traffic::gradients, exchange.overlap);
+}
+
+/// Only where points may travel alone.
+std::unique_ptr<Channel> points_channel(World& world, const TrainingOptions& options) {
+  if (options.quant.method != QuantMethod::points) return nullptr;
+  return open_channel(world, Traffic::points, options.exchange.overlap);
+}
+
+StepSettings step_settings(const Dataset& dataset, const TrainingOptions& options,
+                           const at::Device& device, std::function<bool()> stop_requested) {
+  StepSettings settings;
+  settings.distill = options.distill;
+  settings.batch_norm_momentum = options.train.batch_norm_momentum;
+  settings.bf16 = use_bf16(options.train.precision, device);
+  settings.seed = static_cast<uint64_t>(options.run.seed);
+  settings.device = device;
+  settings.shape = dataset.index().shape;
+  settings.stop_requested = std::move(stop_requested);
+  return settings;
+}
+
+}  // namespace
+
+Trained trained_in_run(const QuantOptions& quant) {
+  return quant.alternate == Alternate::off ? trained_by(quant) : Trained{true, true, true};
+}
+
+TrainingParts::TrainingParts(World& world, Watchdog& watchdog, const Dataset& dataset,
+                             Student& student, Teacher* teacher, const TrainingOptions& options,
+                             const at::Device& device, std::function<bool()> stop_requested)
+    : plan(dataset.size(Split::train), options.train.global_batch, options.train.micro_batch,
+           world.place().world),
+      schedule(options.train, plan.steps()),
+      optimizer(student, options.train, trained_in_run(options.quant)),
+      learned_optimizer(student, options.quant, options.train),
+      statistics(options.train.batch_norm == BatchNormSource::synced
+                     ? world.control().duplicate(Traffic::gathers)
+                     : nullptr),
+      exchange(student, world.place().rank, options.exchange,
+               gradient_channel(world, options.exchange, device), points_channel(world, options)),
+      step({student, teacher, exchange, optimizer, learned_optimizer, watchdog, world.control(),
+            statistics.get()},
+           step_settings(dataset, options, device, std::move(stop_requested))) {}
+
+}  // namespace bitstill
