@@ -72,9 +72,9 @@ TEST(Recipe, EverySettingReadsBackThroughAFile) {
     RunConfig written, read;
     StudyOptions study_written, study_read;
     SettingTable table, other;
-    add_study_settings(table, study_written);
+    table.add_section("study", study_written);
     add_settings(table, written);
-    add_study_settings(other, study_read);
+    other.add_section("study", study_read);
     add_settings(other, read);
     written.run.folder = written.data_folder = study_written.folder = value;
     written.student_init = value;
