@@ -35,6 +35,11 @@ done
 command -v "$1" >/dev/null || die 2 "no program $1: build it with cmake --build --preset release"
 command -v mpirun >/dev/null || die 8 "no mpirun here: run launch/setup.sh, or module load openmpi"
 
+if [ "${SLURM_STEP_NUM_TASKS:-1}" -gt 1 ] && [ ! -t 0 ]; then  # a terminal: srun --pty
+  [ "${SLURM_PROCID:-0}" -eq 0 ] || exit 2
+  die 2 "run.sh starts the ranks itself: call it without srun, once (or, without run.sh: srun --mpi=pmix $1 ...)"
+fi
+
 read -ra extra <<<"${BITSTILL_MPIRUN_ARGS:-}"
 
 # slots_of_file FILE: the sum of slots=N; nothing where a host leaves them to mpirun.
@@ -60,10 +65,6 @@ for ((i = 0; i < ${#extra[@]}; i++)); do
   esac
 done
 if [ -z "$source" ] && [ -n "${SLURM_JOB_ID:-}" ] && [ -n "${SLURM_TASKS_PER_NODE:-}" ]; then
-  [ "${SLURM_STEP_NUM_TASKS:-1}" -eq 1 ] || [ -t 0 ] || {
-    [ "${SLURM_PROCID:-0}" -eq 0 ] || exit 2
-    die 2 "run.sh starts the ranks itself: call it without srun, once (or, without run.sh: srun --mpi=pmix $1 ...)"
-  }
   source="the allocation (Slurm's tasks a node: $SLURM_TASKS_PER_NODE)"
   slots=$(slots_of_slurm "$SLURM_TASKS_PER_NODE")
   $own_places || [ "$threads" -le "${SLURM_CPUS_PER_TASK:-1}" ] ||
