@@ -30,7 +30,7 @@ TEST(World, OpensChannelsBySetting) {
 TEST(WorldDeathTest, FatalPrintsOneLineAndEndsWithTheCode) {
   const auto world = World::open();
   EXPECT_EXIT(world->fatal(ExitCode::numbers, "the loss is\nnot finite"),
-              testing::ExitedWithCode(6), "^error: the loss is not finite\n$");
+              testing::ExitedWithCode(6), "^error: the loss is\\\\nnot finite\n$");
 }
 
 }  // namespace

@@ -130,7 +130,7 @@ TEST(Predict, ImagesThatCannotBeReadAreLeftOutOrEndTheJob) {
   const Outcome alone = outcome_of(model, images, options, 1);
   EXPECT_EQ(std::count(alone.text.begin(), alone.text.end(), '\n'), 17);
   ASSERT_EQ(alone.skipped.size(), 6u);
-  EXPECT_EQ(alone.skipped[4], "train/9: damaged PNG");
+  EXPECT_EQ(alone.skipped[4], "train/9: damaged\\nPNG");
   for (const int world : {2, 3}) {
     const Outcome outcome = outcome_of(model, images, options, world);
     EXPECT_EQ(outcome.text, alone.text);
