@@ -132,7 +132,7 @@ ImageWalk walk_images(const std::string& folder, const std::vector<std::string>&
         open.push_back((fs::path(here) / *name).string());
       }
     } catch (const Error& error) {
-      walk.unreadable.push_back(error.what());
+      walk.unreadable.emplace_back(error.what());
     }
   }
   std::sort(walk.files.begin(), walk.files.end());

@@ -123,7 +123,7 @@ ImageSource open_cifar10(const std::string& folder) {
   std::vector<std::string> train, missing;
   for (int i = 1; i <= 5; ++i) {
     const std::string name = concat("data_batch_", i, ".bin");
-    train.push_back(folder + "/" + name);
+    train.push_back(concat(folder, "/", name));
     if (!fs::exists(train.back())) missing.push_back(name);
   }
   if (!missing.empty()) {
@@ -132,7 +132,7 @@ ImageSource open_cifar10(const std::string& folder) {
   }
   for (const auto& file : fs::directory_iterator(folder)) {
     const std::string name = file.path().filename().string();
-    const std::string path = folder + "/" + name;
+    const std::string path = concat(folder, "/", name);
     if (name.starts_with("data_batch_") && name.ends_with(".bin") &&
         std::find(train.begin(), train.end(), path) == train.end()) {
       throw Error(ExitCode::data, path + ": is none of CIFAR-10's five batches; take it away");
