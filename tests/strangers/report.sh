@@ -3,8 +3,9 @@
 cd "$WORK" || exit 1
 small_shards data 640 200 300
 small_teacher data
-distil 2 data grid/two_bits --quant.bits 2 --train.epochs 3 --train.global_batch 32 \
-  --run.log_steps 8
+must 2 distill --data.folder data --run.folder grid/two_bits --quant.bits 2 --train.epochs 3 \
+  --teacher.file teacher/master.safetensors --train.global_batch 32 --run.log_steps 8 \
+  "${student[@]}" "${small[@]}"
 distil 1 data grid/fp32 --quant.method none --train.epochs 1 --train.global_batch 32
 
 # phases_fit PAGE RUN: the page's sum of the phases is no more than a step of the log took, and most
