@@ -6,6 +6,7 @@
 
 #include "../base/scratch_folder.hpp"
 #include "bitstill/base/error.hpp"
+#include "bitstill/config/recipe.hpp"
 #include "bitstill/config/run_config.hpp"
 #include "bitstill/train/options.hpp"
 
