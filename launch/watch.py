@@ -18,6 +18,15 @@ DEAD = re.compile(
     rb"ACTIVATE PROC \[\[\d+,\d+\],(\d+)\] STATE .*(ABORT|EXITED WITH|TERMINATED WITHOUT|FAIL)")
 
 
+def put(number, text):
+    """Writes all of it, and goes on reading where nobody wants it: mpirun must not wait."""
+    try:
+        while text:
+            text = text[os.write(number, text):]
+    except OSError:
+        pass
+
+
 class Words:
     """What came over mpirun's stderr: the ranks' own lines are passed on as they come, whole lines
     or the pieces of a progress bar; mpirun's words are kept for the verdict."""
@@ -31,7 +40,7 @@ class Words:
     def read(self, pipe):
         while chunk := os.read(pipe, 1 << 16):
             kept = [piece for piece in re.findall(rb"[^\r\n]*[\r\n]|[^\r\n]+", chunk) if self.keep(piece)]
-            os.write(2, b"".join(kept))
+            put(2, b"".join(kept))
 
     def keep(self, piece):
         line = piece.rstrip(b"\r\n")

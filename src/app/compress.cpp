@@ -4,6 +4,7 @@
 #include <cstdio>
 #include <filesystem>
 
+#include "bitstill/base/folder_lock.hpp"
 #include "bitstill/base/text.hpp"
 #include "bitstill/comm/agree.hpp"
 #include "bitstill/config/run_config.hpp"
@@ -44,11 +45,12 @@ std::string state_of_run(const std::string& folder) {
   }
   const Run run = read_run(folder);
   if (run.finished) return folder + "/master.safetensors";
-  const std::pair<std::string, std::string> best = {"train.select", "best"};
+  const std::pair<std::string, std::string> select = {"train.select", word(Select::best)};
   const bool selects =
-      std::find(run.settings.begin(), run.settings.end(), best) != run.settings.end();
+      std::find(run.settings.begin(), run.settings.end(), select) != run.settings.end();
+  const std::string best = folder + "/checkpoints/best.safetensors";
   const std::string file =
-      concat(folder, "/checkpoints/", selects ? "best" : "last", ".safetensors");
+      selects && fs::exists(best) ? best : folder + "/checkpoints/last.safetensors";
   if (!fs::exists(file)) {
     throw Error(ExitCode::model, concat(folder,
                                         ": the run has no checkpoint yet; wait until its first "
@@ -73,7 +75,7 @@ ModelFile post_mortem(const std::string& from, const QuantOptions& quant) {
   const auto seed = model.about.value("seed", uint64_t{0});
   Student student(std::move(model.network), quant, seed, at::kCPU);
   const auto steps = model.about.value("steps", int64_t{0});
-  for (const char* name : {"progress", "schedule", "run"}) model.about.erase(name);
+  forget_run(model.about);
   return student_file(model.about, student, steps);
 }
 
@@ -111,6 +113,9 @@ void compress(const Settings& s) {
                 concat(given, " is a folder; --post-mortem takes a file of fp32 weights, as ",
                        given, "/master.safetensors"));
   }
+  // What a running job ships must stay its own.
+  FolderLock lock;
+  if (folder && s.out.empty()) lock = FolderLock(given);
   const std::string from = folder ? state_of_run(given) : given;
   const ModelFile file = s.post_mortem ? post_mortem(from, s.quant) : ship_again(from);
   const fs::path beside = folder ? fs::path(given) : fs::path(from).parent_path();

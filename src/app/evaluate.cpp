@@ -4,6 +4,7 @@
 #include <cstdio>
 
 #include "bitstill/base/file.hpp"
+#include "bitstill/base/sha256.hpp"
 #include "bitstill/base/text.hpp"
 #include "bitstill/comm/agree.hpp"
 #include "bitstill/config/run_config.hpp"
@@ -74,6 +75,7 @@ int run_evaluate(World& world, const Words& arguments) {
   const DeviceChoice device = choose_device(world, s.device, s.threads, false);
   std::unique_ptr<Dataset> shards;
   LoadedModel model, reference;
+  std::string model_sha256, against_sha256;
   const bool against = !s.against_file.empty();
   agree(world.control(), [&] {
     require_ending("html", s.html, ".html");
@@ -81,6 +83,7 @@ int run_evaluate(World& world, const Words& arguments) {
     if (s.data_folder.empty()) throw Error(ExitCode::settings, "data.folder is not given");
     shards = open_split(s.data_folder, s.split);
     s.model_file = model_path(s.model_file);
+    model_sha256 = sha256_of_file(s.model_file, ExitCode::model);
     model = load_model_for(s.model_file, "model", s.model, shards.get(), device.device);
     if (s.precision != ModelPrecision::exact) {
       std::string obstacle;
@@ -89,10 +92,14 @@ int run_evaluate(World& world, const Words& arguments) {
     }
     if (against) {
       s.against_file = model_path(s.against_file);
+      against_sha256 = sha256_of_file(s.against_file, ExitCode::model);
       reference = load_model_for(s.against_file, "against", s.against, shards.get(), device.device);
     }
   });
   require_equal(world.control(), {{"data.folder", shards->index().fingerprint}}, ExitCode::data);
+  require_equal(world.control(),
+                {{s.model_file, model_sha256}, {"against = " + s.against_file, against_sha256}},
+                ExitCode::model);
   EvaluateOptions options;
   options.device = device.device;
   const FullEvaluation found = evaluate_fully(model, against ? &reference : nullptr, *shards,

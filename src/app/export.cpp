@@ -4,6 +4,7 @@
 #include "bitstill/comm/agree.hpp"
 #include "bitstill/config/run_config.hpp"
 #include "bitstill/model/weights.hpp"
+#include "bitstill/train/checkpoint.hpp"
 #include "command.hpp"
 #include "model_on_data.hpp"
 
@@ -25,7 +26,7 @@ void write_weights(const Settings& s) {
       plain ? describe_model("weights", model.network->spec(), model.classes) : model.about;
   if (plain && !model.evaluation.is_null()) about["evaluation"] = model.evaluation;
   about["kind"] = !plain && holds_quantized_values(read_model_file(s.from)) ? "decoded" : "weights";
-  for (const char* name : {"progress", "schedule"}) about.erase(name);
+  forget_run(about);
   write_model_file(s.to, {about, named_tensors(*model.network), {}});
 }
 

@@ -11,6 +11,7 @@
 #include "bitstill/base/sha256.hpp"
 #include "bitstill/base/text.hpp"
 #include "bitstill/base/version.hpp"
+#include "bitstill/config/recipe.hpp"
 #include "bitstill/infer/loaded_model.hpp"
 #include "bitstill/model/weights.hpp"
 #include "bitstill/report/report.hpp"
@@ -170,7 +171,7 @@ void Job::print_result(const RunResult& result) const {
               timer_.seconds());
 }
 
-/// What decides how sums are rounded, and what the same files hold, must be the same everywhere.
+/// One path may name other bytes on another host.
 void Job::compare_files() {
   agree(world_.control(), [&] {
     if (distill_) teacher_sha256_ = sha256_of_file(config_.teacher_file, ExitCode::model);
@@ -193,6 +194,7 @@ RunRecord Job::record() const {
   record.student_init = init_sha256_;
   record.precision = use_bf16(config_.train.precision, device_.device) ? "bf16" : "fp32";
   if (teacher_) record.teacher_precision = precision_name(teacher_->traits().precision);
+  record.device = device_.device.is_cuda() ? "cuda" : "cpu";
   record.processor = instruction_set();
   record.world = world_.place().world;
   return record;
@@ -201,26 +203,39 @@ RunRecord Job::record() const {
 /// How the run of the folder differs from what was asked for now; on rank 0.
 void Job::compare_with_earlier() {
   const std::string& folder = config_.run.folder;
-  const Json kept = folder_.checkpoint.empty() ? Json() : checkpoint_record(folder_.checkpoint);
-  const Run run = read_run(folder);
+  const CheckpointFacts kept = checkpoint_facts(folder_.checkpoint);
+  Run run;
+  try {
+    run = read_run(folder);
+  } catch (const Error& error) {
+    if (kept.record.is_null()) throw;
+    warn(concat("the run's log cannot be read: ", error.what()));
+  }
   RunRecord before;
-  if (kept.is_null()) {  // an earlier version's checkpoint; its log says less
+  if (kept.record.is_null()) {  // an earlier version's checkpoint; its log says less
     before.command = run.command;
     before.settings = run.settings;
     before.world = std::isnan(run.world) ? world_.place().world : std::llround(run.world);
   } else {
-    before = run_record_from_json(kept, folder_.checkpoint);
+    before = run_record_from_json(kept.record, folder_.checkpoint);
   }
-  if (before.settings.empty()) return;  // stopped before its log's first line
+  const int64_t steps = EpochPlan(dataset_->size(Split::train), config_.train.global_batch,
+                                  config_.train.micro_batch, world_.place().world)
+                            .steps();
+  const bool within = kept.state.step > kept.state.epoch * steps;
+  if (kept.state.epoch + (within ? 1 : 0) > config_.train.epochs) {
+    throw Error(ExitCode::settings,
+                concat("train.epochs = ", config_.train.epochs, ", but ", folder_.checkpoint,
+                       " stands after epoch ", kept.state.epoch, within ? " and some steps" : "",
+                       "; give as many or more"));
+  }
   RunConfig fresh;
   if (distill_) fresh.quant.method = QuantMethod::uniform;
   SettingTable defaults;
   add_settings(defaults, fresh);
   changes_ = differences(before, record(), defaults.values());
   require_may_continue(changes_, config_.train.micro_batch, folder);
-  std::erase_if(changes_, [](const Difference& one) {
-    return one.name == "config" || one.name == "resume" || one.name == "overwrite";
-  });
+  std::erase_if(changes_, [](const Difference& one) { return of_one_call(one.name); });
   for (const Difference& one : changes_) {
     say(concat(one.name, " was ", one.before, ", is ", one.now, " now"));
     if (one.matter == Matter::length) say(rate_curve());
@@ -274,7 +289,7 @@ bool Job::run() {
   compare_files();
   load_teacher();
   agree(world_.control(), [&] {
-    if (writes && folder_.keeps_log) compare_with_earlier();
+    if (writes && !folder_.checkpoint.empty()) compare_with_earlier();
   });
   int64_t finished = finished_ ? 1 : 0;
   world_.control().broadcast(&finished, 1, ElementType::i64, 0);

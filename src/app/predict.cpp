@@ -164,7 +164,7 @@ int run_predict(World& world, const Words& arguments) {
   std::unique_ptr<Dataset> shards;
   LoadedModel model;
   ImageList images;
-  std::string fingerprint;
+  std::string fingerprint, model_sha256;
   std::vector<std::string> skipped;
   agree(world.control(), [&] {
     check(s);
@@ -174,10 +174,12 @@ int run_predict(World& world, const Words& arguments) {
       shards = std::make_unique<Dataset>(s.data_folder);
     }
     s.model_file = model_path(s.model_file);
+    model_sha256 = sha256_of_file(s.model_file, ExitCode::model);
     model = load_model_for(s.model_file, "model", s.model, shards.get(), device.device);
     images = image_list(s, shards.get(), model.network->spec().input, &fingerprint, &skipped);
   });
   require_equal(world.control(), {{"the list of images", fingerprint}}, ExitCode::data);
+  require_equal(world.control(), {{s.model_file, model_sha256}}, ExitCode::model);
   s.predict.device = device.device;
   const auto format = s.json ? as_json : s.csv ? as_csv : as_text;
   const PredictionWriter writer{

@@ -25,26 +25,37 @@ const char* const kRunFiles[] = {"run.jsonl",           "recipe.cfg",
                                  "student.safetensors", "student_trained_norm.safetensors",
                                  "tensorboard"};
 
-bool is_scheduler_output(const std::string& name) {
-  return name.starts_with("slurm-") || name.ends_with(".out") || name.ends_with(".err");
+/// A run that was killed while it replaced a file left NAME.partial.RANDOM.
+std::string without_partial(const std::string& name) {
+  return name.substr(0, name.find(".partial."));
+}
+
+/// Output of schedulers, make_folder's probe, what NFS keeps of a removed file: no one's work.
+bool is_nothing(const std::string& name) {
+  return name.starts_with("slurm-") || name.ends_with(".out") || name.ends_with(".err") ||
+         name.starts_with(".writable.") || name.starts_with(".nfs");
 }
 
 struct Contents {
   std::vector<std::string> run;  // entries that runs write
   std::string checkpoint;        // its path; empty: none
   std::string foreign;           // the name of something else; empty: none
+  /// Nothing but words about a run: no weights.
   bool log_alone() const {
-    const std::size_t logs = holds("tensorboard") ? 3 : 2;  // with run.jsonl and recipe.cfg
-    return run.size() <= logs && !holds("student.safetensors");
-  }
-  bool holds(const std::string& name) const {
-    return std::find(run.begin(), run.end(), name) != run.end();
+    return std::all_of(run.begin(), run.end(), [](const std::string& name) {
+      return name != without_partial(name) || name == "run.jsonl" || name == "recipe.cfg" ||
+             name == "tensorboard";
+    });
   }
 };
 
-/// Whether the folder checkpoints/ holds anything: it is made before the first checkpoint.
-bool is_empty_folder(const fs::path& path) {
-  return fs::is_directory(path) && fs::is_empty(path);
+/// checkpoints/ is made before the first checkpoint, which a kill may have cut short.
+bool holds_nothing(const fs::path& path) {
+  return fs::is_directory(path) &&
+         std::all_of(fs::directory_iterator(path), fs::directory_iterator(), [](const auto& entry) {
+           const std::string name = entry.path().filename();
+           return name != without_partial(name);
+         });
 }
 
 Contents contents_of(const std::string& folder) {
@@ -53,13 +64,11 @@ Contents contents_of(const std::string& folder) {
   const std::string lock = fs::path(FolderLock::path_in(folder)).filename();
   for (const auto& entry : fs::directory_iterator(folder)) {
     const std::string name = entry.path().filename();
-    // A run that was killed while it replaced a file left NAME.partial.RANDOM.
-    const std::string whole = name.substr(0, name.find(".partial."));
-    const bool ours =
-        std::find(std::begin(kRunFiles), std::end(kRunFiles), whole) != std::end(kRunFiles);
-    if (ours && !is_empty_folder(entry.path())) {
+    const bool ours = std::find(std::begin(kRunFiles), std::end(kRunFiles),
+                                without_partial(name)) != std::end(kRunFiles);
+    if (ours && !holds_nothing(entry.path())) {
       contents.run.push_back(name);
-    } else if (!ours && name != lock && !is_scheduler_output(name)) {
+    } else if (!ours && name != lock && !is_nothing(name)) {
       contents.foreign = name;
     }
   }
@@ -70,7 +79,7 @@ Contents contents_of(const std::string& folder) {
 
 /// What runs write goes to the next free NAME.N, whose name is the answer.
 std::string move_run_aside(const std::string& folder, const Contents& contents) {
-  std::string name = fs::path(folder).lexically_normal().string();
+  std::string name = fs::absolute(folder).lexically_normal().string();
   while (name.size() > 1 && name.back() == '/') name.pop_back();
   int number = 1;
   // create_directory tells whether it made it, so two jobs never share one.

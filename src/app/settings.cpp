@@ -24,6 +24,7 @@ bool read_settings(World& world, SettingTable& table, const Words& arguments,
     return false;
   }
   agree(world.control(), [&] { table.read(arguments); });
+  require_equal(world.control(), table.values(), ExitCode::settings);
   return true;
 }
 

@@ -33,10 +33,8 @@ void require_same_settings(const Run& run, const SettingTable& table) {
   before.settings = run.settings;
   now.settings = table.values();
   for (const Difference& one : differences(before, now, BoundConfig(RunConfig{}).table.values())) {
-    // Without a checkpoint at hand files are compared by their names.
-    const bool names_a_file =
-        one.name == "data.folder" || one.name == "teacher.file" || one.name == "student.init";
-    if (one.matter == Matter::place && !names_a_file) continue;
+    // Without a checkpoint at hand files (Matter::file) are compared by their names.
+    if (one.matter == Matter::place) continue;
     throw Error(ExitCode::settings,
                 concat(run.folder, " was made with ", one.name, " = ", one.before, ", now it is ",
                        one.now, "; remove that folder, or give another study.folder"));
@@ -81,6 +79,11 @@ class StudyJob {
 void StudyJob::prepare() {
   agree(world_.control(), [&] {
     plan_ = plan_study(options_);
+    if (base_.resume != Resume::no || base_.overwrite) {
+      throw Error(ExitCode::settings,
+                  "a study goes on by itself and keeps its finished runs; leave out --resume and "
+                  "--overwrite, or give another study.folder");
+    }
     if (!options_.teacher.empty() && !base_.teacher_file.empty()) {
       throw Error(ExitCode::settings, "study.teacher and teacher.file are both given; give one");
     }
@@ -228,7 +231,6 @@ int run_study(World& world, const Words& arguments) {
                             arms_help()))) {
     return 0;
   }
-  require_equal(world.control(), table.values(), ExitCode::settings);
   return StudyJob(world, options, base, recipe_text(table.values())).run();
 }
 

@@ -144,10 +144,15 @@ std::vector<RecipeLine> parse_recipe(std::string_view text, const std::string& p
   return lines;
 }
 
+bool of_one_call(const std::string& setting) {
+  return setting == "config" || setting == "resume" || setting == "overwrite" ||
+         setting == "dry-run";
+}
+
 std::string recipe_text(const std::vector<std::pair<std::string, std::string>>& settings) {
   std::string text;
   for (const auto& [name, value] : settings) {
-    if (name == "config" || name == "resume" || name == "overwrite" || name == "dry-run") continue;
+    if (of_one_call(name)) continue;
     text += concat(name, value.empty() ? " =" : " = ", needs_quotes(value) ? quoted(value) : value,
                    "\n");
   }

@@ -4,14 +4,20 @@
 
 #include "bitstill/base/error.hpp"
 #include "bitstill/base/text.hpp"
+#include "bitstill/config/recipe.hpp"
 
 namespace bitstill {
 namespace {
 
-constexpr const char* kPlaces[] = {
-    "config",          "resume",          "overwrite",    "dry-run",       "data.folder",
-    "data.prefetch",   "run.folder",      "run.threads",  "run.timeout_s", "run.log_steps",
-    "run.check_steps", "run.tensorboard", "teacher.file", "student.init",  "exchange.overlap"};
+constexpr const char* kPlaces[] = {"data.prefetch",   "run.folder",      "run.device",
+                                   "run.threads",     "run.timeout_s",   "run.log_steps",
+                                   "run.check_steps", "run.tensorboard", "exchange.overlap"};
+constexpr const char* kFiles[] = {"data.folder", "teacher.file", "student.init"};
+
+template <std::size_t N>
+bool holds(const char* const (&names)[N], const std::string& name) {
+  return std::find(std::begin(names), std::end(names), name) != std::end(names);
+}
 
 /// The names of RunRecord's texts in JSON and in messages.
 struct Fact {
@@ -27,6 +33,7 @@ constexpr Fact kFacts[] = {
     {"precision", "what train.precision comes to", &RunRecord::precision, Matter::method},
     {"teacher_precision", "what teacher.precision comes to", &RunRecord::teacher_precision,
      Matter::method},
+    {"device", "what run.device comes to", &RunRecord::device, Matter::method},
     {"processor", "the processor's instructions", &RunRecord::processor, Matter::rounding},
 };
 
@@ -68,9 +75,8 @@ RunRecord run_record_from_json(const Json& json, const std::string& where) {
 
 Matter matter_of(const std::string& setting) {
   if (setting == "train.epochs") return Matter::length;
-  const bool place =
-      std::find(std::begin(kPlaces), std::end(kPlaces), setting) != std::end(kPlaces);
-  return place ? Matter::place : Matter::method;
+  if (holds(kFiles, setting)) return Matter::file;
+  return of_one_call(setting) || holds(kPlaces, setting) ? Matter::place : Matter::method;
 }
 
 std::vector<Difference> differences(const RunRecord& before, const RunRecord& now,

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 #include <filesystem>
+#include <iterator>
 #include <tuple>
 
 #include "bitstill/base/text.hpp"
@@ -26,7 +27,16 @@ std::vector<std::string> run_folders(const std::string& folder) {
     if (is_run(entry.path().string())) names.push_back(entry.path().filename().string());
   }
   std::sort(names.begin(), names.end());
-  return names;
+  // NAME.2 is an earlier run that was moved aside.
+  const auto moved = [&names](const std::string& name) {
+    const auto dot = name.find_last_not_of("0123456789");
+    return dot != std::string::npos && name[dot] == '.' && dot + 1 < name.size() &&
+           std::find(names.begin(), names.end(), name.substr(0, dot)) != names.end();
+  };
+  std::vector<std::string> present;
+  std::copy_if(names.begin(), names.end(), std::back_inserter(present),
+               [&](const std::string& name) { return !moved(name); });
+  return present;
 }
 
 StudyRow row_of(const Json& label, const std::string& where) {

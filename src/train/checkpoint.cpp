@@ -131,8 +131,13 @@ RunState load_checkpoint(const std::string& path, Student& student, MasterOptimi
   return state;
 }
 
-Json checkpoint_record(const std::string& path) {
-  return part_of(read_model_file(path), "run");
+CheckpointFacts checkpoint_facts(const std::string& path) {
+  const ModelFile file = read_model_file(path);
+  return {part_of(file, "run"), run_state_from_json(part_of(file, "progress"), path)};
+}
+
+void forget_run(Json& about) {
+  for (const char* name : {"progress", "schedule", "run"}) about.erase(name);
 }
 
 void save_masters(const std::string& path, Json about, const Student& student, int64_t steps) {
@@ -154,7 +159,7 @@ StoredStudent load_stored_student(const std::string& path) {
       Student(std::move(network), options, file.about["seed"].get<uint64_t>(), at::kCPU, points),
       file.about};
   stored.student.load(model_tensors(file), path);
-  for (const char* name : {"progress", "schedule", "run"}) stored.about.erase(name);
+  forget_run(stored.about);
   return stored;
 }
 

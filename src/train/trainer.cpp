@@ -34,6 +34,7 @@ class Run {
   void log_interval(int64_t step, double rate);
   int64_t shipped_step() const;
   void save(bool best);
+  void save_best();
   void resume();
   int64_t steps_into_epoch() const { return state_.step - state_.epoch * parts_.plan.steps(); }
   void finish(RunResult* result);
@@ -179,12 +180,16 @@ void Run::save(bool best) {
   watchdog_.progress(writes ? Phase::save : Phase::exchange, state_.step);
   agree(world_.control(), [&] {
     if (!writes) return;
-    if (best && options_.train.select == Select::best) {
-      save_masters(path("checkpoints/best.safetensors"), about_, student_, state_.step);
-    }
     save_checkpoint(path("checkpoints/last.safetensors"), about_, start_.record, student_,
                     parts_.optimizer, parts_.learned_optimizer, parts_.schedule, state_);
+    if (best) save_best();
   });
+}
+
+/// Behind the checkpoint, which holds the same masters: a kill between the two loses nothing.
+void Run::save_best() {
+  if (options_.train.select != Select::best) return;
+  save_masters(path("checkpoints/best.safetensors"), about_, student_, state_.step);
 }
 
 /// From the checkpoint that rank 0 chose; every rank must read the same bytes of it.
@@ -200,12 +205,17 @@ void Run::resume() {
                              parts_.schedule);
   });
   const int64_t within = steps_into_epoch();
-  if (state_.epoch + (within > 0 ? 1 : 0) > options_.train.epochs) {
-    throw AgreedError(
-        ExitCode::settings,
-        concat("train.epochs = ", options_.train.epochs, ", but ", from, " stands after epoch ",
-               state_.epoch, within > 0 ? " and some steps" : "", "; give as many or more"));
+  if (within < 0 || within > parts_.plan.steps()) {
+    throw AgreedError(ExitCode::model,
+                      concat(from, " stands ", within, " steps into an epoch, which has ",
+                             parts_.plan.steps(), "; it is of other data or batches"));
   }
+  agree(control, [&] {
+    if (control.rank() == 0 && within == 0 && state_.epoch > 0 &&
+        state_.best_epoch == state_.epoch) {
+      save_best();
+    }
+  });
   say(concat("resuming after epoch ", state_.epoch,
              within > 0 ? concat(" and ", within, " of ", parts_.plan.steps(), " steps") : ""));
   // What the log holds after this is about to be done again.
@@ -268,6 +278,8 @@ RunResult Run::run() {
       say(concat("no better epoch for ", train.patience, " epochs: stopping early"));
     }
   }
+  // Without an epoch nothing was saved: killed from here on, the run must go on, too.
+  if (state_.step == 0 && start_.resume_from.empty()) save(false);
   finish(&result);
   return result;
 }
@@ -277,6 +289,7 @@ void Run::finish(RunResult* result) {
   watchdog_.progress(Phase::finish, state_.step);
   if (options_.train.select == Select::best && state_.best_epoch > 0) {
     agree(control, [&] { load_masters(path("checkpoints/best.safetensors"), student_); });
+    compare_ranks(shipped_step());
   }
   if (student_.quantizer() != nullptr) student_.quantizer()->use_uniform_points(false);
   const int64_t step = shipped_step();
@@ -302,10 +315,13 @@ void Run::finish(RunResult* result) {
 Json Run::measure_shipped(const std::string& name, RunResult* result) {
   Communicator& control = world_.control();
   LoadedModel shipped;
+  std::string digest;
   agree(control, [&] {
+    digest = sha256_of_file(path(name), ExitCode::model);
     shipped = load_model(path(name));
     shipped.network->to(start_.device);
   });
+  require_equal(control, {{path(name), digest}}, ExitCode::model);
   const auto measure = [&](Split split) {
     return evaluate(*shipped.network, dataset_, split, evaluate_options(), control);
   };

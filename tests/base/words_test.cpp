@@ -12,7 +12,7 @@ enum class Meal { breakfast, high_tea, supper };
 template <>
 struct WordsOf<Meal> {
   using enum Meal;
-  static constexpr Word<Meal> table[] = {
+  static constexpr Word<Meal> kTable[] = {
       {supper, "supper", "late"}, {breakfast, "breakfast"}, {high_tea, "high-tea"}};
 };
 

@@ -69,8 +69,8 @@ row 4.8 0 'left out, hidden or of the system: 3' "$BITSTILL" predict hidden --mo
 
 row_seconds=10
 mkfifo pipe.png piped
-row 5.31 3 'pipe.png: .*plain file' "$BITSTILL" predict pipe.png --model.file run/student.safetensors
-sharded 5.31 3 'piped: .*plain file' piped
+row 5.54 3 'pipe.png: .*plain file' "$BITSTILL" predict pipe.png --model.file run/student.safetensors
+sharded 5.54 3 'piped: .*plain file' piped
 cp -r shards device && ln -sf /dev/zero device/index.json
-row 5.32 3 'device/index.json: .*plain file' bash -c 'ulimit -v 8000000; "$BITSTILL" inspect device'
+row 5.55 3 'device/index.json: .*plain file' bash -c 'ulimit -v 8000000; "$BITSTILL" inspect device'
 finish "data sets of strangers"

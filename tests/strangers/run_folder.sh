@@ -51,6 +51,15 @@ try 2.5d 0 'log holds no checkpoint, the run starts anew' 1 log "${first[@]}" --
 holds 2.5e cmp "$WORK/run/student.safetensors" "$WORK/log/student.safetensors"
 try 2.5f 0 'starts anew' 1 fresh "${first[@]}" --resume=auto
 
+# What a kill leaves, and what is no run's log
+rm -r "$WORK"/log/{*.safetensors,checkpoints} && mkdir "$WORK/log/checkpoints"
+touch "$WORK"/log/{recipe.cfg.partial.1,.writable.x,checkpoints/last.safetensors.partial.2}
+try 2.5g 0 'starts anew' 1 log "${first[@]}" --resume=auto
+mkdir "$WORK/lone" && cp "$WORK/run/master.safetensors" "$WORK/lone"
+try 2.5h 4 'lone holds no checkpoint.*--overwrite' 1 lone "${first[@]}" --resume=auto
+try 2.5i 0 'test [0-9]' 1 post "${micro[@]}" --train.epochs 0
+try 2.5j 0 'post is finished' 1 post "${micro[@]}" --train.epochs 0 --resume
+
 # 2.6 What may change when a run goes on, and what not
 number=0
 for change in "run.seed 2" "train.rate .01" "train.global_batch 64" "distill.temperature 4" \
@@ -70,7 +79,9 @@ try 2.7 0 'run is finished' 1 run "${first[@]}" --resume --run.log_steps 7 --dat
 holds 2.7b [ "$(sum "$WORK"/run/*.safetensors)" = "$before" ]
 try 2.8 0 'rate by epoch: 1: ' 1 run "${first[@]}" --train.epochs 3 --resume
 holds 2.8b grep -q '"changed":{"train.epochs":\["2","3"\]}' "$WORK/run/run.jsonl"
+before=$(sum "$WORK"/run/*.*)
 try 2.8c 2 'train.epochs = 1, but .* stands after epoch 3' 1 run "${first[@]}" --train.epochs 1 --resume
+holds 2.8d [ "$(sum "$WORK"/run/*.*)" = "$before" ]
 try 2.9 0 'test [0-9]' 1 local --train.epochs 1
 try 2.9b 2 'number of ranks was 1 and is 2 now.*micro_batch' 2 local --train.epochs 2 --resume
 try 2.9c 0 'test [0-9]' 2 run "${first[@]}" --train.epochs 4 --resume
@@ -117,6 +128,11 @@ apart=("$BITSTILL" distill "${base[@]}" "${short[@]}")
 mixed 3.4 4 'SHA-256 of t.safetensors differs' \
   -n 1 -wdir "$WORK/here" "${apart[@]}" --teacher.file t.safetensors --run.folder "$WORK/m4" : \
   -n 1 -wdir "$WORK/there" "${apart[@]}" --teacher.file t.safetensors --run.folder "$WORK/m4"
+model=(evaluate --data.folder "$WORK/data" --model.file t.safetensors)
+mixed 3.6 4 't.safetensors differs' -n 1 -wdir "$WORK/here" "$BITSTILL" "${model[@]}" : \
+  -n 1 -wdir "$WORK/there" "$BITSTILL" "${model[@]}"
+mixed 3.7 2 'against differs' -n 1 -wdir "$WORK/here" "$BITSTILL" "${model[@]}" : \
+  -n 1 -wdir "$WORK/here" "$BITSTILL" "${model[@]}" --against t.safetensors
 row_seconds=90
 mixed 3.5 7 'rank 1: run.folder = mine on .* is not the folder that rank 0 writes into' \
   -n 1 -wdir "$WORK/here" "${apart[@]}" --run.folder mine : \

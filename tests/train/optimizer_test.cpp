@@ -231,7 +231,8 @@ TEST(Checkpoint, ContinuesAsIfNothingHadHappened) {
       state.last_accuracy = 90.25;
       save_checkpoint(path, about_of(whole.student), {{"kept", 1}}, whole.student, whole.masters,
                       whole.learned, whole_schedule, state);
-      EXPECT_EQ(checkpoint_record(path), Json({{"kept", 1}}));
+      EXPECT_EQ(checkpoint_facts(path).record, Json({{"kept", 1}}));
+      EXPECT_EQ(to_json(checkpoint_facts(path).state), to_json(state));
       whole.train(3, 6);
 
       const RunState back =

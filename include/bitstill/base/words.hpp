@@ -17,14 +17,14 @@ struct Word {
   const char* about = "";
 };
 
-/// Specialized beside each such enum: `static constexpr Word<Enum> table[]` has all its values, in
+/// Specialized beside each such enum: `static constexpr Word<Enum> kTable[]` has all its values, in
 /// the order of help and messages.
 template <class Enum>
 struct WordsOf;
 
 template <class Enum>
 concept Worded = std::is_enum_v<Enum> && requires {
-  WordsOf<Enum>::table[0].name;
+  WordsOf<Enum>::kTable[0].name;
 };
 
 /// A struct of options or the same one const: what a visit_settings(options, visit) of it takes.
@@ -37,7 +37,7 @@ concept ConstOr = std::is_same_v<std::remove_const_t<Given>, Options>;
 
 template <Worded Enum>
 constexpr const char* word(Enum value) {
-  for (const auto& entry : WordsOf<Enum>::table) {
+  for (const auto& entry : WordsOf<Enum>::kTable) {
     if (entry.value == value) return entry.name;
   }
   return "";  // no value of the enum
@@ -51,13 +51,13 @@ std::ostream& operator<<(std::ostream& out, Enum value) {
 template <Worded Enum>
 std::vector<std::string> words_of() {
   std::vector<std::string> names;
-  for (const auto& entry : WordsOf<Enum>::table) names.emplace_back(entry.name);
+  for (const auto& entry : WordsOf<Enum>::kTable) names.emplace_back(entry.name);
   return names;
 }
 
 template <Worded Enum>
 bool has_word(const std::string& text) {
-  for (const auto& entry : WordsOf<Enum>::table) {
+  for (const auto& entry : WordsOf<Enum>::kTable) {
     if (text == entry.name) return true;
   }
   return false;
@@ -66,7 +66,7 @@ bool has_word(const std::string& text) {
 /// The value of a word; Error(settings) names `setting` and the words there are.
 template <Worded Enum>
 Enum from_word(const std::string& text, const std::string& setting) {
-  for (const auto& entry : WordsOf<Enum>::table) {
+  for (const auto& entry : WordsOf<Enum>::kTable) {
     if (text == entry.name) return entry.value;
   }
   refuse_word(setting, text, words_of<Enum>());
@@ -76,7 +76,7 @@ Enum from_word(const std::string& text, const std::string& setting) {
 template <Worded Enum>
 std::string explained_words() {
   std::string text;
-  for (const auto& entry : WordsOf<Enum>::table) {
+  for (const auto& entry : WordsOf<Enum>::kTable) {
     text += text.empty() ? "" : " | ";
     text += entry.name;
     if (*entry.about != '\0') text += std::string(" (") + entry.about + ")";

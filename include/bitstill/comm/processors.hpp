@@ -36,7 +36,7 @@ enum class DeviceWish { cpu, cuda, automatic };
 template <>
 struct WordsOf<DeviceWish> {
   using enum DeviceWish;
-  static constexpr Word<DeviceWish> table[] = {{cpu, "cpu"}, {cuda, "cuda"}, {automatic, "auto"}};
+  static constexpr Word<DeviceWish> kTable[] = {{cpu, "cpu"}, {cuda, "cuda"}, {automatic, "auto"}};
 };
 
 /// Whether the ranks compute on GPUs under run.device: cuda, or auto if every rank has one; rank 0

@@ -39,7 +39,7 @@ enum class Overlap { automatic, on, off };
 template <>
 struct WordsOf<Overlap> {
   using enum Overlap;
-  static constexpr Word<Overlap> table[] = {{automatic, "auto"}, {on, "on"}, {off, "off"}};
+  static constexpr Word<Overlap> kTable[] = {{automatic, "auto"}, {on, "on"}, {off, "off"}};
 };
 
 /// automatic: lanes where threads are allowed, else one warning; on: Error(environment) where they

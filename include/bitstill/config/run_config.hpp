@@ -15,7 +15,7 @@ enum class Resume { no, yes, automatic };
 template <>
 struct WordsOf<Resume> {
   using enum Resume;
-  static constexpr Word<Resume> table[] = {{no, "false"}, {yes, "true"}, {automatic, "auto"}};
+  static constexpr Word<Resume> kTable[] = {{no, "false"}, {yes, "true"}, {automatic, "auto"}};
 };
 
 struct RunConfig : TrainingOptions {

@@ -21,6 +21,7 @@ struct RunRecord {
   std::string student_init;       // SHA-256 of student.init; empty: random
   std::string precision;          // what train.precision came to: fp32 | bf16
   std::string teacher_precision;  // what teacher.precision came to; empty: no teacher
+  std::string device;             // what run.device came to: cpu | cuda
   std::string processor;          // the instructions that decide how sums are rounded
   int64_t world = 1;
 };
@@ -32,13 +33,13 @@ RunRecord run_record_from_json(const Json& json, const std::string& where);
 /// What a difference means for a run that goes on.
 enum class Matter {
   place,     // where and how fast it runs, what is logged: its result is the same
+  file,      // the name of a file; what it holds is compared itself
   length,    // train.epochs: trains on, under the schedule of the new number
   ranks,     // the number of ranks: the same result where train.micro_batch is set
   rounding,  // another processor: the same method, other last bits
   method,    // another run
 };
-/// How the settings of a run may differ. Files named by teacher.file, student.init and data.folder
-/// are compared by what they hold, so their names are `place`.
+/// How the settings of a run may differ.
 Matter matter_of(const std::string& setting);
 
 struct Difference {

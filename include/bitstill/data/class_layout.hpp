@@ -19,7 +19,7 @@ enum class FolderLayout {
 template <>
 struct WordsOf<FolderLayout> {
   using enum FolderLayout;
-  static constexpr Word<FolderLayout> table[] = {
+  static constexpr Word<FolderLayout> kTable[] = {
       {automatic, "auto"},
       {classes, "classes", "each folder is a class"},
       {splits, "splits", "train, test, ... hold the classes"}};

@@ -18,7 +18,7 @@ constexpr int kSplits = 3;
 template <>
 struct WordsOf<Split> {
   using enum Split;
-  static constexpr Word<Split> table[] = {
+  static constexpr Word<Split> kTable[] = {
       {train, "train"}, {validation, "validation"}, {test, "test"}};
 };
 

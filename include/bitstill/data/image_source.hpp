@@ -39,9 +39,9 @@ enum class SourceFormat { automatic, digits, idx, cifar10, cifar100, folder };
 template <>
 struct WordsOf<SourceFormat> {
   using enum SourceFormat;
-  static constexpr Word<SourceFormat> table[] = {{automatic, "auto"},    {digits, "digits"},
-                                                 {idx, "idx"},           {cifar10, "cifar10"},
-                                                 {cifar100, "cifar100"}, {folder, "folder"}};
+  static constexpr Word<SourceFormat> kTable[] = {{automatic, "auto"},    {digits, "digits"},
+                                                  {idx, "idx"},           {cifar10, "cifar10"},
+                                                  {cifar100, "cifar100"}, {folder, "folder"}};
 };
 
 struct SourceOptions {

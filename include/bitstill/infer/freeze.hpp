@@ -22,7 +22,7 @@ enum class TeacherPrecision { automatic, fp32, bf16, int8 };
 template <>
 struct WordsOf<TeacherPrecision> {
   using enum TeacherPrecision;
-  static constexpr Word<TeacherPrecision> table[] = {
+  static constexpr Word<TeacherPrecision> kTable[] = {
       {automatic, "auto", "fp32; bf16 by AMX"},
       {fp32, "fp32"},
       {bf16, "bf16"},
@@ -34,7 +34,7 @@ enum class ModelPrecision { exact, fp32, bf16, int8 };
 template <>
 struct WordsOf<ModelPrecision> {
   using enum ModelPrecision;
-  static constexpr Word<ModelPrecision> table[] = {
+  static constexpr Word<ModelPrecision> kTable[] = {
       {exact, "exact"}, {fp32, "fp32"}, {bf16, "bf16"}, {int8, "int8"}};
 };
 

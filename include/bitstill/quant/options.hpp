@@ -14,19 +14,19 @@ enum class QuantMethod { none, uniform, points, joint, lsq, kmeans };
 template <>
 struct WordsOf<QuantMethod> {
   using enum QuantMethod;
-  static constexpr Word<QuantMethod> table[] = {{none, "none"},
-                                                {uniform, "uniform", "points fixed"},
-                                                {points, "points", "learned; the weights stay"},
-                                                {joint, "joint", "both learned"},
-                                                {lsq, "lsq", "learned step"},
-                                                {kmeans, "kmeans", "codes fixed, points learned"}};
+  static constexpr Word<QuantMethod> kTable[] = {{none, "none"},
+                                                 {uniform, "uniform", "points fixed"},
+                                                 {points, "points", "learned; the weights stay"},
+                                                 {joint, "joint", "both learned"},
+                                                 {lsq, "lsq", "learned step"},
+                                                 {kmeans, "kmeans", "codes fixed, points learned"}};
 };
 
 enum class Scaling { linear, absmax, absnorm };
 template <>
 struct WordsOf<Scaling> {
   using enum Scaling;
-  static constexpr Word<Scaling> table[] = {
+  static constexpr Word<Scaling> kTable[] = {
       {linear, "linear", "min to max"},
       {absmax, "absmax"},
       {absnorm, "absnorm", "2-norm; give stochastic rounding"}};
@@ -36,46 +36,46 @@ enum class BucketRange { minmax, error };
 template <>
 struct WordsOf<BucketRange> {
   using enum BucketRange;
-  static constexpr Word<BucketRange> table[] = {{minmax, "minmax"},
-                                                {error, "error", "of least squared error"}};
+  static constexpr Word<BucketRange> kTable[] = {{minmax, "minmax"},
+                                                 {error, "error", "of least squared error"}};
 };
 
 enum class Rounding { nearest, stochastic };
 template <>
 struct WordsOf<Rounding> {
   using enum Rounding;
-  static constexpr Word<Rounding> table[] = {{nearest, "nearest"}, {stochastic, "stochastic"}};
+  static constexpr Word<Rounding> kTable[] = {{nearest, "nearest"}, {stochastic, "stochastic"}};
 };
 
 enum class ScaleType { fp32, fp16, bf16 };
 template <>
 struct WordsOf<ScaleType> {
   using enum ScaleType;
-  static constexpr Word<ScaleType> table[] = {{fp32, "fp32"}, {fp16, "fp16"}, {bf16, "bf16"}};
+  static constexpr Word<ScaleType> kTable[] = {{fp32, "fp32"}, {fp16, "fp16"}, {bf16, "bf16"}};
 };
 
 enum class QuantGradient { straight_through, truncated, range };
 template <>
 struct WordsOf<QuantGradient> {
   using enum QuantGradient;
-  static constexpr Word<QuantGradient> table[] = {{straight_through, "straight-through"},
-                                                  {truncated, "truncated", "weights in [-1, 1]"},
-                                                  {range, "range", "through the range, too"}};
+  static constexpr Word<QuantGradient> kTable[] = {{straight_through, "straight-through"},
+                                                   {truncated, "truncated", "weights in [-1, 1]"},
+                                                   {range, "range", "through the range, too"}};
 };
 
 enum class QuantTensors { weights, all };
 template <>
 struct WordsOf<QuantTensors> {
   using enum QuantTensors;
-  static constexpr Word<QuantTensors> table[] = {{weights, "weights"},
-                                                 {all, "all", "biases and norms too"}};
+  static constexpr Word<QuantTensors> kTable[] = {{weights, "weights"},
+                                                  {all, "all", "biases and norms too"}};
 };
 
 enum class PointStart { automatic, quantiles, uniform, kmeans };
 template <>
 struct WordsOf<PointStart> {
   using enum PointStart;
-  static constexpr Word<PointStart> table[] = {
+  static constexpr Word<PointStart> kTable[] = {
       {automatic, "auto", "points: quantiles, else kmeans"},
       {quantiles, "quantiles"},
       {uniform, "uniform"},
@@ -86,7 +86,7 @@ enum class LearnedUpdate { automatic, adam, scaled, sgd };
 template <>
 struct WordsOf<LearnedUpdate> {
   using enum LearnedUpdate;
-  static constexpr Word<LearnedUpdate> table[] = {
+  static constexpr Word<LearnedUpdate> kTable[] = {
       {automatic, "auto"},
       {adam, "adam"},
       {scaled, "scaled", "sums over sqrt(weights points)"},
@@ -97,7 +97,7 @@ enum class StepSize { tensor, channel, bucket };
 template <>
 struct WordsOf<StepSize> {
   using enum StepSize;
-  static constexpr Word<StepSize> table[] = {
+  static constexpr Word<StepSize> kTable[] = {
       {tensor, "tensor"}, {channel, "channel"}, {bucket, "bucket"}};
 };
 
@@ -105,7 +105,7 @@ enum class Redistribute { off, points, bytes };
 template <>
 struct WordsOf<Redistribute> {
   using enum Redistribute;
-  static constexpr Word<Redistribute> table[] = {
+  static constexpr Word<Redistribute> kTable[] = {
       {off, "off"}, {points, "points"}, {bytes, "bytes"}};
 };
 
@@ -113,9 +113,9 @@ enum class Alternate { off, keep, reference };
 template <>
 struct WordsOf<Alternate> {
   using enum Alternate;
-  static constexpr Word<Alternate> table[] = {{off, "off"},
-                                              {keep, "keep", "with the learned points"},
-                                              {reference, "reference", "with uniform ones"}};
+  static constexpr Word<Alternate> kTable[] = {{off, "off"},
+                                               {keep, "keep", "with the learned points"},
+                                               {reference, "reference", "with uniform ones"}};
 };
 
 /// quant.*; each setting's meaning stands in visit_settings below.

@@ -28,8 +28,15 @@ void save_checkpoint(const std::string& path, Json about, const Json& record,
 RunState load_checkpoint(const std::string& path, Student& student, MasterOptimizer& optimizer,
                          LearnedOptimizer& learned_optimizer, Schedule& schedule);
 
-/// The `record` of a checkpoint; null where an earlier version kept none. Error(model).
-Json checkpoint_record(const std::string& path);
+/// What a checkpoint says of its run. Error(model).
+struct CheckpointFacts {
+  Json record;  // null where an earlier version kept none
+  RunState state;
+};
+CheckpointFacts checkpoint_facts(const std::string& path);
+
+/// Takes out of a model's description what only a run's own checkpoint says.
+void forget_run(Json& about);
 
 /// Masters, running statistics and learned values alone (select = best).
 void save_masters(const std::string& path, Json about, const Student& student, int64_t steps);

@@ -17,22 +17,22 @@ enum class Optimizer { sgd, adam, adamw };
 template <>
 struct WordsOf<Optimizer> {
   using enum Optimizer;
-  static constexpr Word<Optimizer> table[] = {{sgd, "sgd"}, {adam, "adam"}, {adamw, "adamw"}};
+  static constexpr Word<Optimizer> kTable[] = {{sgd, "sgd"}, {adam, "adam"}, {adamw, "adamw"}};
 };
 
 enum class Decay { all, weights };
 template <>
 struct WordsOf<Decay> {
   using enum Decay;
-  static constexpr Word<Decay> table[] = {{all, "all"},
-                                          {weights, "weights", "biases and norms do not decay"}};
+  static constexpr Word<Decay> kTable[] = {{all, "all"},
+                                           {weights, "weights", "biases and norms do not decay"}};
 };
 
 enum class RateSchedule { constant, step, cosine, plateau };
 template <>
 struct WordsOf<RateSchedule> {
   using enum RateSchedule;
-  static constexpr Word<RateSchedule> table[] = {
+  static constexpr Word<RateSchedule> kTable[] = {
       {constant, "constant"}, {step, "step"}, {cosine, "cosine"}, {plateau, "plateau"}};
 };
 
@@ -40,7 +40,7 @@ enum class TrainPrecision { fp32, bf16, automatic };
 template <>
 struct WordsOf<TrainPrecision> {
   using enum TrainPrecision;
-  static constexpr Word<TrainPrecision> table[] = {
+  static constexpr Word<TrainPrecision> kTable[] = {
       {fp32, "fp32"}, {bf16, "bf16"}, {automatic, "auto", "bf16 where the hardware has it"}};
 };
 
@@ -48,21 +48,21 @@ enum class Select { last, best };
 template <>
 struct WordsOf<Select> {
   using enum Select;
-  static constexpr Word<Select> table[] = {{last, "last"}, {best, "best", "on validation"}};
+  static constexpr Word<Select> kTable[] = {{last, "last"}, {best, "best", "on validation"}};
 };
 
 enum class BatchNormSource { local, synced };
 template <>
 struct WordsOf<BatchNormSource> {
   using enum BatchNormSource;
-  static constexpr Word<BatchNormSource> table[] = {{local, "local"}, {synced, "synced"}};
+  static constexpr Word<BatchNormSource> kTable[] = {{local, "local"}, {synced, "synced"}};
 };
 
 enum class KlReduction { batch, classes };
 template <>
 struct WordsOf<KlReduction> {
   using enum KlReduction;
-  static constexpr Word<KlReduction> table[] = {
+  static constexpr Word<KlReduction> kTable[] = {
       {batch, "batch"}, {classes, "classes", "also averaged over classes; parity runs only"}};
 };
 
@@ -70,7 +70,7 @@ enum class ExchangeOrder { fast, fixed };
 template <>
 struct WordsOf<ExchangeOrder> {
   using enum ExchangeOrder;
-  static constexpr Word<ExchangeOrder> table[] = {
+  static constexpr Word<ExchangeOrder> kTable[] = {
       {fast, "fast"},
       {fixed, "fixed", "bit-identical for any number of ranks; needs train.micro_batch"}};
 };
