@@ -8,11 +8,13 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <chrono>
 #include <cstdlib>
 #include <cstring>
 #include <fstream>
 #include <random>
 #include <sstream>
+#include <thread>
 #include <utility>
 
 #include "bitstill/base/json.hpp"
@@ -23,6 +25,8 @@ namespace bitstill {
 namespace {
 
 constexpr std::size_t kLongestWords = 4096;
+/// A process that was killed takes its time to go.
+constexpr double kDiesWithin_s = 2;
 
 std::string host_name() {
   char name[256] = {};
@@ -125,6 +129,7 @@ std::string FolderLock::path_in(const std::string& folder) {
 }
 
 FolderLock::FolderLock(const std::string& folder) : path_(path_in(folder)) {
+  const Timer timer;
   for (;;) {
     descriptor_ = ::open(path_.c_str(), O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0666);
     if (descriptor_ < 0) fail("open", path_);
@@ -138,7 +143,8 @@ FolderLock::FolderLock(const std::string& folder) : path_(path_in(folder)) {
     }
     if (!busy && (words.empty() || is_gone(words))) break;
     ::close(std::exchange(descriptor_, -1));
-    refuse(folder, words);
+    if (timer.seconds() > kDiesWithin_s) refuse(folder, words);
+    std::this_thread::sleep_for(std::chrono::milliseconds(50));
   }
   words_ = holder_words().dump();
   const auto size = static_cast<ssize_t>(words_.size());
