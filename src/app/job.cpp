@@ -219,6 +219,12 @@ void Job::compare_with_earlier() {
   } else {
     before = run_record_from_json(kept.record, folder_.checkpoint);
   }
+  RunConfig fresh;
+  if (distill_) fresh.quant.method = QuantMethod::uniform;
+  SettingTable defaults;
+  add_settings(defaults, fresh);
+  changes_ = differences(before, record(), defaults.values());
+  require_may_continue(changes_, config_.train.micro_batch, folder);
   const int64_t steps = EpochPlan(dataset_->size(Split::train), config_.train.global_batch,
                                   config_.train.micro_batch, world_.place().world)
                             .steps();
@@ -229,12 +235,6 @@ void Job::compare_with_earlier() {
                        " stands after epoch ", kept.state.epoch, within ? " and some steps" : "",
                        "; give as many or more"));
   }
-  RunConfig fresh;
-  if (distill_) fresh.quant.method = QuantMethod::uniform;
-  SettingTable defaults;
-  add_settings(defaults, fresh);
-  changes_ = differences(before, record(), defaults.values());
-  require_may_continue(changes_, config_.train.micro_batch, folder);
   std::erase_if(changes_, [](const Difference& one) { return of_one_call(one.name); });
   for (const Difference& one : changes_) {
     say(concat(one.name, " was ", one.before, ", is ", one.now, " now"));

@@ -108,7 +108,7 @@ all_refusals() {
   [ "$ranks" -gt 1 ] || return 0
   refused_mixed "another rate on one rank" "$ranks" 2 "train\.rate.*0\.2 on rank $((ranks - 1))" \
     --train.rate 0.2
-  refused_mixed "bad bits on one rank" "$ranks" 2 "rank $((ranks - 1)): quant\.bits.*99" \
+  refused_mixed "bad bits on one rank" "$ranks" 2 "quant\.bits differs: .*99 on rank $((ranks - 1))" \
     --quant.method uniform --quant.bits 99
   judge "other shards on one rank" "$ranks" 3 "data\.folder.* on rank $((ranks - 1))" \
     "${mpi[@]}" -n $((ranks - 1)) -wdir "$WORK/here" "${job[@]}" --data.folder data \
