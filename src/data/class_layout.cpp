@@ -164,8 +164,7 @@ void check_splits(const std::string& root, const std::vector<SplitFolder>& split
   for (const SplitFolder& one : splits) {
     const SplitFolder* first = find(splits, one.split);
     if (first->name != one.name) {
-      refuse(concat(root, ": ", first->name, " and ", one.name, " are both a ",
-                    word(one.split),
+      refuse(concat(root, ": ", first->name, " and ", one.name, " are both a ", word(one.split),
                     " set by name; rename or merge them, or give --layout "
                     "classes if they are classes"));
     }

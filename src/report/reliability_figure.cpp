@@ -52,7 +52,9 @@ class Reliability {
       svg_.line(kLeft, at_y(part), kLeft + width_, at_y(part), percent == 0 ? "base" : "grid");
       svg_.text(kLeft - 8, at_y(part) + 4, Anchor::end, "tick", concat(percent));
       svg_.text(at_x(part), at_y(0) + 18, percent == 100 ? Anchor::end : Anchor::middle, "tick",
-                concat(percent, percent < 100 ? "" : width_ > 400 ? " % sure" : " %"));
+                concat(percent, percent < 100  ? ""
+                                : width_ > 400 ? " % sure"
+                                               : " %"));
     }
   }
 
