@@ -149,7 +149,7 @@ install_wheels() {
   mkdir -p "$deps/tmp"
   # The wheels are those of Python 3.11 whatever Python runs pip: only their libraries are used.
   logged env PIP_ROOT_USER_ACTION=ignore TMPDIR="$deps/tmp" "$python" -m pip --no-cache-dir \
-    --disable-pip-version-check --progress-bar off install \
+    --disable-pip-version-check install --progress-bar off \
     --no-warn-conflicts --no-compile --no-deps --require-hashes --only-binary=:all: \
     --python-version 3.11 --implementation cp --target "$folder.new" -r "$list" ||
     fail "pip could not install launch/requirements-$2.txt (network? disk? glibc older than 2.28?)"
