@@ -74,3 +74,12 @@ rm "$WORK"/stubs/{dpkg-query,apt-get}
 with_apt 8 never --check --tests
 grep -q '^error: .*build/deps/cuda is missing' "$WORK/out"
 with_apt 0 never --check
+
+# pip knows the options that it is given, where they stand.
+read -ra options <<<"$(grep -A3 -e '-m pip --no-cache-dir' "$SOURCE/launch/setup.sh" | tr -d '\\\n' |
+  sed 's/.*-m pip//; s/ --target.*//')"
+[[ " ${options[*]} " == *" install "*" --require-hashes "* ]]
+for python in /usr/bin/python3 python3; do
+  "$python" -m pip --version >/dev/null 2>&1 || continue
+  "$python" -m pip "${options[@]}" --help >/dev/null
+done
