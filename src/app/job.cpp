@@ -145,8 +145,7 @@ Json Job::start_line() const {
 
 void Job::print_plan() const {
   if (world_.place().rank != 0) return;
-  const EpochPlan plan(dataset_->size(Split::train), config_.train.global_batch,
-                       config_.train.micro_batch, world_.place().world);
+  const EpochPlan plan = epoch_plan();
   const auto elements = static_cast<double>(student_->masters().numel());
   std::vector<Range> ranges;
   for (const Segment& segment : student_->segments())
@@ -225,10 +224,7 @@ void Job::compare_with_earlier() {
   add_settings(defaults, fresh);
   changes_ = differences(before, record(), defaults.values());
   require_may_continue(changes_, config_.train.micro_batch, folder);
-  const int64_t steps = EpochPlan(dataset_->size(Split::train), config_.train.global_batch,
-                                  config_.train.micro_batch, world_.place().world)
-                            .steps();
-  const bool within = kept.state.step > kept.state.epoch * steps;
+  const bool within = kept.state.step > kept.state.epoch * epoch_plan().steps();
   if (kept.state.epoch + (within ? 1 : 0) > config_.train.epochs) {
     throw Error(ExitCode::settings,
                 concat("train.epochs = ", config_.train.epochs, ", but ", folder_.checkpoint,
@@ -245,10 +241,14 @@ void Job::compare_with_earlier() {
               std::none_of(changes_.begin(), changes_.end(), trains_on);
 }
 
+EpochPlan Job::epoch_plan() const {
+  return {dataset_->size(Split::train), config_.train.global_batch, config_.train.micro_batch,
+          world_.place().world};
+}
+
 /// The rate at the start of some epochs, as the schedule has it now.
 std::string Job::rate_curve() const {
-  const EpochPlan plan(dataset_->size(Split::train), config_.train.global_batch,
-                       config_.train.micro_batch, world_.place().world);
+  const EpochPlan plan = epoch_plan();
   const Schedule schedule(config_.train, plan.steps());
   const int64_t epochs = config_.train.epochs, stride = std::max<int64_t>(1, (epochs + 9) / 10);
   std::string line = "rate by epoch:";

@@ -39,6 +39,7 @@ class Job {
   void compare_files();
   void compare_with_earlier();
   RunRecord record() const;
+  EpochPlan epoch_plan() const;
   std::string rate_curve() const;
   RunLog open_log() const;
   Json start_line() const;
