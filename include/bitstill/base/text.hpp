@@ -9,13 +9,18 @@
 
 namespace bitstill {
 
-/// The arguments written one after the other: concat("row ", 3, " of ", path).
-template <class... Parts>
-std::string concat(const Parts&... parts) {
-  std::ostringstream out;
-  (out << ... << parts);
-  return out.str();
-}
+struct Concat {
+  template <class... Parts>
+  std::string operator()(const Parts&... parts) const {
+    std::ostringstream out;
+    (out << ... << parts);
+    return out.str();
+  }
+};
+
+/// The arguments written one after the other: concat("row ", 3, " of ", path). An object, since a
+/// function would compete with the concat that newer JSON headers bring in with their arguments.
+inline constexpr Concat concat;
 
 /// A text that a stranger may have chosen, so that it can neither break a line nor move a cursor:
 /// control characters, marks that reorder or hide text, and bytes that are not UTF-8 are written as
