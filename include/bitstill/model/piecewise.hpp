@@ -1,0 +1,54 @@
+// A network's inference cut into pieces whose weights come and go: what a teacher in slices runs.
+#pragma once
+
+#include <ATen/core/Tensor.h>
+
+#include <cstddef>
+#include <cstdint>
+#include <span>
+#include <string>
+#include <vector>
+
+namespace bitstill {
+
+/// Where weights come from: a model file, or a network in memory.
+class TensorSource {
+ public:
+  virtual ~TensorSource() = default;
+  /// Rows [first, first + count) of the tensor's first dimension: fp32, contiguous, on the CPU.
+  virtual at::Tensor rows(const std::string& name, int64_t first, int64_t count) = 0;
+  /// All of it.
+  virtual at::Tensor whole(const std::string& name) = 0;
+};
+
+/// A run of output rows of one layer. Its weights in the plain form (folded, in the type that is
+/// computed in) are what is stored in slices and travels.
+struct Piece {
+  std::string name;         // of the layer, for messages
+  int64_t plain_bytes = 0;  // a multiple of 64
+  int64_t ready_bytes = 0;  // what running it takes besides: the kernels' own layout of the weights
+};
+
+/// What a pass over a micro-batch holds between pieces.
+struct PassState {
+  std::vector<at::Tensor> values;
+};
+
+/// Pieces run in order, each over every micro-batch; a sample's logits do not depend, to the bit, on
+/// the others of its batch, nor on how the network is cut.
+class Piecewise {
+ public:
+  virtual ~Piecewise() = default;
+  virtual std::span<const Piece> pieces() const = 0;
+  /// The piece's plain form from the tensors of a file or network, into `plain` [plain_bytes], on
+  /// the CPU. Reads only the rows that it needs (and small vectors of its neighbours).
+  virtual void read(std::size_t piece, TensorSource& source, void* plain) const = 0;
+  /// x [n, C, H, W] fp32 on the device that is computed on, n > 0.
+  virtual PassState begin(const at::Tensor& x) const = 0;
+  /// Makes `plain` [plain_bytes] (aligned to 64; on the device) ready, and runs it over all states.
+  virtual void run(std::size_t piece, const void* plain, std::span<PassState> states) const = 0;
+  /// After the last piece: logits [n, classes] fp32.
+  virtual at::Tensor finish(PassState&& state) const = 0;
+};
+
+}  // namespace bitstill
