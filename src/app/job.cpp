@@ -17,6 +17,7 @@
 #include "bitstill/report/report.hpp"
 #include "bitstill/train/redistribute.hpp"
 #include "model_on_data.hpp"
+#include "sharded_teacher.hpp"
 
 namespace bitstill {
 
@@ -67,6 +68,10 @@ void Job::load_data() {
 
 void Job::load_teacher() {
   if (!distill_) return;
+  if (in_slices()) {
+    teacher_ = make_sharded_teacher(world_, config_, *dataset_, device_.device);
+    return;
+  }
   agree(world_.control(), [&] {
     LoadedModel model = load_model_for(config_.teacher_file, "teacher", config_.teacher,
                                        dataset_.get(), device_.device);
@@ -158,6 +163,7 @@ void Job::print_plan() const {
   std::printf("# student: %lld parameters; masters, shadows and gradients %s a rank\n",
               static_cast<long long>(student_->network().parameter_count()),
               human_bytes(elements * 4 * (student_->quantizer() ? 3 : 2)).c_str());
+  if (teacher_) std::printf("# teacher: %s\n", layout_text(*teacher_).c_str());
 }
 
 void Job::print_result(const RunResult& result) const {
@@ -170,16 +176,25 @@ void Job::print_result(const RunResult& result) const {
               timer_.seconds());
 }
 
+/// Whether ranks share the teacher: one alone keeps it whole.
+bool Job::in_slices() const {
+  return distill_ && config_.layout.sharding != Sharding::replicated && world_.place().world > 1;
+}
+
 /// One path may name other bytes on another host.
 void Job::compare_files() {
   agree(world_.control(), [&] {
-    if (distill_) teacher_sha256_ = sha256_of_file(config_.teacher_file, ExitCode::model);
+    if (distill_) {
+      if (!in_slices()) teacher_sha256_ = sha256_of_file(config_.teacher_file, ExitCode::model);
+      teacher_samples_ = sha256_of_samples(config_.teacher_file, ExitCode::model);
+    }
     if (config_.student_init != "random") {
       init_sha256_ = sha256_of_file(config_.student_init, ExitCode::model);
     }
   });
   require_equal(world_.control(),
                 {{concat("the SHA-256 of ", config_.teacher_file), teacher_sha256_},
+                 {concat("the SHA-256 of samples of ", config_.teacher_file), teacher_samples_},
                  {concat("the SHA-256 of ", config_.student_init), init_sha256_}},
                 ExitCode::model);
 }
@@ -190,6 +205,7 @@ RunRecord Job::record() const {
   record.settings = settings_;
   record.data = dataset_->index().fingerprint;
   record.teacher = teacher_sha256_;
+  record.teacher_samples = teacher_samples_;
   record.student_init = init_sha256_;
   record.precision = use_bf16(config_.train.precision, device_.device) ? "bf16" : "fp32";
   if (teacher_) record.teacher_precision = precision_name(teacher_->traits().precision);
@@ -288,6 +304,7 @@ bool Job::run() {
   load_data();
   compare_files();
   load_teacher();
+  if (teacher_) say(concat("teacher: ", layout_text(*teacher_)));
   agree(world_.control(), [&] {
     if (writes && !folder_.checkpoint.empty()) compare_with_earlier();
   });

@@ -36,6 +36,7 @@ class Job {
   void load_teacher();
   void build_student(Watchdog& watchdog);
   void print_plan() const;
+  bool in_slices() const;
   void compare_files();
   void compare_with_earlier();
   RunRecord record() const;
@@ -54,7 +55,7 @@ class Job {
   Timer timer_;
   DeviceChoice device_;
   ClaimedFolder folder_;
-  std::string teacher_sha256_, init_sha256_;
+  std::string teacher_sha256_, teacher_samples_, init_sha256_;
   std::vector<Difference> changes_;  // since the run was started, on rank 0
   bool finished_ = false;            // it was, and nothing asks for more; on rank 0
   std::unique_ptr<Dataset> dataset_;

@@ -65,9 +65,18 @@ std::unique_ptr<Teacher> make_teacher(std::unique_ptr<Network> network, TeacherP
 
 Json describe_teacher(const Teacher& teacher) {
   const TeacherTraits& traits = teacher.traits();
-  return {{"precision", precision_name(traits.precision)},
-          {"compiled", traits.compiled},
-          {"normalization", to_json(traits.normalization)}};
+  Json json = {{"precision", precision_name(traits.precision)},
+               {"compiled", traits.compiled},
+               {"normalization", to_json(traits.normalization)}};
+  if (traits.slices) {
+    const SliceFacts& slices = *traits.slices;
+    json["slices"] = {{"pieces", slices.pieces},
+                      {"plain_bytes", slices.plain},
+                      {"mine_bytes", slices.mine},
+                      {"window_bytes", slices.window},
+                      {"ready_bytes", slices.largest_ready}};
+  }
+  return json;
 }
 
 }  // namespace bitstill

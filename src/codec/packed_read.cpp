@@ -348,16 +348,25 @@ std::vector<CodedTensor> read_coded(const Layout& layout, Entries& entries, Pack
 
 }  // namespace
 
+ModelFront read_model_front(const ByteSource& source, const std::string& where) {
+  std::string bytes(std::min<uint64_t>(source.size, 64), '\0');
+  source.read(0, bytes.data(), bytes.size());
+  bytes.resize(safetensors_header_bytes(bytes, source.size, where));
+  source.read(0, bytes.data(), bytes.size());
+  ModelFront front;
+  front.header = parse_safetensors_header(bytes, source.size, where);
+  front.about = parse_about(front.header, where);
+  front.input = parse_input(front.header, where);
+  return front;
+}
+
 PackedModel read_packed_model(const ByteSource& source, const std::string& where,
                               const PlaceTensor& place) {
-  std::string front(std::min<uint64_t>(source.size, 64), '\0');
-  source.read(0, front.data(), front.size());
-  front.resize(safetensors_header_bytes(front, source.size, where));
-  source.read(0, front.data(), front.size());
-  const auto header = parse_safetensors_header(front, source.size, where);
+  ModelFront front = read_model_front(source, where);
+  const SafetensorsHeader& header = front.header;
   PackedModel model;
-  model.about = parse_about(header, where);
-  model.input = parse_input(header, where);
+  model.about = std::move(front.about);
+  model.input = std::move(front.input);
   model.header_bytes = header.data_start;
   Entries entries(source, header, where);
   Layout layout;

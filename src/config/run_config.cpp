@@ -19,6 +19,7 @@ void add_settings(SettingTable& table, RunConfig& c) {
   table.add_section("teacher", c.teacher);
   table.add("teacher.file", &c.teacher_file, "the teacher's weights: .safetensors");
   table.add("teacher.precision", &c.teacher_precision, "");
+  table.add_section("teacher", c.layout);
   table.add("student.init", &c.student_init, "random | FILE (.safetensors)");
   table.add_section("quant", c.quant);
   table.add_section("distill", c.distill);
@@ -51,6 +52,7 @@ void check(const RunConfig& c) {
   check(c.distill);
   check(c.train);
   check(c.exchange);
+  check(c.layout);
   check(c.train, c.exchange);
 }
 

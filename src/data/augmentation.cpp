@@ -7,11 +7,15 @@
 
 namespace bitstill {
 
+int64_t variant_of(const AugmentationOptions& options, int64_t epoch) {
+  if (options.shift == 0 && !options.flip) return 0;
+  return options.variants > 0 ? epoch % options.variants : epoch;
+}
+
 void augment(const uint8_t* source, uint8_t* target, const ImageShape& shape, const uint8_t* fill,
              const AugmentationOptions& options, uint64_t seed, int64_t epoch, int64_t sample) {
-  const int64_t variant = options.variants > 0 ? epoch % options.variants : epoch;
   RandomStream stream(seed, StreamPurpose::augmentation, static_cast<uint64_t>(sample),
-                      static_cast<uint32_t>(variant));
+                      static_cast<uint32_t>(variant_of(options, epoch)));
   // All three are drawn whatever the options say, so that one option never changes another's.
   const bool flip = (stream.next() >> 31) != 0 && options.flip;
   const auto choices = static_cast<uint64_t>(2 * options.shift + 1);

@@ -42,6 +42,7 @@ struct Prefetcher::State {
       item->last = true;
       return;
     }
+    if (augmentation) batch.variant = variant_of(*augmentation, epoch);
     const ImageShape& shape = dataset.index().shape;
     const auto bytes = static_cast<std::size_t>(batch.count() * shape.pixels());
     batch.pixels.resize(bytes);

@@ -10,13 +10,13 @@
 namespace bitstill {
 namespace {
 
-/// The network that a file says it holds: never larger than what it does hold.
-std::unique_ptr<Network> described_network(const NetworkSpec& spec, const ModelFile& file,
-                                           const std::string& path) {
-  int64_t values = 0;
-  for (const auto& [name, tensor] : network_tensors(file)) values += tensor.numel();
+using MakeNetwork = std::unique_ptr<Network> (*)(const NetworkSpec& spec, int64_t most_parameters);
+
+/// The network that a file says it holds: never larger than the `values` that it does hold.
+std::unique_ptr<Network> described_network(MakeNetwork make, const NetworkSpec& spec,
+                                           int64_t values, const std::string& path) {
   try {
-    return make_network(spec, values);
+    return make(spec, values);
   } catch (const Error& error) {
     throw Error(ExitCode::model,
                 concat(path, ": the network it describes does not fit: ", error.what()));
@@ -61,7 +61,7 @@ NetworkSpec described_spec(const Json& about, const std::string& path, LoadedMod
 }
 
 /// What settings and shards say of a plain file, and what its bitstill_input says first.
-NetworkSpec plain_spec(const ModelFile& file, const std::string& path, const FileFacts& facts,
+NetworkSpec plain_spec(const Json& input, const std::string& path, const FileFacts& facts,
                        LoadedModel* model) {
   if (facts.shards == nullptr) {
     throw Error(ExitCode::model,
@@ -73,7 +73,7 @@ NetworkSpec plain_spec(const ModelFile& file, const std::string& path, const Fil
   spec.input = facts.shards->shape;
   spec.normalization = {};
   model->classes = facts.shards->classes;
-  for (const auto& [name, value] : file.input.items()) {
+  for (const auto& [name, value] : input.items()) {
     const std::string where = path + ": its bitstill_input." + name;
     if (name == "normalization") {
       spec.normalization = normalization_from_json(value, where, ExitCode::model, "std");
@@ -147,13 +147,32 @@ void require_agrees(const NetworkSpec& spec, const std::string& path, const File
   }
 }
 
+/// Checkpoints hold more than a network.
+bool of_network(const std::string& tensor) {
+  return !tensor.starts_with("optimizer.") && !tensor.starts_with("quantizer.");
+}
+
+/// All of a model but its values.
+LoadedModel described_model(MakeNetwork make, const Json& about, const Json& input, int64_t values,
+                            const std::string& path, const FileFacts& facts) {
+  LoadedModel model;
+  model.about = about;
+  if (about.is_null()) {
+    model.network = make(plain_spec(input, path, facts, &model), kMostParameters);
+  } else {
+    model.network = described_network(make, described_spec(about, path, &model), values, path);
+  }
+  require_agrees(model.network->spec(), path, facts);
+  model.network->set_trainable(false);
+  model.file_bytes = static_cast<int64_t>(std::filesystem::file_size(path));
+  return model;
+}
+
 }  // namespace
 
 NamedTensors network_tensors(const ModelFile& file) {
   NamedTensors tensors = decoded_tensors(file);
-  std::erase_if(tensors, [](const auto& named) {
-    return named.first.starts_with("optimizer.") || named.first.starts_with("quantizer.");
-  });
+  std::erase_if(tensors, [](const auto& named) { return !of_network(named.first); });
   return tensors;
 }
 
@@ -166,16 +185,28 @@ Normalization normalization_without_file(const FileFacts& facts) {
 
 LoadedModel load_model(const std::string& path, const FileFacts& facts) {
   const ModelFile file = read_model_file(path);
-  LoadedModel model;
-  model.about = file.about;
-  const bool plain = file.about.is_null();
-  const NetworkSpec spec =
-      plain ? plain_spec(file, path, facts, &model) : described_spec(file.about, path, &model);
-  model.network = plain ? make_network(spec) : described_network(spec, file, path);
-  require_agrees(model.network->spec(), path, facts);
-  assign(*model.network, network_tensors(file), path);
-  model.network->set_trainable(false);
-  model.file_bytes = static_cast<int64_t>(std::filesystem::file_size(path));
+  const NamedTensors tensors = network_tensors(file);
+  int64_t values = 0;
+  for (const auto& [name, tensor] : tensors) values += tensor.numel();
+  LoadedModel model = described_model(make_network, file.about, file.input, values, path, facts);
+  assign(*model.network, tensors, path);
+  return model;
+}
+
+LoadedModel load_skeleton(const TensorFile& file, const FileFacts& facts) {
+  const ModelFront& front = file.front();
+  std::vector<TensorFacts> tensors;
+  int64_t values = 0;
+  for (const SafetensorsEntry& entry : front.header.entries) {
+    if (!of_network(entry.name)) continue;
+    const bool floating = entry.dtype == Dtype::f64 || entry.dtype == Dtype::f32 ||
+                          entry.dtype == Dtype::f16 || entry.dtype == Dtype::bf16;
+    tensors.push_back({entry.name, entry.shape, dtype_name(entry.dtype), floating});
+    values += static_cast<int64_t>(entry.bytes) / dtype_bytes(entry.dtype);
+  }
+  LoadedModel model =
+      described_model(make_skeleton, front.about, front.input, values, file.path(), facts);
+  require_fits(*model.network, tensors, file.path());
   return model;
 }
 

@@ -99,11 +99,13 @@ void relu_normalize(at::Tensor& x, const BatchNorm& norm) {
 
 }  // namespace
 
-BatchNorm::BatchNorm(const std::string& prefix, int64_t channels) {
-  weight = {prefix + ".weight", ParameterRole::norm, at::ones({channels})};
-  bias = {prefix + ".bias", ParameterRole::norm, at::zeros({channels})};
-  mean = {prefix + ".running_mean", at::zeros({channels}), at::zeros({channels})};
-  variance = {prefix + ".running_var", at::ones({channels}), at::zeros({channels})};
+BatchNorm::BatchNorm(const std::string& prefix, int64_t channels, const c10::Device& device) {
+  const auto zeros = [&] { return at::zeros({channels}, device); };
+  const auto ones = [&] { return at::ones({channels}, device); };
+  weight = {prefix + ".weight", ParameterRole::norm, ones()};
+  bias = {prefix + ".bias", ParameterRole::norm, zeros()};
+  mean = {prefix + ".running_mean", zeros(), zeros()};
+  variance = {prefix + ".running_var", ones(), zeros()};
 }
 
 std::pair<at::Tensor, at::Tensor> BatchNorm::scale_and_shift() const {

@@ -12,9 +12,10 @@
 
 namespace bitstill {
 
-Affine::Affine(const std::string& prefix, const std::vector<int64_t>& shape, bool first, bool last)
-    : weight{prefix + ".weight", ParameterRole::weight, at::zeros(shape), first, last},
-      bias{prefix + ".bias", ParameterRole::bias, at::zeros({shape[0]}), first, last} {}
+Affine::Affine(const std::string& prefix, const std::vector<int64_t>& shape, bool first, bool last,
+               const c10::Device& device)
+    : weight{prefix + ".weight", ParameterRole::weight, at::zeros(shape, device), first, last},
+      bias{prefix + ".bias", ParameterRole::bias, at::zeros({shape[0]}, device), first, last} {}
 
 at::Tensor dropout(const at::Tensor& x, double rate, uint64_t unit, const ForwardMode& mode) {
   if (!mode.training || !mode.dropout || rate == 0) return x;
@@ -31,8 +32,8 @@ ConvolutionBlock::ConvolutionBlock(const Options& options, int64_t module, uint6
     : options_(options),
       unit_(unit),
       affine_(std::to_string(module), {options.out, options.in, options.kernel, options.kernel},
-              options.first, false),
-      norm_(std::to_string(module + 2), options.out) {}
+              options.first, false, options.device),
+      norm_(std::to_string(module + 2), options.out, options.device) {}
 
 at::Tensor ConvolutionBlock::forward(const at::Tensor& x, const ForwardMode& mode) {
   at::Tensor y = at::conv2d(x, affine_.weight.value, affine_.bias.value, 1, options_.kernel / 2);
@@ -61,8 +62,9 @@ std::vector<Buffer*> ConvolutionBlock::buffers() {
 LinearBlock::LinearBlock(const Options& options, int64_t module, uint64_t unit)
     : options_(options),
       unit_(unit),
-      affine_(std::to_string(module), {options.out, options.in}, options.first, options.last) {
-  if (!options.last) norm_.emplace(std::to_string(module + 2), options.out);
+      affine_(std::to_string(module), {options.out, options.in}, options.first, options.last,
+              options.device) {
+  if (!options.last) norm_.emplace(std::to_string(module + 2), options.out, options.device);
 }
 
 at::Tensor LinearBlock::forward(const at::Tensor& x, const ForwardMode& mode) {

@@ -110,7 +110,7 @@ int64_t count(const NetworkSpec& spec) {
   return static_cast<int64_t>(std::min(total, 9e18));
 }
 
-std::vector<std::unique_ptr<Unit>> build(const NetworkSpec& spec) {
+std::vector<std::unique_ptr<Unit>> build(const NetworkSpec& spec, const c10::Device& device) {
   std::vector<std::unique_ptr<Unit>> units;
   int64_t module = 0, in = spec.input.channels;
   for (std::size_t i = 0; i < spec.widths.size(); ++i) {
@@ -121,6 +121,7 @@ std::vector<std::unique_ptr<Unit>> build(const NetworkSpec& spec) {
     options.pool = pooled(spec, i);
     options.first = i == 0;
     options.dropout = spec.dropout[i];
+    options.device = device;
     units.push_back(std::make_unique<ConvolutionBlock>(options, module, units.size()));
     module += options.pool ? 4 : 3;
   }
@@ -133,6 +134,7 @@ std::vector<std::unique_ptr<Unit>> build(const NetworkSpec& spec) {
     options.out = in = options.last ? spec.classes : spec.hidden[i];
     options.first = units.empty();
     options.dropout = options.last ? 0 : spec.dropout[spec.widths.size() + i];
+    options.device = device;
     units.push_back(std::make_unique<LinearBlock>(options, module, units.size()));
     module += 3;
   }

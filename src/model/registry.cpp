@@ -40,7 +40,10 @@ NetworkSpec completed(const NetworkSpec& spec) {
   return family_of(spec.kind).complete(spec);
 }
 
-std::unique_ptr<Network> make_network(const NetworkSpec& spec, int64_t most_parameters) {
+namespace {
+
+std::unique_ptr<Network> build(const NetworkSpec& spec, int64_t most_parameters,
+                               const c10::Device& device) {
   const NetworkSpec whole = completed(spec);
   const NetworkFamily& family = family_of(spec.kind);
   const int64_t count = family.count(whole);
@@ -49,7 +52,17 @@ std::unique_ptr<Network> make_network(const NetworkSpec& spec, int64_t most_para
                 concat("model ", spec.kind, " has ", count, " parameters, more than the ",
                        most_parameters, " allowed here; make it narrower"));
   }
-  return std::make_unique<Network>(whole, family.build(whole));
+  return std::make_unique<Network>(whole, family.build(whole, device));
+}
+
+}  // namespace
+
+std::unique_ptr<Network> make_network(const NetworkSpec& spec, int64_t most_parameters) {
+  return build(spec, most_parameters, c10::kCPU);
+}
+
+std::unique_ptr<Network> make_skeleton(const NetworkSpec& spec, int64_t most_parameters) {
+  return build(spec, most_parameters, c10::kMeta);
 }
 
 }  // namespace bitstill

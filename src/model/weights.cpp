@@ -10,9 +10,9 @@
 namespace bitstill {
 namespace {
 
-std::string shape_text(const at::Tensor& tensor) {
+std::string shape_text(at::IntArrayRef shape) {
   std::ostringstream out;
-  out << tensor.sizes();
+  out << shape;
   return out.str();
 }
 
@@ -33,30 +33,28 @@ NamedTensors named_tensors(const Network& network) {
   return tensors;
 }
 
-void assign(Network& network, const NamedTensors& tensors, const std::string& where) {
-  std::map<std::string, const at::Tensor*> given;
+void require_fits(const Network& network, const std::vector<TensorFacts>& tensors,
+                  const std::string& where) {
+  std::map<std::string, const TensorFacts*> given;
   std::vector<std::string> missing, extra, misshaped;
-  for (const auto& [name, tensor] : tensors) {
-    if (name.ends_with("num_batches_tracked")) continue;
-    if (!given.emplace(name, &tensor).second) extra.push_back(name + " (twice)");
+  for (const TensorFacts& tensor : tensors) {
+    if (tensor.name.ends_with("num_batches_tracked")) continue;
+    if (!given.emplace(tensor.name, &tensor).second) extra.push_back(tensor.name + " (twice)");
   }
-  NamedTensors ours = named_tensors(network);
-  for (const auto& [name, tensor] : ours) {
+  for (const auto& [name, tensor] : named_tensors(network)) {
     const auto found = given.find(name);
     if (found == given.end()) {
       missing.push_back(name);
-    } else if (found->second->sizes() != tensor.sizes() ||
-               !at::isFloatingType(found->second->scalar_type())) {
-      misshaped.push_back(concat(name, " ", shape_text(*found->second), " ",
-                                 c10::toString(found->second->scalar_type()), " instead of ",
-                                 shape_text(tensor)));
+      continue;
     }
+    const TensorFacts& facts = *found->second;
+    if (tensor.sizes() != facts.shape || !facts.floating) {
+      misshaped.push_back(concat(name, " ", shape_text(facts.shape), " ", facts.type,
+                                 " instead of ", shape_text(tensor.sizes())));
+    }
+    given.erase(found);
   }
-  for (const auto& [name, tensor] : given) {
-    bool known = false;
-    for (const auto& our : ours) known = known || our.first == name;
-    if (!known) extra.push_back(name);
-  }
+  for (const auto& [name, tensor] : given) extra.push_back(name);
   std::string message;
   add(message, "missing", missing);
   add(message, "extra", extra);
@@ -65,8 +63,19 @@ void assign(Network& network, const NamedTensors& tensors, const std::string& wh
     throw Error(ExitCode::model, concat(where, ": the tensors do not fit the ", network.spec().kind,
                                         " network: ", message));
   }
+}
+
+void assign(Network& network, const NamedTensors& tensors, const std::string& where) {
+  std::vector<TensorFacts> facts;
+  std::map<std::string, const at::Tensor*> given;
+  for (const auto& [name, tensor] : tensors) {
+    facts.push_back({name, tensor.sizes().vec(), c10::toString(tensor.scalar_type()),
+                     at::isFloatingType(tensor.scalar_type())});
+    given.emplace(name, &tensor);
+  }
+  require_fits(network, facts, where);
   const at::NoGradGuard no_gradient;
-  for (auto& [name, tensor] : ours) tensor.copy_(*given.at(name));
+  for (auto& [name, tensor] : named_tensors(network)) tensor.copy_(*given.at(name));
 }
 
 }  // namespace bitstill

@@ -7,6 +7,7 @@
 
 #include "bitstill/base/file.hpp"
 #include "bitstill/base/text.hpp"
+#include "scalar_types.hpp"
 
 namespace bitstill {
 namespace {
@@ -23,12 +24,6 @@ Dtype dtype_of(const at::Tensor& tensor, const std::string& where) {
   }
   throw Error(ExitCode::model,
               concat(where, ": tensors of type ", tensor.scalar_type(), " cannot be stored"));
-}
-
-at::ScalarType type_of(Dtype dtype) {
-  const auto* found = std::find_if(std::begin(kTypes), std::end(kTypes),
-                                   [&](const auto& pair) { return pair.first == dtype; });
-  return found->second;
 }
 
 /// A checkpoint keeps its types (counters, sums in double); weights become fp32.
@@ -64,6 +59,12 @@ void put_model_file(const std::string& path, const ModelFile& file, const ByteSi
 
 }  // namespace
 
+at::ScalarType scalar_type_of(Dtype dtype) {
+  const auto* found = std::find_if(std::begin(kTypes), std::end(kTypes),
+                                   [&](const auto& pair) { return pair.first == dtype; });
+  return found->second;
+}
+
 void write_model_file(const std::string& path, const ModelFile& file) {
   replace_file(path, [&](const ByteSink& sink) { put_model_file(path, file, sink); });
 }
@@ -82,7 +83,7 @@ ModelFile read_model_file(const std::string& path) {
   ModelFile file;
   PackedModel packed = read_packed_model(
       source, path, [&](const std::string& name, Dtype dtype, const std::vector<int64_t>& shape) {
-        file.tensors.emplace_back(name, at::empty(shape, type_of(dtype)));
+        file.tensors.emplace_back(name, at::empty(shape, scalar_type_of(dtype)));
         return file.tensors.back().second.data_ptr();
       });
   file.about = std::move(packed.about);

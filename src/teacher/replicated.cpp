@@ -6,34 +6,49 @@
 namespace bitstill {
 namespace {
 
-class ReplicatedTeacher : public Teacher {
+/// Every rank answers by itself, one question after the other.
+class LocalTeacher : public Teacher {
+ public:
+  using Teacher::Teacher;
+  std::vector<Answer> answer(std::span<const Question> questions, bool /*more*/) override {
+    std::vector<Answer> answers;
+    for (const Question& question : questions) answers.emplace_back(logits(question.x));
+    return answers;
+  }
+
+ private:
+  virtual at::Tensor logits(const at::Tensor& x) = 0;
+};
+
+class ReplicatedTeacher final : public LocalTeacher {
  public:
   ReplicatedTeacher(std::unique_ptr<Network> network, bool bf16)
-      : Teacher({network->spec().normalization,
-                 bf16 ? InferencePrecision::bf16 : InferencePrecision::fp32, false}),
+      : LocalTeacher({network->spec().normalization,
+                      bf16 ? InferencePrecision::bf16 : InferencePrecision::fp32}),
         network_(std::move(network)),
         bf16_(bf16) {
     network_->set_trainable(false);
   }
 
+ private:
   at::Tensor logits(const at::Tensor& x) override {
     const at::NoGradGuard no_grad;
     const AutocastScope own(bf16_, x.device());
     return network_->forward(x, ForwardMode{}).to(at::kFloat);
   }
 
- private:
   std::unique_ptr<Network> network_;
   bool bf16_;
 };
 
-class FrozenTeacher : public Teacher {
+class FrozenTeacher final : public LocalTeacher {
  public:
   FrozenTeacher(std::unique_ptr<FrozenNetwork> network, const Normalization& normalization)
-      : Teacher({normalization, network->precision(), true}), network_(std::move(network)) {}
-  at::Tensor logits(const at::Tensor& x) override { return network_->forward(x); }
+      : LocalTeacher({normalization, network->precision(), true}), network_(std::move(network)) {}
 
  private:
+  at::Tensor logits(const at::Tensor& x) override { return network_->forward(x); }
+
   std::unique_ptr<FrozenNetwork> network_;
 };
 

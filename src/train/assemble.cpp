@@ -19,7 +19,7 @@ std::unique_ptr<Channel> points_channel(World& world, const TrainingOptions& opt
   return open_channel(world, Traffic::points, options.exchange.overlap);
 }
 
-StepSettings step_settings(const Dataset& dataset, const TrainingOptions& options,
+StepSettings step_settings(const Dataset& dataset, const TrainingOptions& options, int64_t steps,
                            const at::Device& device, std::function<bool()> stop_requested) {
   StepSettings settings;
   settings.distill = options.distill;
@@ -28,6 +28,8 @@ StepSettings step_settings(const Dataset& dataset, const TrainingOptions& option
   settings.seed = static_cast<uint64_t>(options.run.seed);
   settings.device = device;
   settings.shape = dataset.index().shape;
+  settings.sweep_batches = options.layout.sweep_batches;
+  settings.last_step = options.train.epochs * steps - 1;
   settings.stop_requested = std::move(stop_requested);
   return settings;
 }
@@ -53,6 +55,6 @@ TrainingParts::TrainingParts(World& world, Watchdog& watchdog, const Dataset& da
                gradient_channel(world, options.exchange, device), points_channel(world, options)),
       step({student, teacher, exchange, optimizer, learned_optimizer, watchdog, world.control(),
             statistics.get()},
-           step_settings(dataset, options, device, std::move(stop_requested))) {}
+           step_settings(dataset, options, plan.steps(), device, std::move(stop_requested))) {}
 
 }  // namespace bitstill

@@ -15,40 +15,26 @@
 
 namespace bitstill {
 
+TrainingStep::TrainingStep(const StepParts& parts, const StepSettings& settings)
+    : parts_(parts), settings_(settings) {
+  if (parts_.teacher == nullptr) return;
+  parts_.teacher->on_wait([this](bool waits) {
+    parts_.watchdog.progress(waits ? Phase::gather : Phase::teacher, step_);
+  });
+}
+
 StepResult TrainingStep::run(int64_t step, const StepPlan& plan, Prefetcher& batches, double rate,
                              const Trained& trained) {
   Communicator& control = parts_.control;
   const int rank = control.rank();
+  step_ = step;
   Timer timer;
   parts_.student.quantize(step);
   seconds_.quantize += timer.lap();
   const bool only_points = !trained.weights && !trained.others;
   parts_.exchange.begin(plan, only_points ? Travels::points : Travels::weights);
 
-  const int64_t passes = plan.passes(rank, parts_.statistics != nullptr);
-  std::exception_ptr failure;
-  for (int64_t pass = 0; pass < passes; ++pass) {
-    Batch batch;
-    timer.lap();
-    parts_.watchdog.progress(Phase::data, step);
-    try {
-      if (!failure) batches.next(&batch);
-    } catch (...) {
-      failure = std::current_exception();
-      batch = Batch{};
-    }
-    seconds_.data += timer.lap();
-    // Without samples there is nothing to compute, unless other ranks wait for our batch norm's
-    // sums.
-    if (batch.count() == 0 && parts_.statistics == nullptr) continue;
-    try {
-      micro_batch(step, plan, plan.first_of(rank) + pass, batch, pass + 1 == passes);
-    } catch (...) {
-      if (parts_.statistics != nullptr)
-        throw;  // the others wait inside this pass: only fatal ends it
-      failure = std::current_exception();
-    }
-  }
+  const std::exception_ptr failure = sweeps(step, plan, batches);
 
   timer.lap();
   parts_.watchdog.progress(Phase::exchange, step);
@@ -85,38 +71,113 @@ void TrainingStep::update(double rate, const Trained& trained, StepResult* resul
   if (trained.learned) parts_.learned_optimizer.update(rate);
 }
 
-void TrainingStep::micro_batch(int64_t step, const StepPlan& plan, int64_t number,
-                               const Batch& batch, bool last) {
+/// All passes of this rank, the teacher asked before each sweep of them. What fails on this rank
+/// alone is returned, and the rest of the passes has no samples.
+std::exception_ptr TrainingStep::sweeps(int64_t step, const StepPlan& plan, Prefetcher& batches) {
+  const int rank = parts_.control.rank();
+  const bool together = parts_.teacher != nullptr && parts_.teacher->traits().slices.has_value();
+  const bool synced = parts_.statistics != nullptr;
+  const int64_t passes = plan.passes(rank, synced), most = plan.passes(rank, true);
+  int64_t sweep = 1;
+  if (together) sweep = settings_.sweep_batches > 0 ? settings_.sweep_batches : most;
+  std::exception_ptr failure;
+  for (int64_t first = 0; first < (together ? most : passes); first += sweep) {
+    const int64_t end = std::min(first + sweep, passes);
+    parts_.watchdog.progress(Phase::data, step);
+    std::vector<Pass> asked = read(batches, end - first, &failure);
+    // Where other ranks wait inside the answer or for our batch norm's sums, only fatal ends it.
+    try {
+      parts_.watchdog.progress(Phase::teacher, step);
+      ask(asked, step != settings_.last_step || first + sweep < most);
+    } catch (...) {
+      if (together || synced) throw;
+      failure = std::current_exception();
+      asked = read(batches, end - first, &failure);
+    }
+    for (int64_t pass = first; pass < end; ++pass) {
+      try {
+        train(step, plan, plan.first_of(rank) + pass, asked[static_cast<std::size_t>(pass - first)],
+              pass + 1 == passes);
+      } catch (...) {
+        if (synced) throw;
+        failure = std::current_exception();
+      }
+    }
+  }
+  return failure;
+}
+
+/// The next passes; after a failure, which this may be the first to meet, without samples.
+std::vector<TrainingStep::Pass> TrainingStep::read(Prefetcher& batches, int64_t count,
+                                                   std::exception_ptr* failure) {
   Timer timer;
-  const Network& student = parts_.student.network();
+  std::vector<Pass> passes(static_cast<std::size_t>(std::max<int64_t>(count, 0)));
+  try {
+    for (Pass& pass : passes) {
+      if (!*failure) batches.next(&pass.batch);
+      prepare(&pass);
+    }
+  } catch (...) {
+    if (*failure) throw;  // preparing what holds no samples
+    *failure = std::current_exception();
+    return read(batches, count, failure);
+  }
+  seconds_.data += timer.lap();
+  return passes;
+}
+
+void TrainingStep::prepare(Pass* pass) const {
+  const Batch& batch = pass->batch;
   const auto input = [&](const Normalization& normalization) {
     return to_input(batch, settings_.shape, normalization, settings_.device,
                     settings_.channels_last);
   };
-  const at::Tensor x = input(student.spec().normalization);
-  const auto labels = to_labels(batch, settings_.device);
-  seconds_.data += timer.lap();
+  const Normalization& own = parts_.student.network().spec().normalization;
+  pass->x = input(own);
+  pass->labels = to_labels(batch, settings_.device);
+  if (parts_.teacher == nullptr) return;
+  const Normalization& its = parts_.teacher->traits().normalization;
+  pass->question = {its == own ? pass->x : input(its), batch.rows, batch.variant};
+}
 
-  at::Tensor teacher_logits, logits;
-  if (Teacher* teacher = parts_.teacher) {
-    parts_.watchdog.progress(Phase::teacher, step);
-    const Normalization& its = teacher->traits().normalization;
-    teacher_logits = teacher->logits(its == student.spec().normalization ? x : input(its));
-    seconds_.teacher += timer.lap();
+void TrainingStep::ask(std::span<Pass> passes, bool more) {
+  if (parts_.teacher == nullptr) return;
+  Timer timer;
+  std::vector<Question> questions;
+  for (const Pass& pass : passes) {
+    if (pass.batch.count() > 0) questions.push_back(pass.question);
   }
+  std::vector<Answer> answers = parts_.teacher->answer(questions, more);
+  auto answer = answers.begin();
+  for (Pass& pass : passes) {
+    if (pass.batch.count() > 0) pass.answer = std::move(*answer++);
+    pass.question = {};
+  }
+  seconds_.teacher += timer.lap();
+}
+
+void TrainingStep::train(int64_t step, const StepPlan& plan, int64_t number, const Pass& pass,
+                         bool last) {
+  // Without samples there is nothing to compute, unless other ranks wait for our batch norm's sums.
+  const int64_t count = pass.batch.count();
+  if (count == 0 && parts_.statistics == nullptr) return;
+  const Network& student = parts_.student.network();
+  Timer timer;
   parts_.watchdog.progress(Phase::forward, step);
+  at::Tensor logits;
   {
     AutocastScope autocast(settings_.bf16, settings_.device);
-    logits = student.forward(x, mode(step, number));
+    logits = student.forward(pass.x, mode(step, number));
   }
-  const Loss loss = distillation_loss(logits.detach().to(at::kFloat), teacher_logits, labels,
-                                      settings_.distill, plan.samples);
+  const Loss loss = distillation_loss(logits.detach().to(at::kFloat),
+                                      pass.answer ? pass.answer->logits(0, count) : at::Tensor(),
+                                      pass.labels, settings_.distill, plan.samples);
   seconds_.forward += timer.lap();
 
   parts_.watchdog.progress(Phase::backward, step);
   parts_.exchange.before_backward(last);
   logits.backward(loss.gradient.to(logits.scalar_type()));
-  if (batch.count() > 0) parts_.exchange.after_backward(number, loss.sums);
+  if (count > 0) parts_.exchange.after_backward(number, loss.sums);
   seconds_.backward += timer.lap();
 }
 

@@ -161,6 +161,11 @@ void Run::log_interval(int64_t step, double rate) {
                 {"exchange", phase.exchange * ms},
                 {"update", phase.update * ms},
                 {"exchange_busy", parts_.exchange.take_busy_seconds() * ms}};
+  if (teacher_ != nullptr && teacher_->traits().slices) {
+    const GatherSeconds gather = teacher_->take_gather_seconds();
+    line["ms"]["gather"] = gather.exposed * ms;
+    line["ms"]["gather_busy"] = gather.busy * ms;
+  }
   line["steps"] = interval_.steps;
   line["bytes"] = traffic_json(&traffic_, std::max<int64_t>(interval_.steps, 1));
   line["memory_mb"] = peak_memory_mb();
@@ -350,8 +355,17 @@ RunResult run_training(World& world, Watchdog& watchdog, const Dataset& dataset,
   }
   Run run(world, watchdog, dataset, student, teacher, options, start, about, log);
   RunResult result;
+  const auto settle = [&] {
+    if (teacher != nullptr) teacher->settle();
+  };
   try {
-    result = run.run();
+    try {
+      result = run.run();
+    } catch (const AgreedError&) {
+      settle();  // all ranks are here, and what they sent ahead belongs together
+      throw;
+    }
+    settle();
   } catch (const AgreedError&) {
     throw;
   } catch (const std::exception& error) {

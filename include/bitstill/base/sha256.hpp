@@ -29,5 +29,8 @@ class Sha256 {
 std::string sha256_hex(std::string_view bytes);
 /// Of a whole file, read piece by piece. Error(code) as InputFile.
 std::string sha256_of_file(const std::string& path, ExitCode code);
+/// Of its length and of 64 pieces of 4 KiB spread over it, the first and the last bytes among them:
+/// tells files apart that are too large to be read by everyone, unless they differ in few places.
+std::string sha256_of_samples(const std::string& path, ExitCode code);
 
 }  // namespace bitstill

@@ -64,6 +64,16 @@ struct ByteSource {
   std::function<void(uint64_t offset, void* bytes, std::size_t count)> read;
 };
 
+/// What stands before a model file's tensors.
+// NOLINTNEXTLINE(bugprone-exception-escape): moving JSON asserts, it never throws
+struct ModelFront {
+  SafetensorsHeader header;
+  Json about;  // with "packed" where tensors are packed; null when the file has no description
+  Json input;  // as PackedModel's
+};
+/// Reads and checks it alone. Error(model) as read_packed_model's.
+ModelFront read_model_front(const ByteSource& source, const std::string& where);
+
 /// Called for each plain tensor: the place for its bytes (any alignment), or null to skip it.
 using PlaceTensor =
     std::function<void*(const std::string& name, Dtype dtype, const std::vector<int64_t>& shape)>;

@@ -17,7 +17,8 @@ struct RunRecord {
   std::string command;            // train | distill
   SettingValues settings;         // all of them
   std::string data;               // fingerprint of data.folder's index
-  std::string teacher;            // SHA-256 of teacher.file; empty: none
+  std::string teacher;            // SHA-256 of teacher.file; empty: none, or it lies in slices
+  std::string teacher_samples;    // sha256_of_samples of it; empty: none
   std::string student_init;       // SHA-256 of student.init; empty: random
   std::string precision;          // what train.precision came to: fp32 | bf16
   std::string teacher_precision;  // what teacher.precision came to; empty: no teacher

@@ -21,6 +21,9 @@ void visit_settings(Options& options, const Visit& visit) {
   visit("variants", options.variants, "epochs until augmentation repeats; 0: never");
 }
 
+/// Which of its variants a sample is in this epoch; 0 where nothing is augmented.
+int64_t variant_of(const AugmentationOptions& options, int64_t epoch);
+
 /// Writes the augmented `source` to `target` (both C,H,W uint8; they do not overlap). Pixels
 /// shifted in from outside take fill[c].
 void augment(const uint8_t* source, uint8_t* target, const ImageShape& shape, const uint8_t* fill,

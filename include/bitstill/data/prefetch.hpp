@@ -16,6 +16,7 @@ struct Batch {
   std::vector<int64_t> rows;    // row numbers within the split
   std::vector<uint8_t> pixels;  // [n, C, H, W]
   std::vector<int64_t> labels;  // [n]
+  int64_t variant = 0;          // of augmentation: variant_of() its epoch
   int64_t count() const { return static_cast<int64_t>(rows.size()); }
 };
 

@@ -9,6 +9,7 @@
 #include "bitstill/model/frozen_network.hpp"
 #include "bitstill/model/network.hpp"
 #include "bitstill/store/model_file.hpp"
+#include "bitstill/store/tensor_file.hpp"
 
 namespace bitstill {
 
@@ -37,6 +38,10 @@ Normalization normalization_without_file(const FileFacts& facts);
 /// Error(model) when the file is not there or wrong, does not describe itself and `facts` has no
 /// shards, or its tensors do not fit its network.
 LoadedModel load_model(const std::string& path, const FileFacts& facts = {});
+
+/// All of it but the values: its network is a skeleton (model/network.hpp) that the file's tensors
+/// fit. Error(model) as load_model's.
+LoadedModel load_skeleton(const TensorFile& file, const FileFacts& facts = {});
 
 /// The file's tensors that belong to its network: without the states of optimizer and quantizer.
 NamedTensors network_tensors(const ModelFile& file);

@@ -13,7 +13,7 @@ struct BatchNorm {
   static constexpr double kEpsilon = 1e-5;
 
   /// Named prefix.weight, prefix.bias, prefix.running_mean, prefix.running_var.
-  BatchNorm(const std::string& prefix, int64_t channels);
+  BatchNorm(const std::string& prefix, int64_t channels, const c10::Device& device = c10::kCPU);
 
   /// Training: by this batch's statistics, which are written to mean.statistics (mean) and
   /// variance.statistics (unbiased); zeros when the batch is empty. Evaluation: by the values.

@@ -13,7 +13,8 @@ namespace bitstill {
 /// Weight [out, in...] and bias [out] of a convolution or linear layer, named prefix.weight,
 /// prefix.bias.
 struct Affine {
-  Affine(const std::string& prefix, const std::vector<int64_t>& shape, bool first, bool last);
+  Affine(const std::string& prefix, const std::vector<int64_t>& shape, bool first, bool last,
+         const c10::Device& device);
   Parameter weight, bias;
 };
 
@@ -28,6 +29,7 @@ class ConvolutionBlock : public Unit {
     int64_t in = 0, out = 0, kernel = 0;
     bool pool = false, first = false;
     double dropout = 0;
+    c10::Device device = c10::kCPU;  // of its values
   };
   /// `module` is the convolution's number in PyTorch's nn.Sequential of the same network, in which
   /// ReLU, BatchNorm2d and MaxPool2d follow; `unit` numbers the unit for its dropout.
@@ -51,6 +53,7 @@ class LinearBlock : public Unit {
     int64_t in = 0, out = 0;
     bool first = false, last = false;
     double dropout = 0;
+    c10::Device device = c10::kCPU;  // of its values
   };
   LinearBlock(const Options& options, int64_t module, uint64_t unit);
   at::Tensor forward(const at::Tensor& x, const ForwardMode& mode) override;

@@ -126,12 +126,17 @@ class Network {
   std::vector<Buffer*> buffers_;
 };
 
+constexpr int64_t kMostParameters = int64_t{1} << 30;
+
 /// Builds the network with zero weights, unit norms, frozen until set_trainable(true).
 /// Error(settings) for an unknown kind (naming the nearest), a spec that does not fit (a pool that
 /// leaves no pixel, lists of unequal length), or more than `most_parameters` (checked before memory
 /// is taken: for a file from a stranger, give the number of values it holds).
 std::unique_ptr<Network> make_network(const NetworkSpec& spec,
-                                      int64_t most_parameters = int64_t{1} << 30);
+                                      int64_t most_parameters = kMostParameters);
+
+/// The same without values: its tensors have names and shapes, and take no memory (device meta).
+std::unique_ptr<Network> make_skeleton(const NetworkSpec& spec, int64_t most_parameters);
 
 /// The spec with every list filled in, as make_network's has it. Error(settings) as there.
 NetworkSpec completed(const NetworkSpec& spec);

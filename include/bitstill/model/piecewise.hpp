@@ -34,8 +34,8 @@ struct PassState {
   std::vector<at::Tensor> values;
 };
 
-/// Pieces run in order, each over every micro-batch; a sample's logits do not depend, to the bit, on
-/// the others of its batch, nor on how the network is cut.
+/// Pieces run in order, each over every micro-batch; a sample's logits do not depend, to the bit,
+/// on the others of its batch, nor on how the network is cut.
 class Piecewise {
  public:
   virtual ~Piecewise() = default;

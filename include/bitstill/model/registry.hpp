@@ -2,6 +2,8 @@
 // here, and its line in src/model/registry.cpp.
 #pragma once
 
+#include <c10/core/Device.h>
+
 #include <memory>
 #include <string>
 #include <vector>
@@ -16,7 +18,8 @@ struct NetworkFamily {
   NetworkSpec (*complete)(const NetworkSpec& spec);
   /// Parameters that `build` will make, counted without making them. The spec is complete.
   int64_t (*count)(const NetworkSpec& spec);
-  std::vector<std::unique_ptr<Unit>> (*build)(const NetworkSpec& spec);
+  /// Values on `device`.
+  std::vector<std::unique_ptr<Unit>> (*build)(const NetworkSpec& spec, const c10::Device& device);
 };
 
 /// Error(code) naming `where` when a number of the spec is out of range.

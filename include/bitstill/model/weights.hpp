@@ -14,6 +14,17 @@ using NamedTensors = std::vector<std::pair<std::string, at::Tensor>>;
 /// Parameters and buffers (with PyTorch's num_batches_tracked left out), in order: shares memory.
 NamedTensors named_tensors(const Network& network);
 
+/// A tensor of a file, not read: enough to see whether it fits.
+struct TensorFacts {
+  std::string name;
+  std::vector<int64_t> shape;
+  std::string type;  // in words
+  bool floating = true;
+};
+/// Error(model) as assign()'s.
+void require_fits(const Network& network, const std::vector<TensorFacts>& tensors,
+                  const std::string& where);
+
 /// Copies the tensors into the network. Every missing, extra or misshaped tensor is named in one
 /// Error(model) that starts with `where`. "...num_batches_tracked" is ignored.
 void assign(Network& network, const NamedTensors& tensors, const std::string& where);

@@ -3,19 +3,59 @@
 
 #include <ATen/core/Tensor.h>
 
+#include <cstdint>
+#include <functional>
 #include <memory>
+#include <optional>
+#include <span>
 #include <utility>
+#include <vector>
 
 #include "bitstill/model/frozen_network.hpp"
 #include "bitstill/model/network.hpp"
 
 namespace bitstill {
 
+/// What a teacher in slices takes of each rank's memory, in bytes.
+struct SliceFacts {
+  int world = 1;
+  int64_t pieces = 0;
+  int64_t plain = 0;          // all of it, as it is computed with
+  int64_t mine = 0;           // this rank's slices
+  int64_t window = 0;         // pieces on their way or in use, at most
+  int64_t largest_piece = 0;  // the least that a window can be
+  int64_t largest_ready = 0;  // what running a piece takes besides
+};
+
+/// Seconds inside gathers, and those of them that the compute waited for.
+struct GatherSeconds {
+  double busy = 0, exposed = 0;
+};
+
 /// How a teacher answers.
 struct TeacherTraits {
   Normalization normalization;  // how its input is made
   InferencePrecision precision = InferencePrecision::fp32;
-  bool compiled = false;  // its network is a FrozenNetwork
+  bool compiled = false;                  // its network is a FrozenNetwork
+  std::optional<SliceFacts> slices = {};  // ranks answer together: it lies in slices
+};
+
+/// What it is asked about one micro-batch. `rows` belong to the asker until the answer is there.
+struct Question {
+  at::Tensor x;                   // [n, C, H, W] fp32, normalized as its traits say; n > 0
+  std::span<const int64_t> rows;  // of the train split, one a sample
+  int64_t variant = 0;            // of augmentation: Batch::variant
+};
+
+/// What it says of one micro-batch.
+class Answer {
+ public:
+  explicit Answer(at::Tensor logits) : logits_(std::move(logits)) {}
+  /// [count, classes] fp32, without autograd: of the samples first, first + 1, ...
+  at::Tensor logits(int64_t first, int64_t count) const { return logits_.narrow(0, first, count); }
+
+ private:
+  at::Tensor logits_;
 };
 
 class Teacher {
@@ -23,14 +63,25 @@ class Teacher {
   explicit Teacher(TeacherTraits traits) : traits_(std::move(traits)) {}
   virtual ~Teacher() = default;
   const TeacherTraits& traits() const { return traits_; }
-  /// x [n, C, H, W] fp32, normalized as traits() say, in the precision they say, whatever autocast
-  /// holds around the call -> logits [n, classes] fp32, without autograd. A sharded
-  /// teacher communicates: every rank then calls this equally often, with n = 0 where it has no
-  /// samples.
-  virtual at::Tensor logits(const at::Tensor& x) = 0;
+  /// One answer a question, computed in the precision that traits() say, whatever autocast holds
+  /// around the call. Questions are never joined into one batch. With traits().slices this is a
+  /// collective: every rank calls it equally often, with no questions where it has no samples, and
+  /// `more` says whether it will be called again.
+  virtual std::vector<Answer> answer(std::span<const Question> questions, bool more) = 0;
+  /// Waits for what travels ahead of the next answer. Collective, as answer().
+  virtual void settle() {}
+  virtual GatherSeconds take_gather_seconds() { return {}; }  // since the last call
+  /// `told` is called before waiting for other ranks (true) and after (false).
+  void on_wait(std::function<void(bool waits)> told) { told_ = std::move(told); }
+
+ protected:
+  void tell(bool waits) const {
+    if (told_) told_(waits);
+  }
 
  private:
   TeacherTraits traits_;
+  std::function<void(bool)> told_;
 };
 
 /// Every rank holds the whole network, on any device, in fp32 or mixed bf16.

@@ -10,6 +10,7 @@
 #include "bitstill/comm/world.hpp"
 #include "bitstill/data/augmentation.hpp"
 #include "bitstill/quant/options.hpp"
+#include "bitstill/teacher/options.hpp"
 
 namespace bitstill {
 
@@ -185,6 +186,7 @@ struct TrainingOptions {
   AugmentationOptions augmentation;  // data.shift, data.flip, data.variants
   int64_t prefetch = 4;              // data.prefetch: batches read ahead
   RunOptions run;
+  TeacherLayout layout;  // teacher.sharding, teacher.window, ...
 };
 
 /// Error(settings) naming the key, its value and what is allowed.

@@ -2,9 +2,13 @@
 #pragma once
 
 #include <cstdint>
+#include <exception>
 #include <functional>
 #include <memory>
+#include <optional>
+#include <span>
 #include <string>
+#include <vector>
 
 #include "bitstill/comm/watchdog.hpp"
 #include "bitstill/data/dataset.hpp"
@@ -44,6 +48,8 @@ struct StepSettings {
   uint64_t seed = 0;
   at::Device device = at::kCPU;
   ImageShape shape;
+  int64_t sweep_batches = 0;  // teacher.sweep_batches
+  int64_t last_step = -1;     // of the run: the teacher is not asked again
   std::function<bool()> stop_requested;
 };
 
@@ -55,8 +61,9 @@ struct StepResult {
 
 class TrainingStep {
  public:
-  TrainingStep(const StepParts& parts, const StepSettings& settings)
-      : parts_(parts), settings_(settings) {}
+  TrainingStep(const StepParts& parts, const StepSettings& settings);
+  TrainingStep(const TrainingStep&) = delete;  // the teacher calls it back
+  TrainingStep& operator=(const TrainingStep&) = delete;
 
   /// trained: what this step updates; without weights and others only points travel.
   /// A rank whose batch fails sends zeros and its flag, and then all ranks throw the same error.
@@ -67,13 +74,24 @@ class TrainingStep {
   PhaseSeconds& seconds() { return seconds_; }
 
  private:
-  void micro_batch(int64_t step, const StepPlan& plan, int64_t number, const Batch& batch,
-                   bool last);
+  /// A micro-batch on its way: what it holds, and what the teacher says of it.
+  struct Pass {
+    Batch batch;
+    at::Tensor x, labels;
+    Question question;
+    std::optional<Answer> answer;
+  };
+  std::exception_ptr sweeps(int64_t step, const StepPlan& plan, Prefetcher& batches);
+  std::vector<Pass> read(Prefetcher& batches, int64_t count, std::exception_ptr* failure);
+  void prepare(Pass* pass) const;
+  void ask(std::span<Pass> passes, bool more);
+  void train(int64_t step, const StepPlan& plan, int64_t number, const Pass& pass, bool last);
   void update(double rate, const Trained& trained, StepResult* result);
   ForwardMode mode(int64_t step, int64_t number) const;
 
   StepParts parts_;
   StepSettings settings_;
+  int64_t step_ = 0;
   PhaseSeconds seconds_;
 };
 

@@ -1,0 +1,22 @@
+// A teacher in slices: every rank keeps 1/N of each piece, and gathers the pieces one after the
+// other, ahead of their use.
+#pragma once
+
+#include <memory>
+
+#include "bitstill/comm/world.hpp"
+#include "bitstill/model/piecewise.hpp"
+#include "bitstill/teacher/options.hpp"
+#include "bitstill/teacher/teacher.hpp"
+
+namespace bitstill {
+
+/// Reads its slices through `source`, which is not kept. Its answers are, to the bit, those of the
+/// same pieces whole on one rank. Error(settings) for a window below the largest piece;
+/// Error(model) and others of `source` on all ranks. Collective: every rank of world calls this.
+std::unique_ptr<Teacher> make_gathered_teacher(World& world, std::unique_ptr<Piecewise> network,
+                                               TensorSource& source, const TeacherTraits& traits,
+                                               const TeacherLayout& layout, Overlap overlap,
+                                               const at::Device& device);
+
+}  // namespace bitstill

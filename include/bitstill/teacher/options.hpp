@@ -1,0 +1,39 @@
+// What the teacher's layout can be told.
+#pragma once
+
+#include <cstdint>
+
+#include "bitstill/base/words.hpp"
+
+namespace bitstill {
+
+enum class Sharding { replicated, gather };
+template <>
+struct WordsOf<Sharding> {
+  using enum Sharding;
+  static constexpr Word<Sharding> kTable[] = {
+      {replicated, "replicated", "whole on every rank"},
+      {gather, "gather", "in slices over the ranks, gathered piece by piece"}};
+};
+
+/// teacher.*
+struct TeacherLayout {
+  Sharding sharding = Sharding::replicated;
+  int64_t window = 0;
+  int64_t piece_bytes = 1 << 20;
+  int64_t sweep_batches = 0;
+};
+template <ConstOr<TeacherLayout> Options, class Visit>
+void visit_settings(Options& options, const Visit& visit) {
+  visit("sharding", options.sharding, "");
+  visit("window", options.window, "gather: bytes of pieces on their way or in use; 0: chosen");
+  visit("piece_bytes", options.piece_bytes,
+        "gather: layers above it are cut into runs of output rows");
+  visit("sweep_batches", options.sweep_batches,
+        "gather: micro-batches a rank asks about at once; 0: all of a step");
+}
+
+/// Error(settings) naming the key, its value and what is allowed.
+void check(const TeacherLayout& layout);
+
+}  // namespace bitstill

@@ -1,0 +1,60 @@
+#include "sharded_teacher.hpp"
+
+#include "bitstill/base/text.hpp"
+#include "bitstill/comm/agree.hpp"
+#include "bitstill/infer/loaded_model.hpp"
+#include "bitstill/model/unit_pieces.hpp"
+#include "bitstill/store/tensor_file.hpp"
+#include "bitstill/teacher/gathered.hpp"
+
+namespace bitstill {
+namespace {
+
+class FileSource final : public TensorSource {
+ public:
+  explicit FileSource(const TensorFile& file) : file_(file) {}
+  at::Tensor rows(const std::string& name, int64_t first, int64_t count) override {
+    return file_.rows(name, first, count);
+  }
+  at::Tensor whole(const std::string& name) override { return file_.whole(name); }
+
+ private:
+  const TensorFile& file_;
+};
+
+}  // namespace
+
+std::unique_ptr<Teacher> make_sharded_teacher(World& world, const RunConfig& config,
+                                              const Dataset& dataset, const at::Device& device) {
+  const std::string& path = config.teacher_file;
+  std::unique_ptr<TensorFile> file;
+  std::unique_ptr<Piecewise> pieces;
+  TeacherTraits traits;
+  agree(world.control(), [&] {
+    file = std::make_unique<TensorFile>(path);
+    const DataIndex& index = dataset.index();
+    LoadedModel model = load_skeleton(*file, {"teacher", config.teacher, &index});
+    require_fits(model, path, index.shape, index.classes);
+    traits.normalization = model.network->spec().normalization;
+    const bool bf16 = config.teacher_precision == TeacherPrecision::bf16;
+    traits.precision = bf16 ? InferencePrecision::bf16 : InferencePrecision::fp32;
+    pieces = make_unit_pieces(std::move(model.network), bf16, device);
+  });
+  FileSource source(*file);
+  return make_gathered_teacher(world, std::move(pieces), source, traits, config.layout,
+                               config.exchange.overlap, device);
+}
+
+std::string layout_text(const Teacher& teacher) {
+  const auto bytes = [](int64_t count) { return human_bytes(static_cast<double>(count)); };
+  const TeacherTraits& traits = teacher.traits();
+  const std::string precision = precision_name(traits.precision);
+  if (!traits.slices) return concat("whole on every rank, ", precision);
+  const SliceFacts& slices = *traits.slices;
+  return concat("in slices over ", slices.world, " ranks, ", precision, ": ", slices.pieces,
+                " pieces of ", bytes(slices.plain), ", a rank keeps ", bytes(slices.mine),
+                ", a window of ", bytes(slices.window), " and ", bytes(slices.largest_ready),
+                " of the largest piece made ready");
+}
+
+}  // namespace bitstill

@@ -1,0 +1,19 @@
+#include "bitstill/teacher/options.hpp"
+
+#include "bitstill/base/error.hpp"
+#include "bitstill/base/text.hpp"
+
+namespace bitstill {
+
+void check(const TeacherLayout& layout) {
+  const auto require = [](bool good, const char* name, int64_t value, const char* allowed) {
+    if (!good) {
+      throw Error(ExitCode::settings, concat("teacher.", name, " = ", value, ": give ", allowed));
+    }
+  };
+  require(layout.window >= 0, "window", layout.window, "0 (chosen) or bytes");
+  require(layout.piece_bytes >= 4096, "piece_bytes", layout.piece_bytes, "4096 or more");
+  require(layout.sweep_batches >= 0, "sweep_batches", layout.sweep_batches, "0 (all) or more");
+}
+
+}  // namespace bitstill

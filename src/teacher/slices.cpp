@@ -1,0 +1,61 @@
+#include "slices.hpp"
+
+#include <ATen/ops/empty.h>
+#include <ATen/ops/zeros.h>
+
+#include <algorithm>
+#include <cstring>
+
+#include "bitstill/comm/agree.hpp"
+
+namespace bitstill {
+namespace {
+
+constexpr int64_t kAlignment = 64;
+
+int64_t slice_bytes(int64_t plain_bytes, int64_t world) {
+  const int64_t least = (plain_bytes + world - 1) / world;
+  return (least + kAlignment - 1) / kAlignment * kAlignment;
+}
+
+}  // namespace
+
+Slices read_slices(const Piecewise& network, TensorSource& source, Communicator& comm) {
+  const auto count = static_cast<int64_t>(network.pieces().size());
+  const int world = comm.world(), rank = comm.rank();
+  Slices slices;
+  int64_t total = 0;
+  for (const Piece& piece : network.pieces()) {
+    slices.offset.push_back(total);
+    slices.bytes.push_back(slice_bytes(piece.plain_bytes, world));
+    total += slices.bytes.back();
+  }
+  slices.mine = at::empty({total}, at::kByte);
+  uint8_t* const mine = slices.mine.mutable_data_ptr<uint8_t>();
+  for (int64_t first = 0; first < count; first += world) {
+    at::Tensor whole;  // of the piece that this rank reads
+    agree(comm, [&] {
+      if (first + rank >= count) return;
+      const auto piece = static_cast<std::size_t>(first + rank);
+      whole = at::zeros({slices.bytes[piece] * world}, at::kByte);
+      network.read(piece, source, whole.mutable_data_ptr());
+    });
+    for (int owner = 0; owner < world && first + owner < count; ++owner) {
+      const auto piece = static_cast<std::size_t>(first + owner);
+      const int64_t bytes = slices.bytes[piece];
+      uint8_t* const to = mine + slices.offset[piece];
+      if (owner != rank) {
+        comm.receive(to, bytes, ElementType::u8, owner);
+        continue;
+      }
+      const auto* const from = whole.const_data_ptr<uint8_t>();
+      for (int other = 0; other < world; ++other) {
+        if (other != rank) comm.send(from + other * bytes, bytes, ElementType::u8, other);
+      }
+      std::memcpy(to, from + rank * bytes, static_cast<std::size_t>(bytes));
+    }
+  }
+  return slices;
+}
+
+}  // namespace bitstill
