@@ -127,6 +127,7 @@ std::string traffic_color(const std::string& kind) {
   if (kind == "gradients") return "var(--p-backward)";
   if (kind == "gathers") return "var(--p-teacher)";
   if (kind == "points") return "var(--p-quantize)";
+  if (kind == "statistics") return "var(--p-forward)";
   if (kind == "control") return "var(--p-update)";
   return "var(--p-data)";
 }

@@ -34,7 +34,7 @@ class World {
   [[noreturn]] virtual void fatal(ExitCode code, const std::string& message) = 0;
 };
 
-/// exchange.overlap: whether gradients are sent while backward runs.
+/// exchange.overlap: whether gradients and pieces of the teacher travel while passes run.
 enum class Overlap { automatic, on, off };
 template <>
 struct WordsOf<Overlap> {
