@@ -1,11 +1,14 @@
 // The training step as the trainer makes it, on random images, timed.
 #pragma once
 
+#include <c10/core/Device.h>
+
 #include <cstdint>
 #include <memory>
 #include <string>
 
 #include "bitstill/base/text.hpp"
+#include "bitstill/comm/processors.hpp"
 #include "bitstill/comm/world.hpp"
 #include "bitstill/data/dataset.hpp"
 #include "bitstill/infer/freeze.hpp"
@@ -19,6 +22,7 @@ struct BenchStepOptions {
   std::string student = "student1", teacher = "teacher", methods = "uniform";
   TrainPrecision precision = TrainPrecision::automatic;
   TeacherPrecision teacher_precision = TeacherPrecision::automatic;
+  DeviceWish device = DeviceWish::cpu;
   int64_t bits = 4, bucket = 256, batch = 32;
   int64_t warmup = 5, steps = 20, rounds = 1, threads = 1;
 };
@@ -29,6 +33,7 @@ void visit_settings(Options& options, const Visit& visit) {
   visit("methods", options.methods, "quant.method of each arm, taken in turn: uniform,none");
   visit("precision", options.precision, "");
   visit("teacher.precision", options.teacher_precision, "");
+  visit("device", options.device, "");
   visit("bits", options.bits, "");
   visit("bucket", options.bucket, "");
   visit("batch", options.batch, "images a rank and step");
@@ -43,8 +48,9 @@ using TeacherMaker = std::unique_ptr<Teacher> (*)(std::unique_ptr<Network> netwo
                                                   TeacherPrecision precision, bool bf16,
                                                   const Dataset& shards);
 
-/// Prints a JSON line a method. Errors are AgreedError, or end the whole job.
+/// Prints a JSON line a method, of steps on `device`. Errors are AgreedError, or end the whole job.
 /// Collective: every rank of world calls this.
-void bench_step(World& world, const BenchStepOptions& options, TeacherMaker make_teacher);
+void bench_step(World& world, const BenchStepOptions& options, const c10::Device& device,
+                TeacherMaker make_teacher);
 
 }  // namespace bitstill
