@@ -19,6 +19,8 @@ class TensorSource {
   virtual at::Tensor rows(const std::string& name, int64_t first, int64_t count) = 0;
   /// All of it.
   virtual at::Tensor whole(const std::string& name) = 0;
+  /// Bytes that it has read from a file so far.
+  virtual int64_t bytes_read() const { return 0; }
 };
 
 /// A run of output rows of one layer. Its weights in the plain form (folded, in the type that is
