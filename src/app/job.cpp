@@ -68,6 +68,10 @@ void Job::load_data() {
 
 void Job::load_teacher() {
   if (!distill_) return;
+  if (config_.layout.sharding != Sharding::replicated && world_.place().world == 1) {
+    say(concat("teacher.sharding = ", word(config_.layout.sharding),
+               ": one rank keeps the whole teacher, as replicated"));
+  }
   if (in_slices()) {
     teacher_ = make_sharded_teacher(world_, config_, *dataset_, device_.device);
     return;

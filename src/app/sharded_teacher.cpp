@@ -1,5 +1,9 @@
 #include "sharded_teacher.hpp"
 
+#include <ATen/ops/zeros.h>
+
+#include <algorithm>
+
 #include "bitstill/base/text.hpp"
 #include "bitstill/comm/agree.hpp"
 #include "bitstill/infer/loaded_model.hpp"
@@ -17,10 +21,20 @@ class FileSource final : public TensorSource {
     return file_.rows(name, first, count);
   }
   at::Tensor whole(const std::string& name) override { return file_.whole(name); }
+  int64_t bytes_read() const override { return static_cast<int64_t>(file_.bytes_read()); }
 
  private:
   const TensorFile& file_;
 };
+
+/// Images of no meaning, as many as a micro-batch holds.
+SweepSample sample_for(const World& world, const RunConfig& config, const at::Device& device) {
+  const TrainOptions& train = config.train;
+  const int64_t local = train.global_batch / world.place().world;
+  const int64_t count = std::max<int64_t>(train.micro_batch > 0 ? train.micro_batch : local, 1);
+  const ImageShape& shape = config.model.input;
+  return {at::zeros({count, shape.channels, shape.height, shape.width}, device), 0};
+}
 
 }  // namespace
 
@@ -42,7 +56,7 @@ std::unique_ptr<Teacher> make_sharded_teacher(World& world, const RunConfig& con
   });
   FileSource source(*file);
   return make_gathered_teacher(world, std::move(pieces), source, traits, config.layout,
-                               config.exchange.overlap, device);
+                               config.exchange.overlap, sample_for(world, config, device));
 }
 
 std::string layout_text(const Teacher& teacher) {

@@ -19,6 +19,8 @@ class TensorSource {
   virtual at::Tensor rows(const std::string& name, int64_t first, int64_t count) = 0;
   /// All of it.
   virtual at::Tensor whole(const std::string& name) = 0;
+  /// Bytes that it has read from a file so far.
+  virtual int64_t bytes_read() const { return 0; }
 };
 
 /// A run of output rows of one layer. Its weights in the plain form (folded, in the type that is
@@ -47,7 +49,7 @@ class Piecewise {
   virtual PassState begin(const at::Tensor& x) const = 0;
   /// Makes `plain` [plain_bytes] (aligned to 64; on the device) ready, and runs it over all states.
   virtual void run(std::size_t piece, const void* plain, std::span<PassState> states) const = 0;
-  /// After the last piece: logits [n, classes] fp32.
+  /// After the last piece: logits fp32 [n or more, classes], x's rows first.
   virtual at::Tensor finish(PassState&& state) const = 0;
 };
 
