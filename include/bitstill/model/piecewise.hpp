@@ -27,6 +27,8 @@ struct Piece {
   std::string name;         // of the layer, for messages
   int64_t plain_bytes = 0;  // a multiple of 64
   int64_t ready_bytes = 0;  // what running it takes besides: the kernels' own layout of the weights
+  int64_t multiply_adds = 0;  // of one sample, counted directly
+  int64_t value_bytes = 0;    // of one sample's values that are held while it runs
 };
 
 /// What a pass over a micro-batch holds between pieces.
@@ -34,8 +36,8 @@ struct PassState {
   std::vector<at::Tensor> values;
 };
 
-/// Pieces run in order, each over every micro-batch; a sample's logits do not depend, to the bit, on
-/// the others of its batch, nor on how the network is cut.
+/// Pieces run in order, each over every micro-batch; a sample's logits do not depend, to the bit,
+/// on the others of its batch, nor on how the network is cut.
 class Piecewise {
  public:
   virtual ~Piecewise() = default;
@@ -47,7 +49,7 @@ class Piecewise {
   virtual PassState begin(const at::Tensor& x) const = 0;
   /// Makes `plain` [plain_bytes] (aligned to 64; on the device) ready, and runs it over all states.
   virtual void run(std::size_t piece, const void* plain, std::span<PassState> states) const = 0;
-  /// After the last piece: logits [n, classes] fp32.
+  /// After the last piece: logits fp32 [n or more, classes], x's rows first.
   virtual at::Tensor finish(PassState&& state) const = 0;
 };
 
