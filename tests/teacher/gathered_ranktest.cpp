@@ -5,7 +5,6 @@
 #include <gtest/gtest.h>
 
 #include "bitstill/comm/agree.hpp"
-#include "bitstill/model/network_source.hpp"
 #include "bitstill/model/unit_pieces.hpp"
 #include "bitstill/model/weights.hpp"
 #include "bitstill/teacher/gathered.hpp"
