@@ -86,7 +86,7 @@ std::unique_ptr<Channel> open_channel(World& world, Traffic kind, Overlap overla
   return open_channel(world, world.control().duplicate(kind), overlap);
 }
 
-std::unique_ptr<Channel> open_channel(const World& world, std::unique_ptr<Communicator> comm,
+std::unique_ptr<Channel> open_channel(World& world, std::unique_ptr<Communicator> comm,
                                       Overlap overlap) {
   const bool threads = world.threads_allowed();
   if (overlap == Overlap::on && !threads) {
@@ -102,8 +102,8 @@ std::unique_ptr<Channel> open_channel(const World& world, std::unique_ptr<Commun
                   "backward pass, not during it"));
     }
   }
-  const bool lane =
-      overlap == Overlap::on || (overlap == Overlap::automatic && threads && comm->world() > 1);
+  const bool lane = overlap == Overlap::on ||
+                    (overlap == Overlap::automatic && threads && comm->world() > 1);
   return lane ? make_lane_channel(std::move(comm)) : make_inline_channel(std::move(comm));
 }
 

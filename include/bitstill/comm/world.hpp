@@ -45,8 +45,8 @@ struct WordsOf<Overlap> {
 /// automatic: lanes where threads are allowed, else one warning; on: Error(environment) where they
 /// are not. Collective.
 std::unique_ptr<Channel> open_channel(World& world, Traffic kind, Overlap overlap);
-/// The same on a communicator of its own, such as a part of the world's ranks.
-std::unique_ptr<Channel> open_channel(const World& world, std::unique_ptr<Communicator> comm,
+/// The same among the ranks of `comm`, which becomes the channel's.
+std::unique_ptr<Channel> open_channel(World& world, std::unique_ptr<Communicator> comm,
                                       Overlap overlap);
 
 }  // namespace bitstill

@@ -29,6 +29,8 @@ struct Piece {
   std::string name;         // of the layer, for messages
   int64_t plain_bytes = 0;  // a multiple of 64
   int64_t ready_bytes = 0;  // what running it takes besides: the kernels' own layout of the weights
+  int64_t multiply_adds = 0;  // of one sample, counted directly
+  int64_t value_bytes = 0;    // of one sample's values that are held while it runs
 };
 
 /// What a pass over a micro-batch holds between pieces.
