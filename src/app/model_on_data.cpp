@@ -76,6 +76,12 @@ Json describe_teacher(const Teacher& teacher) {
                       {"window_bytes", slices.window},
                       {"ready_bytes", slices.largest_ready}};
   }
+  if (traits.cache) {
+    json["cache"] = {{"variants", traits.cache->variants},
+                     {"samples", traits.cache->samples},
+                     {"bytes", traits.cache->bytes},
+                     {"top", traits.cache->top}};
+  }
   return json;
 }
 

@@ -6,6 +6,9 @@
 #include "bitstill/model/unit_pieces.hpp"
 #include "bitstill/store/tensor_file.hpp"
 #include "bitstill/teacher/gathered.hpp"
+#include "bitstill/train/step.hpp"
+#include "model_on_data.hpp"
+#include "teacher_cache.hpp"
 
 namespace bitstill {
 namespace {
@@ -22,8 +25,7 @@ class FileSource final : public TensorSource {
   const TensorFile& file_;
 };
 
-}  // namespace
-
+/// By config.layout, from config.teacher_file; no rank reads all of it. Errors are every rank's.
 std::unique_ptr<Teacher> make_sharded_teacher(World& world, const RunConfig& config,
                                               const Dataset& dataset, const at::Device& device) {
   const std::string& path = config.teacher_file;
@@ -45,10 +47,37 @@ std::unique_ptr<Teacher> make_sharded_teacher(World& world, const RunConfig& con
                                config.exchange.overlap, device);
 }
 
+}  // namespace
+
+bool in_slices(const World& world, const RunConfig& config) {
+  return config.layout.sharding != Sharding::replicated && world.place().world > 1;
+}
+
+std::unique_ptr<Teacher> load_teacher(World& world, const RunConfig& config, const Dataset& dataset,
+                                      const at::Device& device) {
+  if (in_slices(world, config)) return make_sharded_teacher(world, config, dataset, device);
+  std::unique_ptr<Teacher> teacher;
+  agree(world.control(), [&] {
+    LoadedModel model =
+        load_model_for(config.teacher_file, "teacher", config.teacher, &dataset, device);
+    teacher = make_teacher(std::move(model.network), config.teacher_precision,
+                           use_bf16(config.train.precision, device), dataset);
+  });
+  require_equal(world.control(), {{"how the teacher runs", describe_teacher(*teacher).dump()}},
+                ExitCode::environment);
+  return teacher;
+}
+
 std::string layout_text(const Teacher& teacher) {
   const auto bytes = [](int64_t count) { return human_bytes(static_cast<double>(count)); };
   const TeacherTraits& traits = teacher.traits();
   const std::string precision = precision_name(traits.precision);
+  if (traits.cache) {
+    return concat("its answers in ", precision, " from files: ", traits.cache->samples,
+                  " samples in ", traits.cache->variants, " variants, ",
+                  kept_text(traits.cache->top, traits.cache->temperature), ", ",
+                  bytes(traits.cache->bytes));
+  }
   if (!traits.slices) return concat("whole on every rank, ", precision);
   const SliceFacts& slices = *traits.slices;
   return concat("in slices over ", slices.world, " ranks, ", precision, ": ", slices.pieces,
