@@ -1,5 +1,10 @@
 #include "sharded_teacher.hpp"
 
+#include <ATen/ops/zeros.h>
+
+#include <algorithm>
+
+#include "bitstill/base/log.hpp"
 #include "bitstill/base/text.hpp"
 #include "bitstill/comm/agree.hpp"
 #include "bitstill/infer/loaded_model.hpp"
@@ -25,6 +30,15 @@ class FileSource final : public TensorSource {
   const TensorFile& file_;
 };
 
+/// Images of no meaning, as many as a micro-batch holds.
+SweepSample sample_for(const World& world, const RunConfig& config, const ImageShape& shape,
+                       const at::Device& device) {
+  const TrainOptions& train = config.train;
+  const int64_t local = train.global_batch / world.place().world;
+  const int64_t count = std::max<int64_t>(train.micro_batch > 0 ? train.micro_batch : local, 1);
+  return {at::zeros({count, shape.channels, shape.height, shape.width}, device), 0};
+}
+
 /// By config.layout, from config.teacher_file; no rank reads all of it. Errors are every rank's.
 std::unique_ptr<Teacher> make_sharded_teacher(World& world, const RunConfig& config,
                                               const Dataset& dataset, const at::Device& device) {
@@ -44,7 +58,8 @@ std::unique_ptr<Teacher> make_sharded_teacher(World& world, const RunConfig& con
   });
   FileSource source(*file);
   return make_gathered_teacher(world, std::move(pieces), source, traits, config.layout,
-                               config.exchange.overlap, device);
+                               config.exchange.overlap,
+                               sample_for(world, config, dataset.index().shape, device));
 }
 
 }  // namespace
@@ -55,6 +70,10 @@ bool in_slices(const World& world, const RunConfig& config) {
 
 std::unique_ptr<Teacher> load_teacher(World& world, const RunConfig& config, const Dataset& dataset,
                                       const at::Device& device) {
+  if (config.layout.sharding != Sharding::replicated && world.place().world == 1) {
+    say(concat("teacher.sharding = ", word(config.layout.sharding),
+               ": one rank keeps the whole teacher, as replicated"));
+  }
   if (in_slices(world, config)) return make_sharded_teacher(world, config, dataset, device);
   std::unique_ptr<Teacher> teacher;
   agree(world.control(), [&] {

@@ -107,18 +107,20 @@ std::string size_figure(const Runs& runs, const Summaries& summaries) {
   return figure.empty() ? "" : concat("<div class=\"stack\">", figure, "</div>");
 }
 
-/// The phases of a step follow one another. The exchange begins while backward still runs: what of
-/// it is longer than the wait for it is hidden behind the phases before.
+/// The phases of a step follow one another. Gathers and the exchange run beside them: what of these
+/// is longer than the wait for them is hidden behind the phases before.
 Bar phases_of(const Run& run, const std::string& name) {
   Bar bar{name, mean_values(run.steps, &StepRecord::ms), {}};
-  double busy = 0, wait = 0;
-  std::erase_if(bar.parts, [&](const auto& part) {
-    if (part.first == "exchange") wait = part.second;
-    if (part.first != "exchange_busy") return false;
-    busy = part.second;
-    return true;
-  });
-  if (busy > wait) bar.hidden = {{"exchange", busy - wait}};
+  for (const char* const kind : {"gather", "exchange"}) {
+    double busy = 0, wait = 0;
+    std::erase_if(bar.parts, [&](const auto& part) {
+      if (part.first == kind) wait = part.second;
+      if (part.first != concat(kind, "_busy")) return false;
+      busy = part.second;
+      return true;
+    });
+    if (busy > wait) bar.hidden.emplace_back(kind, busy - wait);
+  }
   return bar;
 }
 

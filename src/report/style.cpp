@@ -12,12 +12,12 @@ constexpr const char* kStyle = R"css(
 :root{color-scheme:light dark;--page:#f6f6f3;--card:#fff;--ink:#1b1c1d;--soft:#5d6064;
 --rule:#e4e3de;--axis:#a9a9a3;--hue:#2a68c8;--note:#fff5dc;
 --c0:#2a6fd6;--c1:#d9591c;--c2:#128a5e;--c3:#b5378f;--c4:#b58900;--c5:#5b46b8;--c6:#c9302c;--c7:#0d8aa5;
---p-data:#74777c;--p-teacher:#7a4fb5;--p-quantize:#a86a00;--p-forward:#2f7fd0;--p-backward:#1f559c;
+--p-data:#74777c;--p-teacher:#7a4fb5;--p-gather:#5a3690;--p-quantize:#a86a00;--p-forward:#2f7fd0;--p-backward:#1f559c;
 --p-exchange:#c23b3b;--p-update:#1b7f68}
 @media (prefers-color-scheme:dark){:root{--page:#151617;--card:#1e2022;--ink:#eceae5;--soft:#a3a6aa;
 --rule:#323437;--axis:#6b6e72;--hue:#7fb0f5;--note:#3a3120;
 --c0:#5b9bf3;--c1:#f0834b;--c2:#3dbb8a;--c3:#e07cc2;--c4:#d9b23c;--c5:#a194f0;--c6:#f0716c;--c7:#4fc0d8;
---p-data:#6b6e73;--p-teacher:#8459c0;--p-quantize:#a06600;--p-forward:#2d78c6;--p-backward:#2a5da3;
+--p-data:#6b6e73;--p-teacher:#8459c0;--p-gather:#6a45a0;--p-quantize:#a06600;--p-forward:#2d78c6;--p-backward:#2a5da3;
 --p-exchange:#c04343;--p-update:#1b7f68}}
 *{box-sizing:border-box}
 html{-webkit-text-size-adjust:100%}
@@ -115,8 +115,8 @@ std::string run_color(std::size_t i) {
 }
 
 std::string phase_color(const std::string& phase) {
-  static const char* const kPhases[] = {"data",     "teacher",  "quantize", "forward",
-                                        "backward", "exchange", "update"};
+  static const char* const kPhases[] = {"data",    "teacher",  "gather",   "quantize",
+                                        "forward", "backward", "exchange", "update"};
   for (const char* known : kPhases) {
     if (phase == known) return concat("var(--p-", phase, ")");
   }
@@ -125,7 +125,8 @@ std::string phase_color(const std::string& phase) {
 
 std::string traffic_color(const std::string& kind) {
   if (kind == "gradients") return "var(--p-backward)";
-  if (kind == "gathers") return "var(--p-teacher)";
+  if (kind == "gathers") return "var(--p-gather)";
+  if (kind == "statistics") return "var(--p-forward)";
   if (kind == "points") return "var(--p-quantize)";
   if (kind == "control") return "var(--p-update)";
   return "var(--p-data)";

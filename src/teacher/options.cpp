@@ -11,6 +11,7 @@ void check(const TeacherLayout& layout) {
       throw Error(ExitCode::settings, concat("teacher.", name, " = ", value, ": give ", allowed));
     }
   };
+  require(layout.group >= 0, "group", layout.group, "0 (a host's ranks) or their number");
   require(layout.window >= 0, "window", layout.window, "0 (chosen) or bytes");
   require(layout.piece_bytes >= 4096, "piece_bytes", layout.piece_bytes, "4096 or more");
   require(layout.sweep_batches >= 0, "sweep_batches", layout.sweep_batches, "0 (all) or more");

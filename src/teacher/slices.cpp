@@ -5,6 +5,8 @@
 
 #include <algorithm>
 #include <cstring>
+#include <memory>
+#include <utility>
 
 #include "bitstill/comm/agree.hpp"
 
@@ -20,10 +22,25 @@ int64_t slice_bytes(int64_t plain_bytes, int64_t world) {
 
 }  // namespace
 
+std::vector<int64_t> Slices::gathered_bytes() const {
+  std::vector<int64_t> all;
+  for (const int64_t slice : bytes) all.push_back(slice * world);
+  return all;
+}
+
+EventPtr gather(Channel& channel, const Slices& slices, std::size_t piece, const at::Tensor& all) {
+  // A lane that is left behind may still write.
+  auto memory = std::make_shared<std::pair<at::Tensor, at::Tensor>>(slices.mine, all);
+  const uint8_t* const mine = slices.mine.const_data_ptr<uint8_t>() + slices.offset[piece];
+  return channel.all_gather(mine, all.mutable_data_ptr(), slices.bytes[piece], nullptr,
+                            std::move(memory));
+}
+
 Slices read_slices(const Piecewise& network, TensorSource& source, Communicator& comm) {
   const auto count = static_cast<int64_t>(network.pieces().size());
   const int world = comm.world(), rank = comm.rank();
   Slices slices;
+  slices.world = world;
   int64_t total = 0;
   for (const Piece& piece : network.pieces()) {
     slices.offset.push_back(total);

@@ -166,6 +166,7 @@ void Run::log_interval(int64_t step, double rate) {
                 {"exchange_busy", parts_.exchange.take_busy_seconds() * ms}};
   if (teacher_ != nullptr && teacher_->traits().slices) {
     const GatherSeconds gather = teacher_->take_gather_seconds();
+    line["ms"]["teacher"] = (phase.teacher - gather.exposed) * ms;
     line["ms"]["gather"] = gather.exposed * ms;
     line["ms"]["gather_busy"] = gather.busy * ms;
   }

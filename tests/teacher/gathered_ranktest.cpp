@@ -1,6 +1,7 @@
 // Under mpirun: a teacher in slices against the same pieces whole on every rank.
 #include <ATen/ops/equal.h>
 #include <ATen/ops/randn.h>
+#include <ATen/ops/zeros.h>
 #include <gtest/gtest.h>
 
 #include "bitstill/comm/agree.hpp"
@@ -31,23 +32,21 @@ std::unique_ptr<Network> network() {
   return made;
 }
 
-class NetworkSource : public TensorSource {
+/// Cannot give one of its tensors.
+class BrokenSource final : public TensorSource {
  public:
+  explicit BrokenSource(std::string name) : name_(std::move(name)) {}
   at::Tensor rows(const std::string& name, int64_t first, int64_t count) override {
     return whole(name).narrow(0, first, count);
   }
   at::Tensor whole(const std::string& name) override {
-    if (name == broken_) throw Error(ExitCode::model, "no more of " + name);
-    for (const auto& [known, tensor] : named_tensors(*network_)) {
-      if (known == name) return tensor;
-    }
-    throw Error(ExitCode::model, "no " + name);
+    if (name == name_) throw Error(ExitCode::model, "no more of " + name);
+    return NetworkSource(*network_).whole(name);
   }
-  void break_at(const std::string& name) { broken_ = name; }
 
  private:
   std::unique_ptr<Network> network_ = network();
-  std::string broken_;
+  std::string name_;
 };
 
 std::unique_ptr<Piecewise> pieces(bool bf16 = false) {
@@ -56,16 +55,19 @@ std::unique_ptr<Piecewise> pieces(bool bf16 = false) {
 
 std::unique_ptr<Teacher> gathered(int64_t window, Overlap overlap = Overlap::automatic,
                                   bool bf16 = false) {
-  NetworkSource source;
+  const auto whole = network();
+  NetworkSource source(*whole);
   TeacherLayout layout;
   layout.window = window;
-  return make_gathered_teacher(rank_world(), pieces(bf16), source, {}, layout, overlap, at::kCPU);
+  return make_gathered_teacher(rank_world(), pieces(bf16), source, {}, layout, overlap,
+                               {at::zeros({5, 2, 7, 5}), 0});
 }
 
 /// What one rank alone answers by the same pieces.
 at::Tensor alone(const at::Tensor& x, bool bf16) {
   const auto whole = pieces(bf16);
-  NetworkSource source;
+  const auto values = network();
+  NetworkSource source(*values);
   std::vector<PassState> states = {whole->begin(x)};
   for (std::size_t piece = 0; piece < whole->pieces().size(); ++piece) {
     std::vector<uint64_t> plain(static_cast<std::size_t>(whole->pieces()[piece].plain_bytes / 8));
@@ -128,14 +130,14 @@ TEST(GatheredTeacher, AWindowBelowOnePieceNamesTheLeast) {
 }
 
 TEST(GatheredTeacher, WhatOneRankCannotReadEndsAll) {
-  NetworkSource source;
-  source.break_at("12.weight");  // the fourth piece: rank 3's of four
+  BrokenSource source("11.weight");  // the fourth piece: rank 3's of four
   try {
-    make_gathered_teacher(rank_world(), pieces(), source, {}, {}, Overlap::automatic, at::kCPU);
+    make_gathered_teacher(rank_world(), pieces(), source, {}, {}, Overlap::automatic,
+                          {at::zeros({5, 2, 7, 5}), 0});
     ADD_FAILURE() << "nothing was thrown";
   } catch (const AgreedError& error) {
     EXPECT_EQ(error.code(), ExitCode::model);
-    EXPECT_NE(std::string(error.what()).find("no more of 12.weight"), std::string::npos);
+    EXPECT_NE(std::string(error.what()).find("no more of 11.weight"), std::string::npos);
   }
 }
 

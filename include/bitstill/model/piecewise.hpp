@@ -47,7 +47,7 @@ class Piecewise {
   virtual PassState begin(const at::Tensor& x) const = 0;
   /// Makes `plain` [plain_bytes] (aligned to 64; on the device) ready, and runs it over all states.
   virtual void run(std::size_t piece, const void* plain, std::span<PassState> states) const = 0;
-  /// After the last piece: logits [n, classes] fp32.
+  /// After the last piece: logits fp32 [n or more, classes], x's rows first.
   virtual at::Tensor finish(PassState&& state) const = 0;
 };
 

@@ -11,12 +11,19 @@
 
 namespace bitstill {
 
+/// By which a window is chosen: a micro-batch as it will come, on the device that is computed on,
+/// and about how many seconds pass between two sweeps.
+struct SweepSample {
+  at::Tensor x;  // [n, C, H, W] fp32, n > 0
+  double between_s = 0;
+};
+
 /// Reads its slices through `source`, which is not kept. Its answers are, to the bit, those of the
 /// same pieces whole on one rank. Error(settings) for a window below the largest piece;
 /// Error(model) and others of `source` on all ranks. Collective: every rank of world calls this.
 std::unique_ptr<Teacher> make_gathered_teacher(World& world, std::unique_ptr<Piecewise> network,
                                                TensorSource& source, const TeacherTraits& traits,
                                                const TeacherLayout& layout, Overlap overlap,
-                                               const at::Device& device);
+                                               const SweepSample& sample);
 
 }  // namespace bitstill

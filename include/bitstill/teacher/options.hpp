@@ -7,18 +7,20 @@
 
 namespace bitstill {
 
-enum class Sharding { replicated, gather };
+enum class Sharding { replicated, gather, hybrid };
 template <>
 struct WordsOf<Sharding> {
   using enum Sharding;
   static constexpr Word<Sharding> kTable[] = {
       {replicated, "replicated", "whole on every rank"},
-      {gather, "gather", "in slices over the ranks, gathered piece by piece"}};
+      {gather, "gather", "in slices over the ranks, gathered piece by piece"},
+      {hybrid, "hybrid", "the same within groups of teacher.group ranks"}};
 };
 
 /// teacher.*
 struct TeacherLayout {
   Sharding sharding = Sharding::replicated;
+  int64_t group = 0;
   int64_t window = 0;
   int64_t piece_bytes = 1 << 20;
   int64_t sweep_batches = 0;
@@ -26,11 +28,12 @@ struct TeacherLayout {
 template <ConstOr<TeacherLayout> Options, class Visit>
 void visit_settings(Options& options, const Visit& visit) {
   visit("sharding", options.sharding, "");
-  visit("window", options.window, "gather: bytes of pieces on their way or in use; 0: chosen");
+  visit("group", options.group, "hybrid: ranks of a group; 0: those of a host");
+  visit("window", options.window, "in slices: bytes of pieces on their way or in use; 0: chosen");
   visit("piece_bytes", options.piece_bytes,
-        "gather: layers above it are cut into runs of output rows");
+        "in slices: layers above it are cut into runs of output rows");
   visit("sweep_batches", options.sweep_batches,
-        "gather: micro-batches a rank asks about at once; 0: all of a step");
+        "in slices: micro-batches a rank asks about at once; 0: all of a step");
 }
 
 /// Error(settings) naming the key, its value and what is allowed.

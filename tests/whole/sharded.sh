@@ -1,0 +1,71 @@
+#!/usr/bin/env bash
+# A teacher in slices: masters are those of the replicated teacher to the byte, whatever the number of
+# ranks, the pieces, the window and the overlap; and what cannot be is refused.
+. "$SOURCE/tests/whole/jobs.bash"
+small_shards data 600 60 50
+small_teacher data
+get() { python3 "$compare" get "$WORK/$1/run.jsonl" "${@:2}"; }
+
+# Micro-batches of 16 of which the last one of an epoch holds one sample more or less; a sweep of all
+# of a step's or of one.
+layouts() {
+  local precision=$1 base=(--train.epochs 2 --teacher.precision "$1" --train.global_batch 80)
+  local ranks
+  for ranks in 2 4; do
+    distil $ranks data whole.$ranks "${base[@]}"
+    distil $ranks data sliced.$ranks "${base[@]}" --teacher.sharding gather --teacher.piece_bytes 4096
+    distil $ranks data off.$ranks "${base[@]}" --teacher.sharding gather --exchange.overlap off \
+      --teacher.sweep_batches 1
+    same_weights whole.$ranks sliced.$ranks
+    same_weights whole.$ranks off.$ranks
+  done
+  [ "$(get sliced.4 start teacher precision)" = "$precision" ] || fail "another precision ran"
+  python3 - "$WORK/sliced.4/run.jsonl" <<'END' || fail "what travelled is not what lies in slices"
+import json, sys
+lines = [json.loads(line) for line in open(sys.argv[1])]
+slices = lines[0]["teacher"]["slices"]
+assert slices["mine_bytes"] * 4 >= slices["plain_bytes"], slices
+step = [line for line in lines if line["type"] == "step"][0]
+assert step["ms"]["gather"] >= 0 and step["ms"]["gather_busy"] > 0, step["ms"]
+# A sweep a step; the interval's first may hold a window's pieces of the next one.
+assert abs(step["bytes"]["gathers"] / slices["mine_bytes"] - 1) < 0.2, (step["bytes"], slices)
+END
+}
+side_by_side layouts fp32 bf16
+
+# Groups of two of four ranks.
+distil 4 data grouped --train.epochs 2 --teacher.precision fp32 --train.global_batch 80 \
+  --teacher.sharding hybrid --teacher.group 2
+distil 4 data ungrouped --train.epochs 2 --teacher.precision fp32 --train.global_batch 80
+same_weights grouped ungrouped
+
+# A run goes on under another layout.
+distil 2 data straight --train.epochs 3
+distil 2 data part --train.epochs 3 --train.epochs 2
+distil 4 data part --train.epochs 3 --resume --teacher.sharding gather --teacher.window 1000000
+grep -q 'resuming after epoch 2' "$WORK/err" || fail "nothing was resumed"
+
+# refused RANKS CODE PATTERN SETTING...
+refused() {
+  local ranks=$1 code=$2 pattern=$3
+  shift 3
+  on_ranks "$ranks" distill --data.folder "$WORK/data" --run.folder "$WORK/refused" \
+    --teacher.file "$WORK/teacher.safetensors" "${student[@]}" "${small[@]}" \
+    --teacher.sharding gather "$@"
+  local said=$?
+  [ $said -eq "$code" ] && [ "$(grep -c '^error:' "$WORK/err")" -eq 1 ] &&
+    grep -q "$pattern" "$WORK/err" || { fail "exit $said, not $code and '$pattern':"; cat "$WORK/err"; }
+}
+refused 2 2 'teacher.window = 64: its largest piece takes [0-9]* bytes' --teacher.window 64
+refused 2 2 'teacher.piece_bytes = 5: give 4096 or more' --teacher.piece_bytes 5
+refused 4 2 'teacher.group = 3 does not divide the 4 ranks; give one of 1, 2 and 4' \
+  --teacher.sharding hybrid --teacher.group 3
+refused 2 4 'is packed, and its tensors cannot be read in parts; export it first' \
+  --teacher.file "$WORK/whole.2/student.safetensors"
+head -c 20000 "$WORK/teacher.safetensors" >"$WORK/cut.safetensors"
+refused 2 4 'cut.safetensors: is truncated' --teacher.file "$WORK/cut.safetensors"
+
+# One rank keeps the whole teacher, and says so.
+distil 1 data alone --train.epochs 1 --teacher.sharding gather
+grep -q 'one rank keeps the whole teacher' "$WORK/err" || fail "one rank said nothing"
+finish "a teacher in slices at 2 and 4 ranks, fp32 and bf16, equals the replicated one; resumed; refused"
