@@ -20,7 +20,8 @@ runs=runs/quickstart
 [ -z "${RUNS:-}" ] || runs=$(realpath -m "$RUNS")
 cd "$root"
 bitstill=build/release/bitstill
-names=(teacher student_fp32 student_fp32_distilled student_4bit student_2bit student_2bit_post_mortem)
+names=(teacher student_fp32 student_fp32_distilled student_4bit student_2bit student_2bit_post_mortem
+  student_4bit_teacher_in_slices)
 
 # Only what an earlier start made is deleted.
 made_here=$runs/.made_by_quickstart
@@ -61,6 +62,11 @@ run student_2bit distill --config launch/recipes/digits_student_2bit.cfg "${teac
 # The baseline: the distilled student quantized afterwards, without training.
 run student_2bit_post_mortem distill --config launch/recipes/digits_student_2bit.cfg "${teacher[@]}" \
   --student.init "$runs/student_fp32_distilled/master.safetensors" --train.epochs 0
+
+# The 4-bit student once more, by a teacher of which each rank keeps a slice: the same file.
+run student_4bit_teacher_in_slices distill "${student[@]}" "${teacher[@]}" --teacher.sharding gather
+cmp "$runs/student_4bit/student.safetensors" \
+  "$runs/student_4bit_teacher_in_slices/student.safetensors"
 
 echo
 $bitstill report "${names[@]/#/$runs/}" --out "$runs/report.html"

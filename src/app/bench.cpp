@@ -17,8 +17,8 @@ int run_bench_step(World& world, const Words& arguments) {
   if (!read_settings(world, table, arguments, "bitstill bench step: times the training step")) {
     return 0;
   }
-  choose_device(world, DeviceWish::cpu, options.threads, false);
-  bench_step(world, options, make_teacher);
+  const DeviceChoice choice = choose_device(world, options.device, options.threads, false);
+  bench_step(world, options, choice.device, make_teacher);
   return 0;
 }
 

@@ -2,6 +2,8 @@
 
 #include <ATen/Context.h>
 #include <ATen/Parallel.h>
+#include <ATen/core/Tensor.h>
+#include <ATen/ops/ones.h>
 
 #include <algorithm>
 
@@ -24,6 +26,13 @@ int threads_by_cpus(World& world, bool counts) {
                " threads, by the processors that each may use; run.threads sets one number"));
   }
   return threads[static_cast<std::size_t>(world.place().rank)];
+}
+
+/// LibTorch's thread for the backward passes of a GPU calls cuBLAS first where the last layer is
+/// linear, which then warns that its thread has no context; any other work gives it one.
+void start_backward_thread(const c10::Device& gpu) {
+  const at::Tensor one = at::ones({1}, gpu).requires_grad_();
+  one.mul(one).backward();
 }
 
 }  // namespace
@@ -49,6 +58,7 @@ DeviceChoice choose_device(World& world, DeviceWish device, int64_t threads, boo
     const auto index = static_cast<c10::DeviceIndex>(world.place().local_rank %
                                                      at::detail::getCUDAHooks().deviceCount());
     choice.device = c10::Device(c10::kCUDA, index);
+    agree(world.control(), [&] { start_backward_thread(choice.device); });
   }
   choice.name = choice.device.str();
   return choice;

@@ -74,7 +74,8 @@ Json describe_teacher(const Teacher& teacher) {
                       {"plain_bytes", slices.plain},
                       {"mine_bytes", slices.mine},
                       {"window_bytes", slices.window},
-                      {"ready_bytes", slices.largest_ready}};
+                      {"ready_bytes", slices.largest_ready},
+                      {"read_bytes", slices.read}};
   }
   if (traits.cache) {
     json["cache"] = {{"variants", traits.cache->variants},

@@ -25,6 +25,7 @@ class FileSource final : public TensorSource {
     return file_.rows(name, first, count);
   }
   at::Tensor whole(const std::string& name) override { return file_.whole(name); }
+  int64_t bytes_read() const override { return static_cast<int64_t>(file_.bytes_read()); }
 
  private:
   const TensorFile& file_;

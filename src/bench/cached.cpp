@@ -12,7 +12,8 @@
 
 namespace bitstill {
 
-std::unique_ptr<Teacher> random_cached_teacher(const Dataset& dataset, const std::string& folder) {
+std::unique_ptr<Teacher> random_cached_teacher(const Dataset& dataset, const std::string& folder,
+                                               const at::Device& device) {
   CacheFacts facts;
   facts.precision = precision_name(InferencePrecision::fp32);
   facts.normalization = dataset.index().normalization;
@@ -24,7 +25,7 @@ std::unique_ptr<Teacher> random_cached_teacher(const Dataset& dataset, const std
   writer.add(0, at::randn({facts.rows(), facts.classes}));
   writer.finish();
   write_cache_index(folder, facts, {{0, facts.rows()}});
-  return make_cached_teacher(std::make_unique<LogitCache>(folder), at::kCPU);
+  return make_cached_teacher(std::make_unique<LogitCache>(folder), device);
 }
 
 Row bench_cached_step(const BenchOptions& options) {

@@ -10,6 +10,7 @@
 namespace bitstill {
 
 /// Written into the new folder `folder`, one variant of every training sample.
-std::unique_ptr<Teacher> random_cached_teacher(const Dataset& dataset, const std::string& folder);
+std::unique_ptr<Teacher> random_cached_teacher(const Dataset& dataset, const std::string& folder,
+                                               const at::Device& device);
 
 }  // namespace bitstill

@@ -30,6 +30,7 @@ constexpr RowKind kRows[] = {
     {"P12", "sizes of compressed codes and files against entropy and zstd", bench_file_size},
     {"P13", "decoding against zstd's huff0, unpacking against memcpy", bench_decode},
     {"P16", "from mpirun to the end of a first step", bench_start},
+    {"P18", "a GPU: the quantize kernel, the quantized step, the exchange's own stream", bench_gpu},
 };
 
 const RowKind& find_row(const std::string& id) {

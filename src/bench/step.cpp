@@ -1,5 +1,6 @@
 #include "bitstill/bench/step.hpp"
 
+#include <c10/core/impl/VirtualGuardImpl.h>
 #include <sys/resource.h>
 
 #include <algorithm>
@@ -110,8 +111,8 @@ std::unique_ptr<Network> initialized(const NetworkSpec& spec) {
 /// One trainer: the parts of src/train's Run, without logs, validation and files.
 class Arm {
  public:
-  Arm(World& world, const BenchStepOptions& s, QuantMethod method, const Dataset& dataset,
-      Teacher* teacher, Watchdog& watchdog);
+  Arm(World& world, const BenchStepOptions& s, const at::Device& device, QuantMethod method,
+      const Dataset& dataset, Teacher* teacher, Watchdog& watchdog);
 
   /// Steps in milliseconds.
   std::vector<double> run(int64_t steps);
@@ -130,6 +131,7 @@ class Arm {
 
   World& world_;
   const BenchStepOptions& settings_;
+  const at::Device device_;
   const Teacher* teacher_;
   TrainingOptions options_;
   Student student_;
@@ -139,15 +141,16 @@ class Arm {
   int64_t next_ = 0;
 };
 
-Arm::Arm(World& world, const BenchStepOptions& s, QuantMethod trained, const Dataset& dataset,
-         Teacher* teacher, Watchdog& watchdog)
+Arm::Arm(World& world, const BenchStepOptions& s, const at::Device& device, QuantMethod trained,
+         const Dataset& dataset, Teacher* teacher, Watchdog& watchdog)
     : method(trained),
       world_(world),
       settings_(s),
+      device_(device),
       teacher_(teacher),
       options_(training_options(s, method, world.place().world)),
-      student_(initialized(spec_of(s.student, dataset)), options_.quant, kSeed, at::kCPU),
-      parts_(world, watchdog, dataset, student_, teacher, options_, at::kCPU, [] { return false; }),
+      student_(initialized(spec_of(s.student, dataset)), options_.quant, kSeed, device),
+      parts_(world, watchdog, dataset, student_, teacher, options_, device, [] { return false; }),
       prefetcher_(dataset, Split::train, batch_plan(dataset), &options_.augmentation, kSeed, 4,
                   [teacher](Batch* batch) {
                     if (teacher != nullptr) teacher->read_ahead(batch);
@@ -173,6 +176,9 @@ std::vector<double> Arm::run(int64_t steps) {
     const StepPlan plan = parts_.plan.step(next_ % parts_.plan.steps());
     timer.lap();
     parts_.step.run(next_, plan, prefetcher_, options_.train.rate, trained_by(options_.quant));
+    if (device_.is_cuda()) {  // which is still at it
+      c10::impl::VirtualGuardImpl(device_.type()).synchronizeDevice(device_.index());
+    }
     ms.push_back(1000 * timer.lap());
   }
   return ms;
@@ -206,7 +212,8 @@ Json Arm::result() {
           {"batch", settings_.batch},
           {"world", world},
           {"threads", settings_.threads},
-          {"precision", use_bf16(settings_.precision, at::kCPU) ? "bf16" : "fp32"},
+          {"device", device_.str()},
+          {"precision", use_bf16(settings_.precision, device_) ? "bf16" : "fp32"},
           {"teacher_precision",
            teacher_ != nullptr ? precision_name(teacher_->traits().precision) : "none"},
           {"step_ms_median", middle},
@@ -254,7 +261,8 @@ bool has_bf16() {
   return use_bf16(TrainPrecision::automatic, at::kCPU);
 }
 
-void bench_step(World& world, const BenchStepOptions& s, TeacherMaker make_teacher) {
+void bench_step(World& world, const BenchStepOptions& s, const at::Device& device,
+                TeacherMaker make_teacher) {
   Watchdog watchdog(world, kTimeout_s);
   std::unique_ptr<RandomShards> shards;
   std::unique_ptr<Dataset> dataset;
@@ -266,10 +274,12 @@ void bench_step(World& world, const BenchStepOptions& s, TeacherMaker make_teach
     shards = std::make_unique<RandomShards>(kStepsAnEpoch * s.batch * world.place().world);
     dataset = std::make_unique<Dataset>(shards->path());
     if (s.teacher != "none") {
-      teacher = make_teacher(initialized(spec_of(s.teacher, *dataset)), s.teacher_precision,
-                             use_bf16(s.precision, at::kCPU), *dataset);
+      auto network = initialized(spec_of(s.teacher, *dataset));
+      network->to(device);
+      teacher = make_teacher(std::move(network), s.teacher_precision, use_bf16(s.precision, device),
+                             *dataset);
     }
-    if (s.cached) cached = random_cached_teacher(*dataset, shards->path() + "/logits");
+    if (s.cached) cached = random_cached_teacher(*dataset, shards->path() + "/logits", device);
   });
   std::vector<Teacher*> teachers = {teacher.get()};
   if (s.cached) teachers.push_back(cached.get());
@@ -283,7 +293,7 @@ void bench_step(World& world, const BenchStepOptions& s, TeacherMaker make_teach
   });
   for (const QuantMethod method : methods) {
     for (Teacher* const one : teachers) {
-      arms.push_back(std::make_unique<Arm>(world, s, method, *dataset, one, watchdog));
+      arms.push_back(std::make_unique<Arm>(world, s, device, method, *dataset, one, watchdog));
     }
   }
   measure(world, s, arms);

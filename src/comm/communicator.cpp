@@ -61,6 +61,8 @@ const char* traffic_name(Traffic kind) {
       return "gathers";
     case Traffic::points:
       return "points";
+    case Traffic::statistics:
+      return "statistics";
     case Traffic::control:
       return "control";
   }
@@ -117,6 +119,11 @@ void Communicator::send(const void* data, int64_t count_in, ElementType type, in
 
 void Communicator::receive(void* data, int64_t count_in, ElementType type, int from) {
   if (count_in > 0) do_receive(data, count_in, type, from);
+}
+
+std::unique_ptr<Communicator> Communicator::split(int color, int key, Traffic kind) {
+  if (color < 0) throw Error(ExitCode::environment, concat("split: color ", color, " is negative"));
+  return do_split(color, key, kind);
 }
 
 }  // namespace bitstill

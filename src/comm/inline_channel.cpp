@@ -18,7 +18,13 @@ class InlineChannel final : public Channel {
   EventPtr all_reduce(void* data, int64_t count, ElementType type, EventPtr ready) override {
     return run(ready, [&](Communicator& comm) { comm.all_reduce(data, count, type); });
   }
+  EventPtr all_gather(const void* mine, void* all, int64_t bytes, EventPtr ready,
+                      std::shared_ptr<const void>) override {
+    return run(ready,
+               [&](Communicator& comm) { comm.all_gather(mine, all, bytes, ElementType::u8); });
+  }
   void wait(const EventPtr& done) override { wait_for_flag(done); }
+  void wait_on_host(const EventPtr& done) override { wait_for_flag(done); }
   double take_busy_seconds() override { return std::exchange(busy_s_, 0.0); }
 
  private:

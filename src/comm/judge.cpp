@@ -11,7 +11,12 @@ namespace bitstill {
 namespace {
 
 bool waits(Phase phase) {
-  return phase == Phase::exchange || phase == Phase::finish;
+  return phase == Phase::gather || phase == Phase::exchange || phase == Phase::finish;
+}
+
+/// Where a rank is in the job: ranks that come later are ahead.
+std::tuple<int64_t, int> position(const Report& report) {
+  return {report.step, static_cast<int>(report.phase)};
 }
 
 std::string no_progress(double seconds) {
@@ -27,9 +32,9 @@ std::string place_in_step(const Report& report) {
 }  // namespace
 
 const char* phase_name(Phase phase) {
-  constexpr const char* kNames[kPhases] = {"start",    "load",     "data",     "teacher",
-                                           "forward",  "backward", "exchange", "update",
-                                           "validate", "save",     "finish"};
+  constexpr const char* kNames[kPhases] = {"start",  "load",     "data",     "teacher",
+                                           "gather", "forward",  "backward", "exchange",
+                                           "update", "validate", "save",     "finish"};
   return kNames[static_cast<int>(phase)];
 }
 
@@ -78,9 +83,6 @@ std::string Judge::silent(const std::vector<std::size_t>& among, double now_s) c
 }
 
 std::string Judge::behind(double now_s) const {
-  const auto position = [](const Report& report) {
-    return std::tuple(report.step, static_cast<int>(report.phase));
-  };
   std::vector<std::size_t> last;  // of those that do not wait, the farthest behind
   for (std::size_t r = 0; r < ranks_.size(); ++r) {
     const Report& report = ranks_[r].report;
@@ -94,12 +96,12 @@ std::string Judge::behind(double now_s) const {
 }
 
 std::string Judge::stuck(double now_s) const {
-  std::vector<std::size_t> last;  // in an exchange, of the lowest step
+  std::vector<std::size_t> last;  // in a gather or an exchange, the farthest behind
   for (std::size_t r = 0; r < ranks_.size(); ++r) {
     const Report& report = ranks_[r].report;
-    if (report.phase != Phase::exchange) continue;
-    if (!last.empty() && report.step > ranks_[last[0]].report.step) continue;
-    if (!last.empty() && report.step < ranks_[last[0]].report.step) last.clear();
+    if (report.phase == Phase::finish) continue;
+    if (!last.empty() && position(report) > position(ranks_[last[0]].report)) continue;
+    if (!last.empty() && position(report) < position(ranks_[last[0]].report)) last.clear();
     last.push_back(r);
   }
   // Reports of one moment arrive at different ones: who just moved on may have released the rest.

@@ -21,11 +21,12 @@ struct Report {
 /// Hears every rank's reports and names the culprits once a time-out has passed:
 /// 1. Ranks not heard for the time-out do not answer. While a rank is suspiciously silent nobody
 ///    else is blamed.
-/// 2. Of the ranks that do not wait for others (phases exchange and finish), those farthest behind
+/// 2. Of the ranks that do not wait for others (phases gather, exchange and finish), those farthest
+/// behind
 ///    by (step, phase), if they have been there beyond their limit. One farther behind that is
 ///    within its limit excuses the rest: they may be waiting for it.
-/// 3. If all wait: those in an exchange of the lowest step, once all of them are beyond their
-/// limit.
+/// 3. If all wait: those in a gather or an exchange that are farthest behind by (step, phase), once
+///    all of them are beyond their limit.
 class Judge {
  public:
   /// `silence_s`: how long a healthy rank may be silent.

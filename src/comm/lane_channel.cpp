@@ -99,7 +99,15 @@ class LaneChannel final : public Channel {
   EventPtr all_reduce(void* data, int64_t count, ElementType type, EventPtr ready) override {
     return push(std::move(ready), [=](Communicator& comm) { comm.all_reduce(data, count, type); });
   }
+  EventPtr all_gather(const void* mine, void* all, int64_t bytes, EventPtr ready,
+                      std::shared_ptr<const void> memory) override {
+    return push(std::move(ready),
+                [mine, all, bytes, memory = std::move(memory)](Communicator& comm) {
+                  comm.all_gather(mine, all, bytes, ElementType::u8);
+                });
+  }
   void wait(const EventPtr& done) override { wait_for_flag(done); }
+  void wait_on_host(const EventPtr& done) override { wait_for_flag(done); }
   double take_busy_seconds() override {
     const std::lock_guard lock(lane_->mutex);
     return std::exchange(lane_->busy_s, 0.0);

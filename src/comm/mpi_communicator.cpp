@@ -93,6 +93,11 @@ class MpiCommunicator final : public Communicator {
   }
 
  protected:
+  std::unique_ptr<Communicator> do_split(int color, int key, Traffic kind) override {
+    MPI_Comm part = MPI_COMM_NULL;
+    check_mpi(MPI_Comm_split(comm_, color, key, &part), "MPI_Comm_split");
+    return make_mpi_communicator(part, true, kind, longest_);
+  }
   void do_all_reduce(void* data, int64_t count, ElementType type, Reduction op) override {
     in_pieces(data, count, type, [&](void* piece, int length) {
       check_mpi(MPI_Allreduce(MPI_IN_PLACE, piece, length, mpi_type(type), mpi_op(op), comm_),

@@ -9,6 +9,8 @@
 #include <deque>
 #include <exception>
 #include <thread>
+#include <utility>
+#include <vector>
 
 #include "bitstill/base/error.hpp"
 #include "bitstill/base/text.hpp"
@@ -19,17 +21,32 @@ namespace bitstill {
 namespace {
 
 constexpr double kCallTimeout_s = 120;  // for NCCL's own start, launches and end
-constexpr std::chrono::microseconds kPoll(50);
+constexpr double kAbortGrace_s = 1;     // for kernels to notice that NCCL was aborted
 
 void check_cuda(cudaError_t code, const char* call) {
   if (code == cudaSuccess) return;
   throw Error(ExitCode::environment, concat(call, " failed: ", cudaGetErrorString(code)));
 }
 
-struct DeviceEvent final : Event {
-  explicit DeviceEvent(unsigned flags) {
-    check_cuda(cudaEventCreateWithFlags(&event, flags), "cudaEventCreate");
+/// Waits between two questions: a launch takes microseconds, a step milliseconds, a busy rank more.
+class Poll {
+ public:
+  void pause() {
+    if (timer_.seconds() < kSpin_s) {
+      std::this_thread::yield();
+    } else {
+      std::this_thread::sleep_for(std::chrono::microseconds(50));
+    }
   }
+  double seconds() const { return timer_.seconds(); }
+
+ private:
+  static constexpr double kSpin_s = 0.01;
+  Timer timer_;
+};
+
+struct DeviceEvent final : Event {
+  DeviceEvent() { check_cuda(cudaEventCreate(&event), "cudaEventCreate"); }
   ~DeviceEvent() override { cudaEventDestroy(event); }
   DeviceEvent(const DeviceEvent&) = delete;
   DeviceEvent& operator=(const DeviceEvent&) = delete;
@@ -68,14 +85,26 @@ class NcclChannel final : public Channel {
     throw Error(ExitCode::environment, "a device channel runs no work on the CPU");
   }
   EventPtr all_reduce(void* data, int64_t count, ElementType type, EventPtr ready) override;
+  EventPtr all_gather(const void* mine, void* all, int64_t bytes, EventPtr ready,
+                      std::shared_ptr<const void> memory) override;
   void wait(const EventPtr& done) override;
-  void wait_on_host(const EventPtr& done, double timeout_s);
+  void wait_on_host(const EventPtr& done) override;
   double take_busy_seconds() override;
 
  private:
+  /// A call on the stream, from its begin to its end; what it works on lives as long.
+  struct Call {
+    DeviceEventPtr begin, end;
+    std::shared_ptr<const void> memory;
+  };
+  template <class Launch>
+  EventPtr run(const char* name, const EventPtr& ready, int64_t bytes,
+               std::shared_ptr<const void> memory, Launch launch);
   void start();
   void settle(ncclResult_t result, const char* call);
   void check_health();
+  void collect();
+  DeviceEventPtr take_event();
   [[noreturn]] void give_up(const std::string& why);
 
   const int rank_, world_, device_;
@@ -85,7 +114,9 @@ class NcclChannel final : public Channel {
   cudaStream_t stream_ = nullptr;  // made at the first use, like comm_
   ncclComm_t comm_ = nullptr;      // null again once aborted
   std::string failure_;
-  std::deque<std::pair<DeviceEventPtr, DeviceEventPtr>> timed_;  // begin and end of each sum
+  std::deque<Call> calls_;  // those that may not be over
+  std::vector<DeviceEventPtr> free_events_;
+  double busy_s_ = 0;
   const int exceptions_ = std::uncaught_exceptions();
 };
 
@@ -99,9 +130,9 @@ void NcclChannel::give_up(const std::string& why) {
 
 /// Polls until a call of a non-blocking communicator is done.
 void NcclChannel::settle(ncclResult_t result, const char* call) {
-  const Timer timer;
-  while (result == ncclInProgress && timer.seconds() < kCallTimeout_s) {
-    std::this_thread::sleep_for(kPoll);
+  Poll poll;
+  while (result == ncclInProgress && poll.seconds() < kCallTimeout_s) {
+    poll.pause();
     if (ncclCommGetAsyncError(comm_, &result) != ncclSuccess) result = ncclInternalError;
   }
   if (result == ncclSuccess) return;
@@ -140,26 +171,64 @@ void NcclChannel::start() {
   });
 }
 
+/// Takes the calls that are over from the list, with their events, memory and seconds. After a
+/// failure their events tell nothing.
+void NcclChannel::collect() {
+  while (failure_.empty() && !calls_.empty() && calls_.front().end->happened()) {
+    Call& call = calls_.front();
+    float milliseconds = 0;
+    check_cuda(cudaEventElapsedTime(&milliseconds, call.begin->event, call.end->event),
+               "cudaEventElapsedTime");
+    busy_s_ += milliseconds * 1e-3;
+    free_events_.push_back(call.begin);
+    if (call.end.use_count() == 1) free_events_.push_back(call.end);  // else someone may still ask
+    calls_.pop_front();
+  }
+}
+
+DeviceEventPtr NcclChannel::take_event() {
+  if (free_events_.empty()) return std::make_shared<DeviceEvent>();
+  DeviceEventPtr event = std::move(free_events_.back());
+  free_events_.pop_back();
+  return event;
+}
+
+template <class Launch>
+EventPtr NcclChannel::run(const char* name, const EventPtr& ready, int64_t bytes,
+                          std::shared_ptr<const void> memory, Launch launch) {
+  check_health();
+  if (!comm_) start();
+  check_cuda(cudaSetDevice(device_), "cudaSetDevice");
+  collect();
+  Call call{take_event(), take_event(), std::move(memory)};
+  if (!ready) call.begin->record(compute_);  // the stream waits for this record, not for later ones
+  const cudaEvent_t first = ready ? device_event(ready).event : call.begin->event;
+  check_cuda(cudaStreamWaitEvent(stream_, first, 0), "cudaStreamWaitEvent");
+  call.begin->record(stream_);
+  calls_.push_back(call);  // before the launch: after a failed one the device may still write
+  settle(launch(), name);
+  call.end->record(stream_);
+  if (world_ > 1) count_traffic(kind_, bytes);
+  return call.end;
+}
+
 EventPtr NcclChannel::all_reduce(void* data, int64_t count, ElementType type, EventPtr ready) {
   if (type != ElementType::f32 && type != ElementType::bf16) {
     throw Error(ExitCode::environment, "device sums are of f32 or bf16");
   }
-  check_health();
-  if (!comm_) start();
-  check_cuda(cudaSetDevice(device_), "cudaSetDevice");
-  if (!ready) ready = record_device_event(compute_);
-  const auto begin = std::make_shared<DeviceEvent>(cudaEventDefault);
-  const auto end = std::make_shared<DeviceEvent>(cudaEventDefault);
-  check_cuda(cudaStreamWaitEvent(stream_, device_event(ready).event, 0), "cudaStreamWaitEvent");
-  begin->record(stream_);
-  settle(
-      ncclAllReduce(data, data, static_cast<std::size_t>(count),
-                    type == ElementType::f32 ? ncclFloat32 : ncclBfloat16, ncclSum, comm_, stream_),
-      "ncclAllReduce");
-  end->record(stream_);
-  if (world_ > 1) count_traffic(kind_, count * static_cast<int64_t>(element_bytes(type)));
-  timed_.emplace_back(begin, end);
-  return end;
+  const int64_t bytes = count * static_cast<int64_t>(element_bytes(type));
+  return run("ncclAllReduce", ready, bytes, nullptr, [&] {
+    return ncclAllReduce(data, data, static_cast<std::size_t>(count),
+                         type == ElementType::f32 ? ncclFloat32 : ncclBfloat16, ncclSum, comm_,
+                         stream_);
+  });
+}
+
+EventPtr NcclChannel::all_gather(const void* mine, void* all, int64_t bytes, EventPtr ready,
+                                 std::shared_ptr<const void> memory) {
+  return run("ncclAllGather", ready, bytes, std::move(memory), [&] {
+    return ncclAllGather(mine, all, static_cast<std::size_t>(bytes), ncclUint8, comm_, stream_);
+  });
 }
 
 void NcclChannel::wait(const EventPtr& done) {
@@ -169,30 +238,19 @@ void NcclChannel::wait(const EventPtr& done) {
   check_health();
 }
 
-void NcclChannel::wait_on_host(const EventPtr& done, double timeout_s) {
-  const Timer timer;
+/// No time-out: another rank may be busy, and one that is dead is the watchdog's matter.
+void NcclChannel::wait_on_host(const EventPtr& done) {
+  Poll poll;
   while (done && !device_event(done).happened()) {
     check_health();
-    if (timer.seconds() > timeout_s) {
-      give_up(concat("a sum on GPU ", device_, " is not done after ", timeout_s,
-                     " s: another rank may have died"));
-    }
-    std::this_thread::sleep_for(kPoll);
+    poll.pause();
   }
   check_health();
 }
 
 double NcclChannel::take_busy_seconds() {
-  double seconds = 0;
-  while (!timed_.empty() && timed_.front().second->happened()) {
-    float milliseconds = 0;
-    check_cuda(cudaEventElapsedTime(&milliseconds, timed_.front().first->event,
-                                    timed_.front().second->event),
-               "cudaEventElapsedTime");
-    seconds += milliseconds * 1e-3;
-    timed_.pop_front();
-  }
-  return seconds;
+  collect();
+  return std::exchange(busy_s_, 0.0);
 }
 
 NcclChannel::~NcclChannel() {
@@ -207,6 +265,11 @@ NcclChannel::~NcclChannel() {
     }
   }
   if (comm_) ncclCommAbort(comm_);
+  // Kernels of calls that are not over may write into their memory until they notice the end.
+  Poll poll;
+  while (cudaStreamQuery(stream_) == cudaErrorNotReady && poll.seconds() < kAbortGrace_s) {
+    poll.pause();
+  }
   cudaStreamDestroy(stream_);
 }
 
@@ -219,15 +282,9 @@ std::unique_ptr<Channel> make_nccl_channel(World& world, Traffic kind, int devic
 }
 
 EventPtr record_device_event(void* stream) {
-  auto event = std::make_shared<DeviceEvent>(cudaEventDisableTiming);
+  auto event = std::make_shared<DeviceEvent>();
   event->record(static_cast<cudaStream_t>(stream));
   return event;
-}
-
-void wait_on_host(Channel& channel, const EventPtr& done, double timeout_s) {
-  auto* nccl = dynamic_cast<NcclChannel*>(&channel);
-  if (!nccl) throw Error(ExitCode::environment, "wait_on_host is for device channels");
-  nccl->wait_on_host(done, timeout_s);
 }
 
 }  // namespace bitstill

@@ -15,6 +15,9 @@ class SoloCommunicator final : public Communicator {
   }
 
  protected:
+  std::unique_ptr<Communicator> do_split(int, int, Traffic kind) override {
+    return make_solo_communicator(kind);
+  }
   void do_all_reduce(void*, int64_t, ElementType, Reduction) override {}
   void do_all_gather(const void* mine, void* all, int64_t count, ElementType type) override {
     std::memmove(all, mine, static_cast<std::size_t>(count) * element_bytes(type));

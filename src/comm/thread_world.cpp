@@ -7,8 +7,10 @@
 #include <cstring>
 #include <exception>
 #include <mutex>
+#include <numeric>
 #include <string>
 #include <thread>
+#include <utility>
 #include <vector>
 
 #include "bitstill/base/error.hpp"
@@ -43,14 +45,15 @@ struct Job {
     ended[static_cast<std::size_t>(rank)] = true;
     changed.notify_all();
   }
-  /// Waits until done(), which counts even when the job failed meanwhile. `peer`: the rank waited
-  /// for, or -1 for all of them.
+  /// Waits until done(), which counts even when the job failed meanwhile. `peers`: the ranks waited
+  /// for.
   template <class Done>
-  void wait(std::unique_lock<std::mutex>& lock, const char* what, int peer, Done done) {
+  void wait(std::unique_lock<std::mutex>& lock, const char* what, const std::vector<int>& peers,
+            Done done) {
     const auto lost = [&] {
-      if (!broken.empty()) return true;
-      if (peer >= 0) return static_cast<bool>(ended[static_cast<std::size_t>(peer)]);
-      return std::find(ended.begin(), ended.end(), true) != ended.end();
+      return !broken.empty() || std::any_of(peers.begin(), peers.end(), [this](int peer) {
+        return static_cast<bool>(ended[static_cast<std::size_t>(peer)]);
+      });
     };
     if (changed.wait_for(lock, kLongestWait, [&] { return done() || lost(); }) && done()) return;
     if (broken.empty()) broken = lost() ? "a rank has ended before" : "no answer in 60 s";
@@ -71,10 +74,11 @@ struct Call {
 
 /// The ranks of one communicator, and what of it is shared.
 struct Group {
-  Group(std::shared_ptr<Job> job_in, int world)
+  Group(std::shared_ptr<Job> job_in, std::vector<int> members_in)
       : job(std::move(job_in)),
-        calls(static_cast<std::size_t>(world)),
-        mail(static_cast<std::size_t>(world * world)) {}
+        members(std::move(members_in)),
+        calls(members.size()),
+        mail(members.size() * members.size()) {}
 
   /// The last rank to arrive does the work for all of them, in rank order.
   template <class Work>
@@ -84,7 +88,7 @@ struct Group {
     calls[static_cast<std::size_t>(rank)] = std::move(call);
     if (++arrived < calls.size()) {
       const int64_t mine = generation;
-      job->wait(lock, verb, -1, [&] { return generation != mine; });
+      job->wait(lock, verb, members, [&] { return generation != mine; });
       return;
     }
     for (const Call& other : calls) {
@@ -100,6 +104,7 @@ struct Group {
   }
 
   std::shared_ptr<Job> job;
+  std::vector<int> members;  // ranks of the job
   std::vector<Call> calls;
   std::size_t arrived = 0;
   int64_t generation = 0;
@@ -107,9 +112,36 @@ struct Group {
     const void* data = nullptr;  // null: none on its way
     std::size_t bytes = 0;
   };
-  std::vector<Mail> mail;            // [from * world + to]
-  std::shared_ptr<Group> duplicate;  // the newest one
+  std::vector<Mail> mail;  // [from * world + to]
 };
+
+/// What a rank asks of a split, and gets.
+struct Part {
+  int color = 0, key = 0;
+  int rank = 0;  // in `group`
+  std::shared_ptr<Group> group;
+};
+
+/// Makes the groups of one color each; asked[r] belongs to rank r of `whole`.
+void form_parts(const Group& whole, const std::vector<Part*>& asked) {
+  std::vector<std::size_t> order(asked.size());
+  std::iota(order.begin(), order.end(), std::size_t{0});
+  std::stable_sort(order.begin(), order.end(), [&](std::size_t a, std::size_t b) {
+    return std::pair(asked[a]->color, asked[a]->key) < std::pair(asked[b]->color, asked[b]->key);
+  });
+  for (auto first = order.begin(); first != order.end();) {
+    const auto last = std::find_if(
+        first, order.end(), [&](std::size_t r) { return asked[r]->color != asked[*first]->color; });
+    std::vector<int> members;
+    for (auto r = first; r != last; ++r) members.push_back(whole.members[*r]);
+    const auto group = std::make_shared<Group>(whole.job, std::move(members));
+    for (auto r = first; r != last; ++r) {
+      asked[*r]->rank = static_cast<int>(r - first);
+      asked[*r]->group = group;
+    }
+    first = last;
+  }
+}
 
 template <class T>
 void reduce_into(T* total, const T* other, int64_t count, Reduction op) {
@@ -132,22 +164,18 @@ void reduce_calls(const std::vector<Call>& calls, int64_t count, Reduction op) {
 
 class ThreadCommunicator final : public Communicator {
  public:
-  ThreadCommunicator(int rank, int world, Traffic kind, std::shared_ptr<Group> group)
-      : Communicator(rank, world, kind), group_(std::move(group)) {}
+  ThreadCommunicator(int rank, Traffic kind, std::shared_ptr<Group> group)
+      : Communicator(rank, static_cast<int>(group->members.size()), kind),
+        group_(std::move(group)) {}
 
   std::unique_ptr<Communicator> duplicate(Traffic kind) override {
-    std::shared_ptr<Group> copy;
-    group_->meet(rank(), "duplicate", {concat("duplicate ", traffic_name(kind)), nullptr, &copy},
-                 [this](const std::vector<Call>& calls) {
-                   const auto made = std::make_shared<Group>(group_->job, world());
-                   for (const Call& call : calls) {
-                     *static_cast<std::shared_ptr<Group>*>(call.out) = made;
-                   }
-                 });
-    return std::make_unique<ThreadCommunicator>(rank(), world(), kind, copy);
+    return part_of("duplicate", 0, 0, kind);
   }
 
  protected:
+  std::unique_ptr<Communicator> do_split(int color, int key, Traffic kind) override {
+    return part_of("split", color, key, kind);
+  }
   void do_all_reduce(void* data, int64_t count, ElementType type, Reduction op) override {
     group_->meet(rank(), "all_reduce",
                  {signature("all_reduce", count, type, static_cast<int>(op)), data, data},
@@ -186,14 +214,14 @@ class ThreadCommunicator final : public Communicator {
     Group::Mail& mail = mailbox(rank(), to);
     mail = {data, static_cast<std::size_t>(count) * element_bytes(type)};
     job.changed.notify_all();
-    job.wait(lock, "send", to, [&] { return mail.data == nullptr; });
+    job.wait(lock, "send", peer(to), [&] { return mail.data == nullptr; });
   }
   void do_receive(void* data, int64_t count, ElementType type, int from) override {
     Job& job = *group_->job;
     std::unique_lock lock(job.mutex);
     job.require_whole("receive");
     Group::Mail& mail = mailbox(from, rank());
-    job.wait(lock, "receive", from, [&] { return mail.data != nullptr; });
+    job.wait(lock, "receive", peer(from), [&] { return mail.data != nullptr; });
     const std::size_t bytes = static_cast<std::size_t>(count) * element_bytes(type);
     if (bytes != mail.bytes) {
       throw Error(ExitCode::peer, concat("receive of ", bytes, " bytes, ", mail.bytes, " sent"));
@@ -204,6 +232,19 @@ class ThreadCommunicator final : public Communicator {
   }
 
  private:
+  std::unique_ptr<Communicator> part_of(const char* verb, int color, int key, Traffic kind) {
+    Part mine{color, key, 0, nullptr};
+    group_->meet(rank(), verb, {concat(verb, " ", traffic_name(kind)), nullptr, &mine},
+                 [this](const std::vector<Call>& calls) {
+                   std::vector<Part*> asked;
+                   for (const Call& call : calls) asked.push_back(static_cast<Part*>(call.out));
+                   form_parts(*group_, asked);
+                 });
+    return std::make_unique<ThreadCommunicator>(mine.rank, kind, mine.group);
+  }
+  std::vector<int> peer(int rank) const {
+    return {group_->members[static_cast<std::size_t>(rank)]};
+  }
   static std::string signature(const char* verb, int64_t count, ElementType type, int detail) {
     return concat(verb, " of ", count, " elements, type ", static_cast<int>(type), "/", detail);
   }
@@ -218,7 +259,9 @@ class ThreadCommunicator final : public Communicator {
 
 void run_as_ranks(int world, const std::function<void(Communicator&)>& body) {
   const auto job = std::make_shared<Job>(world);
-  const auto group = std::make_shared<Group>(job, world);
+  std::vector<int> ranks(static_cast<std::size_t>(world));
+  std::iota(ranks.begin(), ranks.end(), 0);
+  const auto group = std::make_shared<Group>(job, std::move(ranks));
   std::vector<std::exception_ptr> failed(static_cast<std::size_t>(world));  // by themselves
   std::vector<std::exception_ptr> stranded(static_cast<std::size_t>(world));
   std::vector<std::thread> threads;
@@ -226,7 +269,7 @@ void run_as_ranks(int world, const std::function<void(Communicator&)>& body) {
     threads.emplace_back([&, rank] {
       const auto r = static_cast<std::size_t>(rank);
       try {
-        ThreadCommunicator comm(rank, world, Traffic::control, group);
+        ThreadCommunicator comm(rank, Traffic::control, group);
         body(comm);
         job->end(rank);
       } catch (const PeerGone&) {

@@ -18,9 +18,6 @@ std::unique_ptr<Channel> make_nccl_channel(World&, Traffic, int, void*) {
 EventPtr record_device_event(void*) {
   refuse();
 }
-void wait_on_host(Channel&, const EventPtr&, double) {
-  refuse();
-}
 
 }  // namespace bitstill
 #endif

@@ -83,6 +83,11 @@ std::unique_ptr<World> World::open() {
 }
 
 std::unique_ptr<Channel> open_channel(World& world, Traffic kind, Overlap overlap) {
+  return open_channel(world, world.control().duplicate(kind), overlap);
+}
+
+std::unique_ptr<Channel> open_channel(World& world, std::unique_ptr<Communicator> comm,
+                                      Overlap overlap) {
   const bool threads = world.threads_allowed();
   if (overlap == Overlap::on && !threads) {
     throw Error(ExitCode::environment,
@@ -98,8 +103,7 @@ std::unique_ptr<Channel> open_channel(World& world, Traffic kind, Overlap overla
     }
   }
   const bool lane = overlap == Overlap::on ||
-                    (overlap == Overlap::automatic && threads && world.place().world > 1);
-  auto comm = world.control().duplicate(kind);
+                    (overlap == Overlap::automatic && threads && comm->world() > 1);
   return lane ? make_lane_channel(std::move(comm)) : make_inline_channel(std::move(comm));
 }
 

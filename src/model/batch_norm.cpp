@@ -113,6 +113,10 @@ std::pair<at::Tensor, at::Tensor> BatchNorm::scale_and_shift() const {
   return {scale, bias.value.detach() - mean.value * scale};
 }
 
+NormNames BatchNorm::names() const {
+  return {weight.name, bias.name, mean.name, variance.name, kEpsilon};
+}
+
 at::Tensor BatchNorm::forward_relu(at::Tensor& x, const ForwardMode& mode, bool pool) {
   if (mode.training && !mode.sum_over_ranks && takes_relu_norm(x)) {
     return relu_norm(x, *this, pool);

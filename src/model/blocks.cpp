@@ -1,14 +1,16 @@
 #include "bitstill/model/blocks.hpp"
 
+#include <ATen/Context.h>
+#include <ATen/autocast_mode.h>
+#include <ATen/core/grad_mode.h>
 #include <ATen/ops/conv2d.h>
 #include <ATen/ops/empty.h>
 #include <ATen/ops/linear.h>
 #include <ATen/ops/zeros.h>
 
-#include <tuple>
-
 #include "bitstill/base/random.hpp"
-#include "bitstill/model/affine_layer.hpp"
+#include "bitstill/model/program.hpp"
+#include "onednn.hpp"
 
 namespace bitstill {
 
@@ -28,6 +30,22 @@ at::Tensor dropout(const at::Tensor& x, double rate, uint64_t unit, const Forwar
   return x.mul(x.dim() == 2 ? mask : mask.view({x.size(0), x.size(1), 1, 1}));
 }
 
+namespace {
+
+/// In fp32 a row's answers depend on how many rows there are and on its place among them, in
+/// LibTorch's linear and in oneDNN's as well, unless oneDNN lays the weights out for a given
+/// number.
+at::Tensor linear(const at::Tensor& x, const Affine& affine, const ForwardMode& mode) {
+  const at::Tensor &weight = affine.weight.value, &bias = affine.bias.value;
+  const bool graph = at::GradMode::is_enabled() && (x.requires_grad() || weight.requires_grad());
+  const bool exact = x.is_cpu() && x.scalar_type() == at::kFloat &&
+                     !at::autocast::is_autocast_enabled(at::kCPU) && at::hasMKLDNN();
+  if (mode.training || graph || !exact || x.numel() == 0) return at::linear(x, weight, bias);
+  return onednn_linear(x, onednn_linear_weight(weight.detach()), bias, false);
+}
+
+}  // namespace
+
 ConvolutionBlock::ConvolutionBlock(const Options& options, int64_t module, uint64_t unit)
     : options_(options),
       unit_(unit),
@@ -41,14 +59,13 @@ at::Tensor ConvolutionBlock::forward(const at::Tensor& x, const ForwardMode& mod
   return dropout(y, options_.dropout, unit_, mode);
 }
 
-std::optional<AffineLayer> ConvolutionBlock::affine_layer() const {
-  const auto [scale, shift] = norm_.scale_and_shift();
-  return AffineLayer{affine_.weight.value.detach(),
-                     affine_.bias.value.detach(),
-                     true,
-                     scale,
-                     shift,
-                     options_.pool};
+bool ConvolutionBlock::describe(Program& program) const {
+  program.convolution(program.result(), options_.out, {options_.kernel, 1, options_.kernel / 2},
+                      affine_.weight.name, affine_.bias.name);
+  program.relu(program.result());
+  program.norm(program.result(), norm_.names());
+  if (options_.pool) program.max_pool(program.result(), {2, 2, 0});
+  return true;
 }
 
 std::vector<Parameter*> ConvolutionBlock::parameters() {
@@ -70,19 +87,15 @@ LinearBlock::LinearBlock(const Options& options, int64_t module, uint64_t unit)
 at::Tensor LinearBlock::forward(const at::Tensor& x, const ForwardMode& mode) {
   // flatten gives the logical order (channel, row, column) also where memory is channels-last.
   const at::Tensor flat = x.dim() == 2 ? x : x.flatten(1);
-  at::Tensor y = at::linear(flat, affine_.weight.value, affine_.bias.value);
+  at::Tensor y = linear(flat, affine_, mode);
   if (!norm_) return y;
   return dropout(norm_->forward_relu(y, mode), options_.dropout, unit_, mode);
 }
 
-std::optional<AffineLayer> LinearBlock::affine_layer() const {
-  AffineLayer layer{
-      affine_.weight.value.detach(), affine_.bias.value.detach(), false, {}, {}, false};
-  if (norm_) {
-    layer.relu = true;
-    std::tie(layer.scale, layer.shift) = norm_->scale_and_shift();
-  }
-  return layer;
+bool LinearBlock::describe(Program& program) const {
+  program.linear(program.result(), options_.out, affine_.weight.name, affine_.bias.name);
+  if (norm_) program.norm(program.relu(program.result()), norm_->names());
+  return true;
 }
 
 std::vector<Parameter*> LinearBlock::parameters() {

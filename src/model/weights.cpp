@@ -33,6 +33,18 @@ NamedTensors named_tensors(const Network& network) {
   return tensors;
 }
 
+NetworkSource::NetworkSource(const Network& network) {
+  for (const auto& [name, tensor] : named_tensors(network)) tensors_.emplace(name, tensor);
+}
+
+at::Tensor NetworkSource::rows(const std::string& name, int64_t first, int64_t count) {
+  return tensors_.at(name).narrow(0, first, count).to(at::kCPU, at::kFloat).contiguous();
+}
+
+at::Tensor NetworkSource::whole(const std::string& name) {
+  return rows(name, 0, tensors_.at(name).size(0));
+}
+
 void require_fits(const Network& network, const std::vector<TensorFacts>& tensors,
                   const std::string& where) {
   std::map<std::string, const TensorFacts*> given;

@@ -2,10 +2,7 @@
 
 #include <ATen/Parallel.h>
 #include <ATen/TensorOperators.h>
-#include <ATen/ops/constant_pad_nd.h>
-#include <ATen/ops/einsum.h>
 #include <ATen/ops/empty.h>
-#include <ATen/ops/zeros.h>
 
 #include <algorithm>
 
@@ -14,28 +11,13 @@
 namespace bitstill {
 namespace {
 
+constexpr int64_t kElements = kWinogradSide * kWinogradSide;
+
 int64_t padded(int64_t channels) {
   return (channels + kWinogradChannels - 1) / kWinogradChannels * kWinogradChannels;
 }
 
-/// G [6, k] in double: row p is [1, p, p^2, ...] / prod of (p - q) over the other points q.
-at::Tensor kernel_transform(int64_t k) {
-  const double a = kWinogradPoints[0], b = kWinogradPoints[1];
-  const double points[] = {0, a, -a, b, -b};
-  at::Tensor transform = at::zeros({kWinogradSide, k}, at::kDouble);
-  auto g = transform.accessor<double, 2>();
-  for (int64_t row = 0; row < 5; ++row) {
-    double value = 1;
-    for (int64_t other = 0; other < 5; ++other) {
-      if (other != row) value /= points[row] - points[other];
-    }
-    for (int64_t column = 0; column < k; ++column, value *= points[row]) g[row][column] = value;
-  }
-  g[5][k - 1] = 1;
-  return transform;
-}
-
-/// Whether x is as forward() returns it.
+/// Whether x is as run() makes it.
 bool is_padded(const at::Tensor& x) {
   constexpr uintptr_t kAlignment = 64;
   const int64_t pixel = padded(x.size(1)), row = x.size(3) * pixel;
@@ -50,57 +32,72 @@ at::Tensor empty_padded(int64_t n, int64_t channels, int64_t height, int64_t wid
       .narrow(1, 0, channels);
 }
 
-at::Tensor with_padding(const at::Tensor& x) {
+}  // namespace
+
+bool WinogradLayer::takes(const Operation& layer) {
+  const Window& window = layer.window;
+  return (window.kernel == 3 || window.kernel == 5) && window.stride == 1 &&
+         window.padding == window.kernel / 2;
+}
+
+WinogradLayer::WinogradLayer(const Program& folded, const Operation& layer)
+    : FrozenLayer(folded, layer, {}) {}
+
+std::vector<FrozenLayer::Section> WinogradLayer::sections(int64_t rows) const {
+  const int64_t k = layer_.window.kernel;
+  return {{{size_.in, k, k, padded(rows)}, at::kFloat}, {{padded(rows)}, at::kFloat}};
+}
+
+int64_t WinogradLayer::row_multiple() const {
+  return kWinogradLargestBlock * kWinogradChannels;
+}
+
+int64_t WinogradLayer::ready_bytes(int64_t rows) const {
+  return (kElements * size_.in + 1) * padded(rows) * static_cast<int64_t>(sizeof(float));
+}
+
+void WinogradLayer::write(const FoldedRows& rows, const Tensors& plain) const {
+  const int64_t count = rows.bias.size(0);
+  plain[0].narrow(3, 0, count).copy_(rows.weight.permute({1, 2, 3, 0}));
+  plain[1].narrow(0, 0, count).copy_(rows.bias);
+}
+
+ReadyRows WinogradLayer::prepare(const Tensors& plain, int64_t rows) const {
+  constexpr int64_t kGrain = 4;
+  const int64_t outputs = padded(rows);
+  at::Tensor weight = at::empty({kElements * size_.in * outputs}, at::kFloat);
+  at::parallel_for(0, size_.in, kGrain, [&](int64_t begin, int64_t end) {
+    winograd_weights(plain[0].const_data_ptr<float>(), size_.in, layer_.window.kernel, outputs,
+                     begin, end, weight.mutable_data_ptr<float>());
+  });
+  return {weight, plain[1].clone(), {}, {}};
+}
+
+at::Tensor WinogradLayer::input(const at::Tensor& x) const {
+  if (is_padded(x)) return x;
   at::Tensor y = empty_padded(x.size(0), x.size(1), x.size(2), x.size(3));
   return y.copy_(x);
 }
 
-}  // namespace
-
-bool WinogradConvolution::takes(const AffineLayer& layer) {
-  return layer.convolution() && (layer.weight.size(2) == 3 || layer.weight.size(2) == 5);
-}
-
-WinogradConvolution::WinogradConvolution(const AffineLayer& layer)
-    : inputs_(layer.weight.size(1)),
-      outputs_(layer.weight.size(0)),
-      side_(7 - layer.weight.size(2)),
-      relu_(layer.relu),
-      pool_(layer.pool) {
-  const int64_t more = padded(outputs_) - outputs_;
-  bias_ = at::constant_pad_nd(layer.bias, {0, more});
-  const at::Tensor g = kernel_transform(layer.weight.size(2));
-  const at::Tensor transformed =
-      at::einsum("ai,ocij,bj->abco", {g, layer.weight.to(at::kDouble), g});
-  const at::Tensor planes = at::constant_pad_nd(transformed, {0, more})
-                                .reshape({kWinogradSide * kWinogradSide, inputs_, outputs_ + more});
-  weight_ = at::empty({planes.numel()}, at::kFloat);
-  for (int64_t c = 0, channels = 0; c < outputs_; c += channels) {
-    const int64_t left = (outputs_ + more - c) / kWinogradChannels;
-    channels = winograd_block(left) * kWinogradChannels;
-    const at::Tensor block = planes.narrow(2, c, channels);
-    weight_.narrow(0, c * planes.size(0) * inputs_, block.numel()).view(block.sizes()).copy_(block);
-  }
-}
-
-at::Tensor WinogradConvolution::forward(const at::Tensor& given) const {
+void WinogradLayer::run(const ReadyRows& ready, RowRange rows, const at::Tensor& x,
+                        at::Tensor* y) const {
   constexpr int64_t kBlock = 32;  // tiles
-  const at::Tensor x = is_padded(given) ? given : with_padding(given);
-  const int64_t n = x.size(0), divisor = pool_ ? 2 : 1;
-  at::Tensor y = empty_padded(n, outputs_, x.size(2) / divisor, x.size(3) / divisor);
+  const int64_t n = x.size(0), divisor = layer_.pool ? 2 : 1;
+  if (!y->defined()) *y = empty_padded(n, size_.out, x.size(2) / divisor, x.size(3) / divisor);
   WinogradRun run;
   run.x = x.const_data_ptr<float>();
   run.height = x.size(2);
   run.width = x.size(3);
-  run.inputs = inputs_;
-  run.in_stride = padded(inputs_);
-  run.side = side_;
-  run.weight = weight_.const_data_ptr<float>();
-  run.bias = bias_.const_data_ptr<float>();
-  run.out_stride = padded(outputs_);
-  run.relu = relu_;
-  run.pool = pool_;
-  run.y = y.mutable_data_ptr<float>();
+  run.inputs = size_.in;
+  run.in_stride = padded(size_.in);
+  run.side = 7 - layer_.window.kernel;
+  run.weight = ready.weight.const_data_ptr<float>();
+  run.bias = ready.bias.const_data_ptr<float>();
+  run.outputs = padded(rows.count);
+  run.out_stride = padded(size_.out);
+  run.relu = layer_.relu;
+  run.pool = layer_.pool;
+  run.y = y->mutable_data_ptr<float>() + rows.first;
   const int64_t tiles = n * run.rows() * run.columns();
   at::parallel_for(0, (tiles + kBlock - 1) / kBlock, 1, [&](int64_t begin, int64_t end) {
     const at::Tensor scratch = at::empty({winograd_scratch(run, kBlock)}, at::kFloat);
@@ -108,7 +105,6 @@ at::Tensor WinogradConvolution::forward(const at::Tensor& given) const {
       winograd_tiles(run, tile, std::min(kBlock, tiles - tile), scratch.mutable_data_ptr<float>());
     }
   });
-  return y;
 }
 
 }  // namespace bitstill

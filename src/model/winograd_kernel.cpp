@@ -246,8 +246,8 @@ void run_tiles(const WinogradRun& run, int64_t begin, int64_t count, float* memo
     transform_tile(run, pixels, scratch.in() + t * run.in_stride, scratch.in_plane);
   }
   const float* weight = run.weight;
-  for (int64_t c = 0, channels = 0; c < run.out_stride; c += channels) {
-    const int64_t block = winograd_block((run.out_stride - c) / kGroup);
+  for (int64_t c = 0, channels = 0; c < run.outputs; c += channels) {
+    const int64_t block = winograd_block((run.outputs - c) / kGroup);
     channels = block * kGroup;
     (block == 1 ? multiply<1> : block == 2 ? multiply<2> : multiply<3>)(run, scratch, weight);
     weight += kElements * run.inputs * channels;

@@ -30,7 +30,8 @@ struct WinogradRun {
   int64_t inputs = 0, in_stride = 0;
   int64_t side = 4;               // m: 4 for kernels of 3, 2 for kernels of 5
   const float* weight = nullptr;  // by blocks of output channels: [36][inputs][channels of block]
-  const float* bias = nullptr;    // [out_stride]
+  const float* bias = nullptr;    // [outputs]
+  int64_t outputs = 0;            // a multiple of kWinogradChannels; the first are at y
   int64_t out_stride = 0;
   bool relu = false;
   bool pool = false;  // 2x2 max-pool: y has height / 2 rows of width / 2 pixels
@@ -46,5 +47,10 @@ int64_t winograd_scratch(const WinogradRun& run, int64_t tiles);
 /// Tiles [begin, begin + count) of the batch, image by image. A tile's outputs depend on its inputs
 /// alone, not on its neighbours in the run.
 void winograd_tiles(const WinogradRun& run, int64_t begin, int64_t count, float* scratch);
+
+/// Makes the weights that a run takes, for inputs [begin, end) of `inputs`: G g G^T, computed in
+/// double. `plain` [inputs][kernel][kernel][outputs], 64-byte aligned.
+void winograd_weights(const float* plain, int64_t inputs, int64_t kernel, int64_t outputs,
+                      int64_t begin, int64_t end, float* weight);
 
 }  // namespace bitstill

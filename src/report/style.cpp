@@ -128,6 +128,7 @@ std::string traffic_color(const std::string& kind) {
   if (kind == "gathers") return "var(--p-gather)";
   if (kind == "statistics") return "var(--p-forward)";
   if (kind == "points") return "var(--p-quantize)";
+  if (kind == "statistics") return "var(--p-forward)";
   if (kind == "control") return "var(--p-update)";
   return "var(--p-data)";
 }

@@ -193,6 +193,8 @@ std::unique_ptr<Teacher> make_gathered_teacher(World& world, std::unique_ptr<Pie
   TeacherTraits own = traits;
   own.slices = facts_of(*network, slices);
   SliceFacts& facts = *own.slices;
+  facts.read = source.bytes_read();
+  world.control().all_reduce(&facts.read, 1, ElementType::i64);
   if (layout.window != 0 && layout.window < facts.largest_piece) {
     throw AgreedError(ExitCode::settings,
                       concat("teacher.window = ", layout.window, ": its largest piece takes ",

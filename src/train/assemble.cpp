@@ -49,7 +49,7 @@ TrainingParts::TrainingParts(World& world, Watchdog& watchdog, const Dataset& da
       optimizer(student, options.train, trained_in_run(options.quant)),
       learned_optimizer(student, options.quant, options.train),
       statistics(options.train.batch_norm == BatchNormSource::synced
-                     ? world.control().duplicate(Traffic::gathers)
+                     ? world.control().duplicate(Traffic::statistics)
                      : nullptr),
       exchange(student, world.place().rank, options.exchange,
                gradient_channel(world, options.exchange, device), points_channel(world, options)),

@@ -182,6 +182,7 @@ StepTotals GradientExchange::finish(bool failed, bool stop, double batch_norm_mo
     sent_.push_back(channel_->all_reduce(sums, sums_.numel(), nullptr));
   }
   for (const EventPtr& event : sent_) channel_->wait(event);
+  channel_->wait_on_host(sent_.back());  // what follows blocks without asking after the others
   if (sent_points_) points_channel_->wait(sent_points_);
 
   const at::Tensor host = sums_.narrow(0, 0, kStatistics).cpu();

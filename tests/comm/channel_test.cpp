@@ -5,6 +5,7 @@
 #include <atomic>
 #include <chrono>
 #include <cmath>
+#include <cstring>
 #include <future>
 #include <thread>
 #include <vector>
@@ -75,6 +76,27 @@ TEST_P(AnyChannel, CountsBusySecondsOnce) {
   EXPECT_EQ(channel->take_busy_seconds(), 0);
 }
 
+TEST_P(AnyChannel, GathersBytesAndKeepsTheirMemoryUntilTheyAreDone) {
+  const auto first = make_lane_channel(make_solo_communicator(Traffic::control));
+  const auto channel = solo();
+  auto memory = std::make_shared<std::vector<uint8_t>>(std::vector<uint8_t>{1, 2, 3, 0, 0, 0});
+  const std::weak_ptr<std::vector<uint8_t>> watched = memory;
+  std::vector<uint8_t> seen(3);
+  uint8_t* const bytes = memory->data();
+  channel->wait(channel->all_gather(bytes, seen.data(), 3, nullptr, memory));
+  EXPECT_EQ(seen, (std::vector<uint8_t>{1, 2, 3}));
+
+  // Its only owner is the work, which begins once `ready` has happened.
+  const EventPtr ready = first->enqueue(
+      [](Communicator&) { std::this_thread::sleep_for(std::chrono::milliseconds(20)); });
+  const EventPtr done = channel->all_gather(bytes, bytes + 3, 3, ready, std::move(memory));
+  const EventPtr copied = channel->all_gather(seen.data(), seen.data(), 3, nullptr);
+  channel->wait(done);
+  EXPECT_TRUE(watched.expired());
+  channel->wait_on_host(copied);
+  EXPECT_EQ(seen, (std::vector<uint8_t>{1, 2, 3}));
+}
+
 TEST(LaneChannel, ReturnsBeforeTheWorkIsDone) {
   const auto channel = make_lane_channel(make_solo_communicator(Traffic::gradients));
   std::promise<void> gate;
@@ -117,6 +139,58 @@ TEST(LaneChannel, DoesNotHangWhenAnExceptionUnwinds) {
   EXPECT_FALSE(*ran_later);
 }
 
+/// A communicator whose gathers tell when they have begun and written, and wait in between.
+struct Gate {
+  std::promise<void> begun, open, written;
+};
+class SlowCommunicator final : public Communicator {
+ public:
+  explicit SlowCommunicator(std::shared_ptr<Gate> gate)
+      : Communicator(0, 1, Traffic::gathers), gate_(std::move(gate)) {}
+  std::unique_ptr<Communicator> duplicate(Traffic) override { return nullptr; }
+
+ protected:
+  std::unique_ptr<Communicator> do_split(int, int, Traffic) override { return nullptr; }
+  void do_all_reduce(void*, int64_t, ElementType, Reduction) override {}
+  void do_all_gather(const void* mine, void* all, int64_t count, ElementType) override {
+    gate_->begun.set_value();
+    gate_->open.get_future().wait();
+    std::memmove(all, mine, static_cast<std::size_t>(count));
+    gate_->written.set_value();
+  }
+  void do_broadcast(void*, int64_t, ElementType, int) override {}
+  void do_barrier() override {}
+  void do_send(const void*, int64_t, ElementType, int) override {}
+  void do_receive(void*, int64_t, ElementType, int) override {}
+
+ private:
+  std::shared_ptr<Gate> gate_;
+};
+
+TEST(LaneChannel, ALaneLeftBehindOwnsWhatItWritesAndDropsWhatItHasNotBegun) {
+  const auto gate = std::make_shared<Gate>();
+  constexpr int64_t kBytes = 100'003;
+  std::weak_ptr<std::vector<uint8_t>> running, waiting;
+  try {
+    const auto channel = make_lane_channel(std::make_unique<SlowCommunicator>(gate));
+    for (auto* watched : {&running, &waiting}) {
+      auto memory = std::make_shared<std::vector<uint8_t>>(2 * kBytes, uint8_t{7});
+      *watched = memory;
+      uint8_t* const bytes = memory->data();
+      channel->all_gather(bytes, bytes + kBytes, kBytes, nullptr, std::move(memory));
+    }
+    gate->begun.get_future().wait();
+    throw Error(ExitCode::data, "bad batch");
+  } catch (const Error& error) {
+    EXPECT_EQ(error.code(), ExitCode::data);
+  }
+  ASSERT_FALSE(running.expired());
+  EXPECT_TRUE(waiting.expired());
+  gate->open.set_value();
+  gate->written.get_future().wait();  // a sanitizer would see a write into freed memory
+  while (!running.expired()) std::this_thread::yield();
+}
+
 /// Rank r's gradient; sums over ranks are exact in float.
 std::vector<float> gradient(int rank, std::size_t count, int chunk) {
   std::vector<float> values(count);
@@ -139,16 +213,21 @@ TEST(Channels, LanesGiveWhatTheCallingThreadGives) {
       std::vector<EventPtr> events;
       std::vector<float> gathered(3 * 41);
       const std::vector<float> slice = gradient(comm.rank(), 41, 5);
+      const TrafficCounts before = traffic_counts();
+      comm.barrier();  // ranks count together, as threads of one process
       for (auto& chunk : chunks) {
         events.push_back(
             gradients->all_reduce(chunk.data(), static_cast<int64_t>(chunk.size()), nullptr));
-        events.push_back(gathers->enqueue([&](Communicator& lane) {
-          lane.all_gather(slice.data(), gathered.data(), 41, ElementType::f32);
-        }));
+        events.push_back(gathers->all_gather(slice.data(), gathered.data(), 41 * 4, nullptr));
       }
       for (std::size_t e = 0; e < events.size(); ++e) {
         (e % 2 ? gathers : gradients)->wait(events[e]);
       }
+      comm.barrier();
+      const auto kind = static_cast<std::size_t>(Traffic::gathers);
+      EXPECT_EQ(traffic_counts()[kind].bytes - before[kind].bytes, 3 * 20 * 41 * 4);
+      EXPECT_EQ(traffic_counts()[kind].messages - before[kind].messages, 3 * 20);
+      comm.barrier();
       std::vector<float> all = gathered;
       for (const auto& chunk : chunks) all.insert(all.end(), chunk.begin(), chunk.end());
       results.push_back(std::move(all));

@@ -65,6 +65,38 @@ void check_moves(Communicator& comm, int64_t count, ElementType type) {
   EXPECT_EQ(data, pattern_of<T>(std::max(comm.rank() - 1, 0), count));
 }
 
+/// Parts of comm: its odd and even ranks, in reversed order, and each rank alone.
+/// Collective: every rank of comm calls this, in the same order.
+inline void check_split(Communicator& comm) {
+  const auto part = comm.split(comm.rank() % 2, -comm.rank(), Traffic::gathers);
+  std::vector<int64_t> expected;  // ranks of comm
+  for (int r = comm.world() - 1; r >= 0; --r) {
+    if (r % 2 == comm.rank() % 2) expected.push_back(r);
+  }
+  EXPECT_EQ(part->kind(), Traffic::gathers);
+  ASSERT_EQ(part->world(), static_cast<int>(expected.size()));
+  EXPECT_EQ(expected[static_cast<std::size_t>(part->rank())], comm.rank());
+  const int64_t mine = comm.rank();
+  std::vector<int64_t> members(expected.size());
+  part->all_gather(&mine, members.data(), 1, ElementType::i64);
+  EXPECT_EQ(members, expected);
+  check_all_reduce<float>(*part, 1001, ElementType::f32, Reduction::sum);
+  check_moves<int64_t>(*part, 33, ElementType::i64);
+  // A part has parts, and duplicates; equal keys keep the order.
+  const auto again = part->duplicate(Traffic::points)->split(7, 3, Traffic::control);
+  EXPECT_EQ(again->rank(), part->rank());
+  check_all_reduce<double>(*again, 5, ElementType::f64, Reduction::max);
+  const auto alone = comm.split(comm.rank(), 0, Traffic::control);
+  EXPECT_EQ(alone->world(), 1);
+  EXPECT_EQ(alone->rank(), 0);
+  check_all_reduce<float>(*alone, 9, ElementType::f32, Reduction::sum);
+  // The parts use nothing of each other, nor of the whole.
+  if (comm.rank() % 2 == 0) check_moves<float>(*part, 129, ElementType::f32);
+  check_all_reduce<float>(comm, 129, ElementType::f32, Reduction::sum);
+  if (comm.rank() % 2 == 1) check_moves<float>(*part, 129, ElementType::f32);
+  EXPECT_THROW(comm.split(-1, 0, Traffic::control), Error);
+}
+
 /// Collective: every rank of comm calls this, in the same order.
 inline void check_collectives(Communicator& comm) {
   for (const int64_t count : {0, 1, 3, 255, 1001, 70001}) {
@@ -89,6 +121,7 @@ inline void check_collectives(Communicator& comm) {
   EXPECT_EQ(other->rank(), comm.rank());
   check_all_reduce<float>(*other, 129, ElementType::f32, Reduction::sum);
   check_all_reduce<float>(comm, 129, ElementType::f32, Reduction::sum);
+  check_split(comm);
 }
 
 }  // namespace bitstill

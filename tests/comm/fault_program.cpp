@@ -31,24 +31,35 @@ void print_moment() {
   std::fflush(stdout);
 }
 
-/// One rank's part of a step: phases in order, two chunks summed while the next phase runs.
+/// One rank's part of a step: phases in order, two pieces of the teacher gathered, two chunks
+/// summed while the next phase runs.
 class Loop {
  public:
   Loop(World& world, double timeout_s)
       : world_(world),
         watchdog_(world, timeout_s),
+        gathers_(open_channel(world, Traffic::gathers, Overlap::automatic)),
         channel_(open_channel(world, Traffic::gradients, Overlap::automatic)),
         chunks_(2, std::vector<float>(50021)) {}
 
   void run(const std::map<Phase, std::function<void()>>& faults) {
     for (int64_t step = 0; step < kSteps; ++step) {
       std::vector<EventPtr> events;
-      for (const Phase phase : {Phase::data, Phase::forward, Phase::backward, Phase::exchange}) {
+      for (const Phase phase : {Phase::data, Phase::teacher, Phase::gather, Phase::forward,
+                                Phase::backward, Phase::exchange}) {
         watchdog_.progress(phase, step);
         const auto fault = faults.find(phase);
         if (step == kFaultyStep && fault != faults.end()) {
           print_moment();
           fault->second();
+        }
+        if (phase == Phase::teacher) {
+          gather();
+          gather();
+        }
+        if (phase == Phase::gather) {
+          for (const EventPtr& event : gathered_) gathers_->wait(event);
+          gathered_.clear();
         }
         if (phase != Phase::exchange) sleep_s(0.002);
         if (phase == Phase::backward) {
@@ -79,9 +90,17 @@ class Loop {
   void stop() { watchdog_.stop(); }
 
  private:
+  void gather() {
+    constexpr int64_t kSlice = 10007;
+    const auto all = std::make_shared<std::vector<uint8_t>>(kSlice * (world_.place().world + 1));
+    gathered_.push_back(
+        gathers_->all_gather(all->data(), all->data() + kSlice, kSlice, nullptr, all));
+  }
+
   World& world_;
   Watchdog watchdog_;
-  std::unique_ptr<Channel> channel_;
+  std::unique_ptr<Channel> gathers_, channel_;
+  std::vector<EventPtr> gathered_;
   std::vector<std::vector<float>> chunks_;
 };
 
@@ -113,6 +132,12 @@ int run(World& world, const std::string& fault, int rank, double timeout_s) {
   if (here && fault == "kill") faults[Phase::backward] = [] { raise(SIGKILL); };
   if (here && fault == "stop") faults[Phase::backward] = [] { raise(SIGSTOP); };
   if (here && fault == "stop_waiting") faults[Phase::exchange] = [] { raise(SIGSTOP); };
+  if (here && fault == "kill_gathering") faults[Phase::gather] = [] { raise(SIGKILL); };
+  if (here && fault == "stop_gathering") faults[Phase::gather] = [] { raise(SIGSTOP); };
+  if (here && fault == "hang_asking") faults[Phase::teacher] = hang;
+  if (here && fault == "elsewhere_gathering") {
+    faults[Phase::gather] = [&] { loop.wait_elsewhere(); };
+  }
   if (here && fault == "hang") faults[Phase::data] = hang;
   if (here && fault == "spin") faults[Phase::forward] = spin;
   if (here && fault == "elsewhere") faults[Phase::exchange] = [&] { loop.wait_elsewhere(); };

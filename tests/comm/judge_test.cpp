@@ -83,8 +83,39 @@ TEST(Judge, NeverBlamesThoseWhoWaitForARankThatProgresses) {
   EXPECT_EQ(play({waits, healthy(), waits}, 300).line, "");
 }
 
+TEST(Judge, ARankThatWaitsForTheTeachersSlicesIsNotBlamedForTheOneThatDoesNotSendThem) {
+  const Script gathers = stays(Phase::gather, 17, 1);
+  EXPECT_EQ(play({gathers, healthy(), gathers}, 300).line, "");
+  // The culprit may be behind, at the same step ahead, or at the end of the step before.
+  expect_verdict(play({gathers, stays(Phase::data, 17, 3), gathers}),
+                 "no progress for 5.0 s: rank 1 on n1 is behind in phase data of step 17", 8);
+  expect_verdict(play({gathers, stays(Phase::teacher, 17, 3), stays(Phase::exchange, 17, 1)}),
+                 "no progress for 5.0 s: rank 1 on n1 is behind in phase teacher of step 17", 8);
+  expect_verdict(play({gathers, stays(Phase::backward, 17, 3), gathers}),
+                 "no progress for 5.0 s: rank 1 on n1 is behind in phase backward of step 17", 8);
+  expect_verdict(play({gathers, stays(Phase::update, 16, 3), gathers}),
+                 "no progress for 5.0 s: rank 1 on n1 is behind in phase update of step 16", 8);
+  expect_verdict(
+      play({gathers, silent_from(3, gathers), gathers}),
+      "no progress for 5.0 s: rank 1 on n1 does not answer (last: phase gather, step 17)", 7.75);
+}
+
+TEST(Judge, NamesAGatherThatNobodyLeaves) {
+  const Script gathers = stays(Phase::gather, 17, 1);
+  expect_verdict(play({gathers, stays(Phase::gather, 17, 2)}),
+                 "no progress for 5.0 s: all ranks wait in phase gather of step 17 and none is "
+                 "behind",
+                 7);
+  // A step's gathers come before its exchange and after that of the step before.
+  expect_verdict(play({gathers, stays(Phase::exchange, 17, 2)}),
+                 "no progress for 5.0 s: rank 0 on n0 is behind in phase gather of step 17", 7);
+  expect_verdict(play({gathers, stays(Phase::exchange, 16, 2)}),
+                 "no progress for 5.0 s: rank 1 on n1 is behind in phase exchange of step 16", 7);
+  expect_verdict(play({gathers, stays(Phase::finish, 30, 2)}),
+                 "no progress for 5.0 s: rank 0 on n0 is behind in phase gather of step 17", 7);
+}
+
 TEST(Judge, NamesTheFarthestBehindOfSeveral) {
-  // Rank 0 waits inside its teacher's forward for slices that rank 2 does not send.
   expect_verdict(play({stays(Phase::teacher, 17, 1), stays(Phase::exchange, 17, 1),
                        stays(Phase::data, 17, 1)}),
                  "no progress for 5.0 s: rank 2 on n2 is behind in phase data of step 17", 6);

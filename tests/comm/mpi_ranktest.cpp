@@ -156,9 +156,7 @@ std::vector<float> run_channels(Overlap overlap) {
   for (std::size_t k = 0; k < chunks.size(); ++k) {
     sums.push_back(
         gradients->all_reduce(chunks[k].data(), static_cast<int64_t>(chunks[k].size()), nullptr));
-    copies.push_back(gathers->enqueue([&, k](Communicator& lane) {
-      lane.all_gather(slice.data(), gathered[k].data(), 1009, ElementType::f32);
-    }));
+    copies.push_back(gathers->all_gather(slice.data(), gathered[k].data(), 1009 * 4, nullptr));
     check_all_reduce<int64_t>(world.control(), 3, ElementType::i64, Reduction::max);
   }
   for (const EventPtr& event : sums) gradients->wait(event);

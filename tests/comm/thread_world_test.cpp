@@ -60,6 +60,22 @@ TEST(ThreadWorld, WaitingForARankThatHasReturnedIsAnError) {
                Error);
 }
 
+TEST(ThreadWorld, APartDoesNotMissARankThatIsNotOfIt) {
+  run_as_ranks(3, [](Communicator& comm) {
+    const auto part = comm.split(comm.rank() / 2, 0, Traffic::control);
+    if (comm.rank() == 2) return;  // has ended while the others still meet
+    for (int i = 0; i < 100; ++i)
+      check_all_reduce<float>(*part, 3, ElementType::f32, Reduction::sum);
+    check_moves<int64_t>(*part, 7, ElementType::i64);
+  });
+  EXPECT_THROW(run_as_ranks(3,
+                            [](Communicator& comm) {
+                              const auto part = comm.split(comm.rank() / 2, 0, Traffic::control);
+                              if (comm.rank() != 1) part->barrier();
+                            }),
+               Error);
+}
+
 TEST(ThreadWorld, DifferentCollectivesAreAnError) {
   EXPECT_THROW(run_as_ranks(2,
                             [](Communicator& comm) {

@@ -41,6 +41,7 @@ all_ends() {
   expect "$ranks" fatal_thread "$last" 5 7 10 "rank $last on $host: planted failure"
   expect "$ranks" agreed 1 5 7 10 "rank 1: planted failure"
   expect "$ranks" kill "$last" 5 137 10
+  expect "$ranks" kill_gathering 0 5 137 10
 }
 
 all_waits() {
@@ -49,6 +50,7 @@ all_waits() {
   expect "$ranks" stop 0 5 5 15 "no progress for 5\.0 s: rank 0 $silent"
   expect "$ranks" stop "$last" 5 5 15 "no progress for 5\.0 s: rank $last $silent"
   expect "$ranks" stop_waiting 1 2 5 10 "no progress for 2\.0 s: rank 1 $silent"
+  expect "$ranks" stop_gathering 1 2 5 10 "no progress for 2\.0 s: rank 1 $silent"
   expect "$ranks" stop_at_end "$last" 2 5 10 "no progress for 2\.0 s: rank $last $silent"
 
   behind="on $host is behind in phase"
@@ -56,10 +58,14 @@ all_waits() {
   expect "$ranks" hang "$last" 5 5 15 "no progress for 5\.0 s: rank $last $behind data of step 17"
   expect "$ranks" spin 1 2 5 10 "no progress for 2\.0 s: rank 1 $behind forward of step 17"
   expect "$ranks" elsewhere 1 2 5 10 "no progress for 2\.0 s: rank 1 $behind exchange of step 17"
+  # The others wait for its slices.
+  expect "$ranks" hang_asking 1 2 5 10 "no progress for 2\.0 s: rank 1 $behind teacher of step 17"
+  expect "$ranks" elsewhere_gathering 0 2 5 10 \
+    "no progress for 2\.0 s: rank 0 $behind gather of step 17"
   expect "$ranks" circle 0 2 5 10 \
     "no progress for 2\.0 s: all ranks wait in phase exchange of step 17 and none is behind"
 }
 
 faults() { "all_${1%.*}" "${1#*.}"; }
 side_by_side faults ends.2 waits.2 ends.4 waits.4
-finish "ranks that throw, die, stop, hang, spin and wait in a circle, of 2 and of 4"
+finish "ranks that throw, die, stop, hang, spin and wait in a circle, in gathers too, of 2 and of 4"

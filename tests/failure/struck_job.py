@@ -40,18 +40,45 @@ def processes(folder):
     return found
 
 
-def wait_for_training(log, job):
+def wait_for_training(log, folder, job):
+    """Leaves the ranks held (stopped), so that a fast job cannot end before its deed; their pids."""
     deadline = time.monotonic() + START_S
+    ranks = []
     while time.monotonic() < deadline and job.poll() is None:
         if os.path.exists(log):
+            ranks = ranks or [pid for pid, rank in processes(folder).items() if rank is not None]
             with open(log) as file:
                 text = file.read()
             if '"type":"step"' in text.rpartition('"type":"epoch"')[2] and '"type":"epoch"' in text:
-                return
+                for pid in ranks:
+                    os.kill(pid, signal.SIGSTOP)
+                return ranks
         time.sleep(0.005)
     job.kill()
     with open(f"{WORK}/err") as file:
         sys.exit(f"the job did not come to train: {file.read()}")
+
+
+def release(deed, ranks, folder):
+    """Held ranks go on, once a signal to launch/run.sh has come through to them."""
+    kind, _, argument = deed.partition(":")
+    deadline = time.monotonic() + 2
+    while argument == "run" and not any(pending(pid) for pid in ranks) and time.monotonic() < deadline:
+        time.sleep(0.005)
+    numbers = processes(folder)
+    for pid in ranks:
+        stays = kind == "STOP" and argument in ("all", str(numbers.get(pid)))
+        if pid in numbers and not stays:
+            os.kill(pid, signal.SIGCONT)
+
+
+def pending(pid):
+    try:
+        with open(f"/proc/{pid}/status") as file:
+            return any(line.startswith(("ShdPnd", "SigPnd")) and int(line.split()[1], 16)
+                       for line in file)
+    except OSError:
+        return True  # ended
 
 
 def flip(path):
@@ -98,9 +125,11 @@ def main():
              os.environ["BITSTILL"], *settings],
             stdout=out, stderr=err)
     try:
-        wait_for_training(f"{folder}/run.jsonl", job)
+        held = wait_for_training(f"{folder}/run.jsonl", folder, job)
         start = time.monotonic()
-        for deed in deeds:
+        do(deeds[0], job, folder)
+        release(deeds[0], held, folder)
+        for deed in deeds[1:]:
             do(deed, job, folder)
         code = job.wait(timeout=END_S)
         seconds = time.monotonic() - start

@@ -13,7 +13,7 @@ do
   chmod +x "$name"
 done
 cat >>"$tree/launch/run.sh" <<'END'
-[[ "$*" =~ --run.folder\ ([^ ]+) ]] && mkdir -p "${BASH_REMATCH[1]}" && touch "${BASH_REMATCH[1]}/run.jsonl"
+[[ "$*" =~ --run.folder\ ([^ ]+) ]] && mkdir -p "${BASH_REMATCH[1]}" && touch "${BASH_REMATCH[1]}"/{run.jsonl,student.safetensors}
 END
 quickstart() { row "$1" "$2" "$3" env PATH="$WORK/bin:$PATH" RUNS="$4" "$tree/launch/quickstart.sh"; }
 
@@ -26,7 +26,7 @@ quickstart 6.4 0 'export PATH=".*build/release:\$PATH"' "$WORK/new"
 holds 6.4 grep -qx 'cmake --build --preset release --target bitstill' "$CALLS"
 holds 6.4 grep -qx 'setup.sh ' "$CALLS"
 holds 6.4 [ "$(sed -n '/^Next:/,$p' "$WORK/said" | grep -cE '^  (bitstill|launch/run.sh)')" -eq 3 ]
-holds 6.4 [ "$(grep -c '^run.sh' "$CALLS")" -eq 6 ]
+holds 6.4 [ "$(grep -c '^run.sh' "$CALLS")" -eq 7 ]
 
 echo mine >"$WORK/new/notes"
 rm "$WORK/new/teacher/run.jsonl" && touch "$WORK/new/teacher/old"

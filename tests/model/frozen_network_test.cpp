@@ -1,47 +1,19 @@
 #include "bitstill/model/frozen_network.hpp"
 
+#include <ATen/Parallel.h>
 #include <ATen/TensorOperators.h>
+#include <ATen/core/grad_mode.h>
 #include <ATen/ops/randn.h>
 #include <gtest/gtest.h>
 
+#include <functional>
+
+#include "bitstill/base/text.hpp"
+#include "bitstill/model/autocast.hpp"
+#include "network_fixture.hpp"
+
 namespace bitstill {
 namespace {
-
-NetworkSpec spec_of(std::vector<int64_t> widths, std::vector<int64_t> pools,
-                    std::vector<int64_t> hidden) {
-  NetworkSpec spec;
-  spec.kind = "convnet";
-  spec.input = {3, 11, 9};
-  spec.classes = 4;
-  spec.widths = std::move(widths);
-  spec.kernels = {3};
-  spec.pools = std::move(pools);
-  spec.hidden = std::move(hidden);
-  if (spec.widths.empty()) spec.kernels = {};
-  return spec;
-}
-
-/// Weights, biases and norms (statistics included) that are nothing special; scales above zero.
-std::unique_ptr<Network> random_network(const NetworkSpec& spec) {
-  auto network = make_network(spec);
-  initialize(*network, 7);
-  for (Parameter* parameter : network->parameters()) {
-    if (parameter->role == ParameterRole::weight) continue;
-    const at::Tensor noise = at::randn(parameter->value.sizes()) * 0.3;
-    parameter->value.copy_(
-        parameter->role == ParameterRole::norm && parameter->name.ends_with("weight") ? noise.exp()
-                                                                                      : noise);
-  }
-  for (Buffer* buffer : network->buffers()) {
-    const at::Tensor noise = at::randn(buffer->value.sizes()) * 0.3;
-    buffer->value.copy_(buffer->name.ends_with("var") ? noise.exp() : noise);
-  }
-  return network;
-}
-
-double relative_error(const at::Tensor& found, const at::Tensor& truth) {
-  return ((found - truth).norm() / truth.norm()).item<double>();
-}
 
 const std::vector<NetworkSpec> kSpecs = {
     spec_of({5, 3}, {2}, {11}),   spec_of({77, 16, 9, 5}, {1, 3}, {17, 6}),
@@ -159,7 +131,6 @@ TEST_F(FrozenNetworkTest, WhatCannotBeFoldedIsNot) {
   for (Parameter* parameter : network->parameters()) {
     if (parameter->name == "5.weight") parameter->value.select(0, 0).fill_(-1);  // before the pool
   }
-  EXPECT_TRUE(fold_norms(*network).layers.empty());
   std::string obstacle;
   EXPECT_FALSE(freeze(*network, InferencePrecision::fp32, at::randn({1, 3, 11, 9}), &obstacle));
   EXPECT_EQ(obstacle, "the norm before a pool, after convolution 2, has a scale below zero");
@@ -169,8 +140,78 @@ TEST_F(FrozenNetworkTest, AnErrorIsNoMissingPrecision) {
   const auto network = random_network(spec_of({5, 3}, {2}, {11}));
   std::string obstacle;
   const at::Tensor no_batch = at::randn({3, 11, 9});
-  EXPECT_THROW(FrozenNetwork::make(*network, InferencePrecision::fp32, no_batch, &obstacle),
-               c10::Error);
+  EXPECT_THROW(FrozenNetwork::make(*network, InferencePrecision::fp32, no_batch, &obstacle), Error);
+}
+
+TEST_F(FrozenNetworkTest, AResidualNetworkIsThatOfItsUnits) {
+  const auto network = residual_network();
+  const at::Tensor x = at::randn({5, 3, 23, 18});
+  const at::Tensor truth = network->forward(x, ForwardMode{});
+  for (const auto& [precision, least, most] : {std::tuple(InferencePrecision::fp32, 0.0, 1e-5),
+                                               std::tuple(InferencePrecision::bf16, 1e-4, 0.03)}) {
+    std::string obstacle;
+    const auto frozen = freeze(*network, precision, x, &obstacle);
+    if (obstacle.starts_with("this processor")) GTEST_SKIP() << obstacle;
+    ASSERT_TRUE(frozen) << obstacle;
+    const double error = relative_error(frozen->forward(x), truth);
+    EXPECT_LT(error, most);
+    EXPECT_GT(error, least);
+  }
+  std::string obstacle;
+  EXPECT_FALSE(freeze(*network, InferencePrecision::int8, x, &obstacle));
+  EXPECT_TRUE(obstacle.starts_with("this processor") || obstacle.starts_with("it is no chain"))
+      << obstacle;
+}
+
+/// forward(x) of the first so many rows, for all sizes of batches and both numbers of threads.
+void expect_batches_do_not_matter(const std::function<at::Tensor(const at::Tensor&)>& forward,
+                                  const at::Tensor& x, const std::string& what) {
+  const int threads = at::get_num_threads();
+  at::set_num_threads(1);
+  const at::Tensor truth = forward(x);
+  for (const int used : {1, 2}) {
+    at::set_num_threads(used);
+    for (const int64_t batch : {1, 2, 3, 5, 13, 32}) {
+      for (int64_t first = 0; first < x.size(0); first += batch) {
+        const int64_t end = std::min(first + batch, x.size(0));
+        EXPECT_TRUE(forward(x.slice(0, first, end)).equal(truth.slice(0, first, end)))
+            << what << ", " << used << " threads, samples " << first << " to " << end;
+      }
+    }
+  }
+  at::set_num_threads(threads);
+}
+
+TEST_F(FrozenNetworkTest, ASamplesLogitsDependOnNoBatchAndNoThreads) {
+  NetworkSpec student = spec_of({}, {}, {});
+  student.kind = "student2";
+  student.input = {3, 32, 32};
+  student.kernels = {};
+  std::vector<std::unique_ptr<Network>> networks;
+  networks.push_back(random_network(student));
+  networks.push_back(random_network(kSpecs[1]));
+  networks.push_back(residual_network());
+  for (std::size_t i = 0; i < networks.size(); ++i) {
+    const Network& network = *networks[i];
+    const ImageShape& shape = network.spec().input;
+    const at::Tensor x = at::randn({32, shape.channels, shape.height, shape.width});
+    for (const auto precision :
+         {InferencePrecision::fp32, InferencePrecision::bf16, InferencePrecision::int8}) {
+      std::string obstacle;
+      const auto frozen = freeze(network, precision, x, &obstacle);
+      if (!frozen) continue;  // the other tests say which
+      expect_batches_do_not_matter([&](const at::Tensor& some) { return frozen->forward(some); }, x,
+                                   concat("network ", i, " in ", precision_name(precision)));
+    }
+    const at::NoGradGuard no_grad;
+    for (const bool bf16 : {false, true}) {
+      const AutocastScope scope(bf16, at::kCPU);
+      expect_batches_do_not_matter(
+          [&](const at::Tensor& some) { return network.forward(some, ForwardMode{}); },
+          x.contiguous(at::MemoryFormat::ChannelsLast),
+          concat("the units of network ", i, bf16 ? " in bf16" : ""));
+    }
+  }
 }
 
 }  // namespace

@@ -57,10 +57,11 @@ def weights(one, other, bound):
     mine, theirs = tensors(one), tensors(other)
     if mine.keys() != theirs.keys() or not mine:
         sys.exit(f"{sorted(mine)} and {sorted(theirs)}")
-    for name, values in mine.items():
-        gap = max(abs(a - b) for a, b in zip(values, theirs[name], strict=True))
+    gaps = {name: max(abs(a - b) for a, b in zip(values, theirs[name], strict=True)) for name, values in mine.items()}
+    for name, gap in gaps.items():
         if not gap <= float(bound):
             sys.exit(f"{name} differs by {gap}")
+    print(f"weights differ by {max(gaps.values()):.3g} at most")
 
 
 def same_but_running(one, other):

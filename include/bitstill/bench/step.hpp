@@ -1,11 +1,14 @@
 // The training step as the trainer makes it, on random images, timed.
 #pragma once
 
+#include <c10/core/Device.h>
+
 #include <cstdint>
 #include <memory>
 #include <string>
 
 #include "bitstill/base/text.hpp"
+#include "bitstill/comm/processors.hpp"
 #include "bitstill/comm/world.hpp"
 #include "bitstill/data/dataset.hpp"
 #include "bitstill/infer/freeze.hpp"
@@ -20,6 +23,7 @@ struct BenchStepOptions {
   TrainPrecision precision = TrainPrecision::automatic;
   TeacherPrecision teacher_precision = TeacherPrecision::automatic;
   bool cached = false;
+  DeviceWish device = DeviceWish::cpu;
   int64_t bits = 4, bucket = 256, batch = 32;
   int64_t warmup = 5, steps = 20, rounds = 1, threads = 1;
 };
@@ -31,6 +35,7 @@ void visit_settings(Options& options, const Visit& visit) {
   visit("precision", options.precision, "");
   visit("teacher.precision", options.teacher_precision, "");
   visit("cached", options.cached, "after each arm the same one with a logit cache for its teacher");
+  visit("device", options.device, "");
   visit("bits", options.bits, "");
   visit("bucket", options.bucket, "");
   visit("batch", options.batch, "images a rank and step");
@@ -45,8 +50,9 @@ using TeacherMaker = std::unique_ptr<Teacher> (*)(std::unique_ptr<Network> netwo
                                                   TeacherPrecision precision, bool bf16,
                                                   const Dataset& shards);
 
-/// Prints a JSON line a method. Errors are AgreedError, or end the whole job.
+/// Prints a JSON line a method, of steps on `device`. Errors are AgreedError, or end the whole job.
 /// Collective: every rank of world calls this.
-void bench_step(World& world, const BenchStepOptions& options, TeacherMaker make_teacher);
+void bench_step(World& world, const BenchStepOptions& options, const c10::Device& device,
+                TeacherMaker make_teacher);
 
 }  // namespace bitstill

@@ -6,6 +6,8 @@
 //
 // Memory: what a call names belongs to the channel until wait() on its event has returned; the
 // caller neither reads, writes nor frees it before. The function objects belong to the channel.
+// A failing lane is left behind and may still write: memory that may end before it does is given
+// to the work itself (all_gather's `memory`).
 // Errors: the first failure ends the channel. Work queued behind it is never run; waiting for it,
 // and enqueuing anything later, throws the same error.
 #pragma once
@@ -44,9 +46,19 @@ class Channel {
     return all_reduce(data, count, ElementType::f32, std::move(ready));
   }
 
+  /// all[r * bytes ...] = rank r's mine[0 ... bytes), once `ready` (null: now) has happened, on CPU
+  /// and device channels. `memory` holds what mine and all point into, if need be: it lives until
+  /// the work is done or dropped.
+  /// Collective: every rank calls this, in the same order, with the same bytes.
+  virtual EventPtr all_gather(const void* mine, void* all, int64_t bytes, EventPtr ready,
+                              std::shared_ptr<const void> memory = nullptr) = 0;
+
   /// Blocks (CPU), or makes the current device stream wait (GPU), until `done` has happened.
   /// Rethrows what the work threw.
   virtual void wait(const EventPtr& done) = 0;
+  /// Blocks the host until `done` has happened. A device channel polls, and throws Error(peer) once
+  /// NCCL knows of a failure.
+  virtual void wait_on_host(const EventPtr& done) = 0;
 
   /// Seconds this channel has spent inside collectives since the last call; waiting for `ready`
   /// is not counted.

@@ -16,8 +16,8 @@ std::size_t element_bytes(ElementType type);
 enum class Reduction { sum, min, max };
 
 /// What a message is for; bytes and messages are counted apart for each.
-enum class Traffic { gradients, gathers, points, control };
-constexpr int kTrafficKinds = 4;
+enum class Traffic { gradients, gathers, points, statistics, control };
+constexpr int kTrafficKinds = 5;
 const char* traffic_name(Traffic kind);
 
 /// What this rank handed to others since the start: payload bytes and calls. A broadcast counts at
@@ -63,7 +63,13 @@ class Communicator {
   /// Collective. It may outlive this one, but not the World.
   virtual std::unique_ptr<Communicator> duplicate(Traffic kind) = 0;
 
+  /// A communicator, for traffic of `kind`, of the ranks that give the same `color` (>= 0, else
+  /// Error(environment)), numbered in the order of their keys, those of equal key in the order of
+  /// their ranks here. Collective. It may outlive this one, but not the World.
+  std::unique_ptr<Communicator> split(int color, int key, Traffic kind);
+
  protected:
+  virtual std::unique_ptr<Communicator> do_split(int color, int key, Traffic kind) = 0;
   virtual void do_all_reduce(void* data, int64_t count, ElementType type, Reduction op) = 0;
   virtual void do_all_gather(const void* mine, void* all, int64_t count, ElementType type) = 0;
   virtual void do_broadcast(void* data, int64_t count, ElementType type, int root) = 0;

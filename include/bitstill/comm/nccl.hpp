@@ -9,21 +9,18 @@
 
 namespace bitstill {
 
-/// A channel for float32 and bfloat16 sums over memory of GPU `device`. `compute_stream` (a
-/// cudaStream_t; null: the default stream) is the one whose work the sums follow and precede:
-/// all_reduce with ready = null begins after all that it holds at the call, wait() makes it wait.
-/// NCCL starts at the first all_reduce, where all ranks agree on its success. wait() does not block
-/// the host; like all_reduce it throws Error(peer), and aborts NCCL, once NCCL knows of a failure.
-/// enqueue() throws. Use from one thread. Must end before `world` does.
+/// A channel for float32 and bfloat16 sums and for gathers over memory of GPU `device`.
+/// `compute_stream` (a cudaStream_t; null: the default stream) is the one whose work these follow
+/// and precede: with ready = null they begin after all that it holds at the call, wait() makes it
+/// wait. NCCL starts at the first of them, where all ranks agree on its success. wait() does not
+/// block the host; like all others it throws Error(peer), and aborts NCCL, once NCCL knows of a
+/// failure. `memory` is let go by the first call after its gather's end. enqueue() throws. Use from
+/// one thread. Must end before `world` does.
 /// Collective: every rank of world calls this, in the same order.
 std::unique_ptr<Channel> make_nccl_channel(World& world, Traffic kind, int device,
                                            void* compute_stream = nullptr);
 
 /// Happens once all that `stream` (a cudaStream_t of the current device) holds now is done.
 EventPtr record_device_event(void* stream);
-
-/// Blocks the host until `done` of a device channel has happened. When NCCL reports a failure, or
-/// after timeout_s, aborts NCCL and throws Error(peer).
-void wait_on_host(Channel& channel, const EventPtr& done, double timeout_s);
 
 }  // namespace bitstill

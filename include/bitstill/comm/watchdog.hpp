@@ -14,6 +14,7 @@ enum class Phase : int {
   load,
   data,
   teacher,
+  gather,  // waits for a piece of the teacher, whose slices other ranks send
   forward,
   backward,
   exchange,
@@ -22,15 +23,16 @@ enum class Phase : int {
   save,
   finish,  // waits for the other ranks to end
 };
-constexpr int kPhases = 11;
+constexpr int kPhases = 12;
 const char* phase_name(Phase phase);
 
 /// One thread a rank. Every rank sends its (phase, step, sequence) over its own control
 /// communicator several times per time-out, to rank 0 and from there back; no blocking call, so a
 /// stopped rank stops nobody's watchdog. A rank whose sequence advances is alive; a rank that waits
-/// inside an exchange is never blamed while another is behind (how it judges: src/comm/judge.hpp).
-/// The line names the rank, its host, phase and step; then the job ends with ExitCode::peer. Rank 0
-/// speaks for all; if it is the silent one, the lowest rank that still runs does.
+/// in a gather or an exchange is never blamed while another is behind (how it judges:
+/// src/comm/judge.hpp). The line names the rank, its host, phase and step; then the job ends with
+/// ExitCode::peer. Rank 0 speaks for all; if it is the silent one, the lowest rank that still runs
+/// does.
 class Watchdog {
  public:
   /// timeout_s <= 0, one rank, or MPI without threads: no thread, nothing is watched.

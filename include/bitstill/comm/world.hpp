@@ -34,7 +34,7 @@ class World {
   [[noreturn]] virtual void fatal(ExitCode code, const std::string& message) = 0;
 };
 
-/// exchange.overlap: whether gradients are sent while backward runs.
+/// exchange.overlap: whether gradients and pieces of the teacher travel while passes run.
 enum class Overlap { automatic, on, off };
 template <>
 struct WordsOf<Overlap> {
@@ -45,5 +45,8 @@ struct WordsOf<Overlap> {
 /// automatic: lanes where threads are allowed, else one warning; on: Error(environment) where they
 /// are not. Collective.
 std::unique_ptr<Channel> open_channel(World& world, Traffic kind, Overlap overlap);
+/// The same among the ranks of `comm`, which becomes the channel's.
+std::unique_ptr<Channel> open_channel(World& world, std::unique_ptr<Communicator> comm,
+                                      Overlap overlap);
 
 }  // namespace bitstill

@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "bitstill/model/network.hpp"
+#include "bitstill/model/program.hpp"
 
 namespace bitstill {
 
@@ -27,6 +28,7 @@ struct BatchNorm {
 
   /// Evaluation is x scale + shift: the two, [C].
   std::pair<at::Tensor, at::Tensor> scale_and_shift() const;
+  NormNames names() const;
 
   Parameter weight, bias;
   Buffer mean, variance;

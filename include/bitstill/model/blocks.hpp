@@ -35,7 +35,7 @@ class ConvolutionBlock : public Unit {
   /// ReLU, BatchNorm2d and MaxPool2d follow; `unit` numbers the unit for its dropout.
   ConvolutionBlock(const Options& options, int64_t module, uint64_t unit);
   at::Tensor forward(const at::Tensor& x, const ForwardMode& mode) override;
-  std::optional<AffineLayer> affine_layer() const override;
+  bool describe(Program& program) const override;
   std::vector<Parameter*> parameters() override;
   std::vector<Buffer*> buffers() override;
 
@@ -57,7 +57,7 @@ class LinearBlock : public Unit {
   };
   LinearBlock(const Options& options, int64_t module, uint64_t unit);
   at::Tensor forward(const at::Tensor& x, const ForwardMode& mode) override;
-  std::optional<AffineLayer> affine_layer() const override;
+  bool describe(Program& program) const override;
   std::vector<Parameter*> parameters() override;
   std::vector<Buffer*> buffers() override;
 

@@ -6,7 +6,6 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
-#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
@@ -86,14 +85,15 @@ struct ForwardMode {
   std::function<void(at::Tensor& sums)> sum_over_ranks;
 };
 
-struct AffineLayer;  // model/affine_layer.hpp
+class Program;  // model/program.hpp
 
 class Unit {
  public:
   virtual ~Unit() = default;
   virtual at::Tensor forward(const at::Tensor& x, const ForwardMode& mode) = 0;
-  /// Evaluation as one affine layer, with the values of now; empty for other units.
-  virtual std::optional<AffineLayer> affine_layer() const;
+  /// Adds the operations of its evaluation, which take the program's result; false where there are
+  /// none for it.
+  virtual bool describe(Program& program) const;
   /// In order; the pointers stay valid as long as the unit. Empty by default.
   virtual std::vector<Parameter*> parameters() { return {}; }
   virtual std::vector<Buffer*> buffers() { return {}; }
@@ -111,7 +111,8 @@ class Network {
   const std::vector<Buffer*>& buffers() const { return buffers_; }
   int64_t parameter_count() const;
 
-  /// x [n, C, H, W] fp32 (n = 0 allowed) -> logits [n, classes].
+  /// x [n, C, H, W] fp32 (n = 0 allowed) -> logits [n, classes]. In evaluation a sample's logits do
+  /// not depend on the others of its batch, to the bit.
   at::Tensor forward(at::Tensor x, const ForwardMode& mode) const;
 
   /// Moves parameters and buffers (values and statistics) to a device.

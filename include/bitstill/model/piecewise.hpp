@@ -19,6 +19,8 @@ class TensorSource {
   virtual at::Tensor rows(const std::string& name, int64_t first, int64_t count) = 0;
   /// All of it.
   virtual at::Tensor whole(const std::string& name) = 0;
+  /// Bytes that it has read from a file so far.
+  virtual int64_t bytes_read() const { return 0; }
 };
 
 /// A run of output rows of one layer. Its weights in the plain form (folded, in the type that is
@@ -27,6 +29,8 @@ struct Piece {
   std::string name;         // of the layer, for messages
   int64_t plain_bytes = 0;  // a multiple of 64
   int64_t ready_bytes = 0;  // what running it takes besides: the kernels' own layout of the weights
+  int64_t multiply_adds = 0;  // of one sample, counted directly
+  int64_t value_bytes = 0;    // of one sample's values that are held while it runs
 };
 
 /// What a pass over a micro-batch holds between pieces.

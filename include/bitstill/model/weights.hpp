@@ -1,11 +1,13 @@
 // A network's tensors by name, and back.
 #pragma once
 
+#include <map>
 #include <string>
 #include <utility>
 #include <vector>
 
 #include "bitstill/model/network.hpp"
+#include "bitstill/model/piecewise.hpp"
 
 namespace bitstill {
 
@@ -24,6 +26,17 @@ struct TensorFacts {
 /// Error(model) as assign()'s.
 void require_fits(const Network& network, const std::vector<TensorFacts>& tensors,
                   const std::string& where);
+
+/// A network in memory, which must outlive it. std::out_of_range for a name that it does not have.
+class NetworkSource : public TensorSource {
+ public:
+  explicit NetworkSource(const Network& network);
+  at::Tensor rows(const std::string& name, int64_t first, int64_t count) override;
+  at::Tensor whole(const std::string& name) override;
+
+ private:
+  std::map<std::string, at::Tensor> tensors_;
+};
 
 /// Copies the tensors into the network. Every missing, extra or misshaped tensor is named in one
 /// Error(model) that starts with `where`. "...num_batches_tracked" is ignored.

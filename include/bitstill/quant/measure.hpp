@@ -1,6 +1,8 @@
 // How long the fused quantize kernel takes beside a copy and beside LibTorch's operations.
 #pragma once
 
+#include <c10/core/Device.h>
+
 #include <cstdint>
 
 namespace bitstill {
@@ -22,5 +24,10 @@ KernelTimes measure_uniform(int64_t bytes, int64_t bits, int rounds = 9);
 /// The nearest of `points` random points; and their gradient, assigned anew.
 KernelTimes measure_points(int64_t bytes, int points, int rounds = 9);
 KernelTimes measure_points_gradient(int64_t bytes, int points, int rounds = 9);
+
+/// The kernels of a GPU (cuda_kernel.hpp) beside its own copy, on its default stream; `operations`
+/// stays empty. Error(environment) in a build without them.
+KernelTimes measure_uniform_on(const c10::Device& gpu, int64_t bytes, int64_t bits, int rounds = 9);
+KernelTimes measure_points_on(const c10::Device& gpu, int64_t bytes, int points, int rounds = 9);
 
 }  // namespace bitstill

@@ -26,6 +26,7 @@ struct SliceFacts {
   int64_t window = 0;         // pieces on their way or in use, at most
   int64_t largest_piece = 0;  // the least that a window can be
   int64_t largest_ready = 0;  // what running a piece takes besides
+  int64_t read = 0;           // from its file, over all ranks
 };
 
 /// Seconds inside gathers, and those of them that the compute waited for.

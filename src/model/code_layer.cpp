@@ -1,0 +1,89 @@
+// Convolutions on 8-bit codes, by oneDNN.
+#include <ATen/TensorOperators.h>
+#include <ATen/ops/empty.h>
+#include <ATen/ops/zeros.h>
+
+#include <algorithm>
+#include <utility>
+
+#include "frozen_layer.hpp"
+#include "onednn.hpp"
+
+namespace bitstill {
+namespace {
+
+/// 2x2 max-pool of codes, channels-last; LibTorch's takes no plain uint8.
+at::Tensor pool_codes(const at::Tensor& given) {
+  const at::Tensor x = given.contiguous(at::MemoryFormat::ChannelsLast);
+  const int64_t n = x.size(0), channels = x.size(1), height = x.size(2), width = x.size(3);
+  at::Tensor y = at::empty({n, channels, height / 2, width / 2},
+                           x.options().memory_format(at::MemoryFormat::ChannelsLast));
+  const uint8_t* const in = x.const_data_ptr<uint8_t>();
+  uint8_t* out = y.mutable_data_ptr<uint8_t>();
+  for (int64_t image = 0; image < n; ++image) {
+    for (int64_t row = 0; row + 1 < height; row += 2) {
+      const uint8_t* top = in + (image * height + row) * width * channels;
+      for (int64_t column = 0; column + 1 < width; column += 2, top += 2 * channels) {
+        const uint8_t* const below = top + width * channels;
+        for (int64_t c = 0; c < channels; ++c) {
+          out[c] = std::max(std::max(top[c], top[channels + c]),
+                            std::max(below[c], below[channels + c]));
+        }
+        out += channels;
+      }
+    }
+  }
+  return y;
+}
+
+class CodeLayer : public FrozenLayer {
+ public:
+  CodeLayer(const Program& folded, const Operation& layer, LayerCodes codes)
+      : FrozenLayer(folded, layer, std::move(codes)) {}
+
+  at::Tensor input(const at::Tensor& x) const override {
+    return x.contiguous(at::MemoryFormat::ChannelsLast);
+  }
+
+  void run(const ReadyRows& ready, RowRange rows, const at::Tensor& x,
+           at::Tensor* y) const override {
+    const Window& window = layer_.window;
+    const at::Tensor answer =
+        onednn("onednn::qconv2d_pointwise",
+               {x, codes_.in_scale, codes_.in_zero, ready.weight, ready.scale, ready.zero,
+                ready.bias, pair_of(window.stride), pair_of(window.padding), pair_of(1), 1,
+                codes_.out_scale, 0, at::kByte, onednn_after(layer_.relu), no_scalars(), ""});
+    put(layer_.pool ? pool_codes(answer) : answer, rows, y);
+  }
+
+ private:
+  std::vector<Section> sections(int64_t rows) const override {
+    const int64_t k = layer_.window.kernel;
+    return {{{rows, k, k, size_.in}, at::kChar}, {{rows}, at::kFloat}, {{rows}, at::kFloat}};
+  }
+
+  void write(const FoldedRows& rows, const Tensors& plain) const override {
+    const at::Tensor scale = rows.weight.abs().amax({1, 2, 3}).div(127).clamp_min(1e-12);
+    plain[0].permute({0, 3, 1, 2}).copy_(rows.weight.div(scale.view({-1, 1, 1, 1})).round());
+    plain[1].copy_(rows.bias);
+    plain[2].copy_(scale);
+  }
+
+  ReadyRows prepare(const Tensors& plain, int64_t rows) const override {
+    const Window& window = layer_.window;
+    const at::Tensor scale = plain[2].clone();
+    return {onednn("onednn::qconv_prepack",
+                   {plain[0].permute({0, 3, 1, 2}), scale, codes_.in_scale, codes_.in_zero,
+                    pair_of(window.stride), pair_of(window.padding), pair_of(1), 1, input_sizes()}),
+            plain[1].clone(), scale, at::zeros({rows}, at::kInt)};
+  }
+};
+
+}  // namespace
+
+std::unique_ptr<FrozenLayer> make_code_layer(const Program& folded, const Operation& layer,
+                                             LayerCodes codes) {
+  return std::make_unique<CodeLayer>(folded, layer, std::move(codes));
+}
+
+}  // namespace bitstill

@@ -1,0 +1,96 @@
+#include "bitstill/model/code_scales.hpp"
+
+#include <ATen/TensorOperators.h>
+#include <ATen/ops/amax.h>
+#include <ATen/ops/empty.h>
+#include <ATen/ops/max_pool2d.h>
+
+#include <algorithm>
+#include <cmath>
+
+#include "frozen_layer.hpp"
+
+namespace bitstill {
+namespace {
+
+/// The convolution's answers to x [n, in, H, W] in fp32, before its pool.
+at::Tensor exact_answers(const Program& folded, Operation convolution, TensorSource& source,
+                         const at::Tensor& x) {
+  convolution.pool = false;
+  const auto layer = FrozenLayer::make(folded, convolution, at::kFloat, nullptr);
+  const int64_t rows = layer->rows();
+  at::Tensor plain = at::empty({layer->plain_bytes(rows)}, at::kByte);
+  layer->read({0, rows}, source, plain.mutable_data_ptr());
+  const ReadyRows ready = layer->make_ready(plain.const_data_ptr(), rows);
+  at::Tensor y;
+  layer->run(ready, {0, rows}, layer->input(x), &y);
+  return y;
+}
+
+/// The largest |weight| that each channel of the layer's input meets, [in].
+at::Tensor largest_of_columns(const Program& folded, const Operation& layer, TensorSource& source) {
+  const LayerSize size(folded, layer);
+  const FoldedRows rows = fold_rows(folded, layer, {0, size.out}, source);
+  return rows.weight.view({size.out, size.in, size.area}).abs().amax({0, 2});
+}
+
+std::vector<float> to_vector(const at::Tensor& values) {
+  const at::Tensor whole = values.contiguous();
+  return {whole.const_data_ptr<float>(), whole.const_data_ptr<float>() + whole.numel()};
+}
+
+double scale_of(double range) {
+  return std::max(range / 255, 1e-12);
+}
+
+}  // namespace
+
+std::string obstacle_to_codes(const Program& folded) {
+  const std::vector<Operation>& layers = folded.operations();
+  if (layers.front().kind != OperationKind::convolution) {
+    return "it has no convolution, which alone run on 8-bit codes";
+  }
+  OperationKind allowed = OperationKind::convolution;
+  int value = 0;
+  for (const Operation& layer : layers) {
+    if (layer.kind == OperationKind::linear) allowed = OperationKind::linear;
+    const bool fits = layer.kind == allowed && layer.inputs[0] == value;
+    if (!fits || (layer.kind == OperationKind::convolution && !layer.relu)) {
+      return "it is no chain of convolutions with ReLU and fully connected layers, which alone run "
+             "on 8-bit codes";
+    }
+    value = layer.output;
+  }
+  return allowed == OperationKind::linear ? "" : "it ends with a convolution";
+}
+
+CodeScales find_code_scales(const Program& folded, TensorSource& source, const at::Tensor& sample) {
+  CodeScales scales;
+  at::Tensor x = sample, factor;
+  const double low = std::min(0.0, sample.min().item<double>());
+  double in_scale = scale_of(sample.max().item<double>() - low);
+  for (std::size_t i = 0; folded.operations()[i].kind == OperationKind::convolution; ++i) {
+    const Operation& layer = folded.operations()[i];
+    LayerCodes codes;
+    codes.in_scale = in_scale;
+    if (i == 0) codes.in_zero = std::llround(-low / in_scale);
+    if (i > 0) codes.column_factors = to_vector(factor.reciprocal());
+    x = exact_answers(folded, layer, source, x);
+    const at::Tensor largest = x.amax({0, 2, 3});
+    if (layer.pool) x = at::max_pool2d(x, 2);
+    // Codes 0..255 are shared by all channels of a layer. Between a channel's range and the weights
+    // that it meets, half the difference in size goes each way (SmoothQuant, Xiao et al. 2023): a
+    // channel with small answers then does not vanish beside one with large answers.
+    const at::Tensor met = largest_of_columns(folded, folded.operations()[i + 1], source);
+    factor = (met.clamp_min(1e-6) / largest.clamp_min(1e-6)).sqrt();
+    codes.row_factors = to_vector(factor);
+    codes.out_scale = in_scale = scale_of((largest * factor).max().item<double>());
+    scales.push_back(std::move(codes));
+  }
+  LayerCodes linear;  // reads codes: its weights take their scale
+  linear.column_factors = to_vector(factor.reciprocal() * in_scale);
+  scales.push_back(std::move(linear));
+  return scales;
+}
+
+}  // namespace bitstill

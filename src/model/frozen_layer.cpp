@@ -1,0 +1,211 @@
+// What all layers share, and those that oneDNN runs fused with their ReLU, in fp32 or bf16.
+#include "frozen_layer.hpp"
+
+#include <ATen/TensorOperators.h>
+#include <ATen/ops/empty.h>
+#include <ATen/ops/from_blob.h>
+#include <ATen/ops/max_pool2d.h>
+#include <ATen/ops/tensor.h>
+#include <ATen/ops/zeros.h>
+
+#include <algorithm>
+#include <cstring>
+#include <utility>
+
+#include "onednn.hpp"
+#include "winograd.hpp"
+
+namespace bitstill {
+namespace {
+
+constexpr int64_t kAlignment = 64;
+
+int64_t aligned(int64_t bytes) {
+  return (bytes + kAlignment - 1) / kAlignment * kAlignment;
+}
+
+/// Multiplies the weights of every output and input channel by its factor.
+void rescale(FoldedRows* folded, RowRange rows, const LayerCodes& codes) {
+  const auto shaped = [&](const std::vector<float>& factors, int64_t first, int64_t count) {
+    return at::tensor(at::ArrayRef<float>(factors).slice(static_cast<std::size_t>(first),
+                                                         static_cast<std::size_t>(count)));
+  };
+  const int64_t count = rows.count;
+  if (!codes.row_factors.empty()) {
+    const at::Tensor by = shaped(codes.row_factors, rows.first, count);
+    folded->weight.view({count, -1}).mul_(by.view({-1, 1}));
+    folded->bias.mul_(by);
+  }
+  if (!codes.column_factors.empty()) {
+    const auto channels = static_cast<int64_t>(codes.column_factors.size());
+    const at::Tensor by = shaped(codes.column_factors, 0, channels);
+    folded->weight.view({count, channels, -1}).mul_(by.view({-1, 1}));
+  }
+}
+
+class ConvolutionLayer : public FrozenLayer {
+ public:
+  ConvolutionLayer(const Program& folded, const Operation& layer, at::ScalarType type)
+      : FrozenLayer(folded, layer, {}), type_(type) {}
+
+  at::Tensor input(const at::Tensor& x) const override {
+    return x.contiguous(at::MemoryFormat::ChannelsLast);
+  }
+
+  void run(const ReadyRows& ready, RowRange rows, const at::Tensor& x,
+           at::Tensor* y) const override {
+    const Window& window = layer_.window;
+    const at::Tensor answer =
+        onednn("mkldnn::_convolution_pointwise",
+               {x, ready.weight, ready.bias, pair_of(window.padding), pair_of(window.stride),
+                pair_of(1), 1, onednn_after(layer_.relu), no_scalars(), ""});
+    put(layer_.pool ? at::max_pool2d(answer, 2) : answer, rows, y);
+  }
+
+ private:
+  std::vector<Section> sections(int64_t rows) const override {
+    const int64_t k = layer_.window.kernel;
+    return {{{rows, k, k, size_.in}, type_}, {{rows}, type_}};
+  }
+
+  void write(const FoldedRows& rows, const Tensors& plain) const override {
+    plain[0].permute({0, 3, 1, 2}).copy_(rows.weight);
+    plain[1].copy_(rows.bias);
+  }
+
+  ReadyRows prepare(const Tensors& plain, int64_t /*rows*/) const override {
+    const Window& window = layer_.window;
+    return {onednn("mkldnn::_reorder_convolution_weight",
+                   {plain[0].permute({0, 3, 1, 2}), pair_of(window.padding), pair_of(window.stride),
+                    pair_of(1), 1, input_sizes()}),
+            plain[1].clone(),
+            {},
+            {}};
+  }
+
+  at::ScalarType type_;
+};
+
+class LinearLayer : public FrozenLayer {
+ public:
+  LinearLayer(const Program& folded, const Operation& layer, at::ScalarType type, LayerCodes codes)
+      : FrozenLayer(folded, layer, std::move(codes)), type_(type) {}
+
+  at::Tensor input(const at::Tensor& x) const override { return x.flatten(1).to(type_); }
+
+  void run(const ReadyRows& ready, RowRange rows, const at::Tensor& x,
+           at::Tensor* y) const override {
+    put(onednn_linear(x, ready.weight, ready.bias, layer_.relu), rows, y);
+  }
+
+ private:
+  std::vector<Section> sections(int64_t rows) const override {
+    return {{{rows, size_.in * size_.area}, type_}, {{rows}, type_}};
+  }
+
+  void write(const FoldedRows& rows, const Tensors& plain) const override {
+    plain[0].copy_(rows.weight);
+    plain[1].copy_(rows.bias);
+  }
+
+  ReadyRows prepare(const Tensors& plain, int64_t /*rows*/) const override {
+    return {onednn_linear_weight(plain[0]), plain[1].clone(), {}, {}};
+  }
+
+  at::ScalarType type_;
+};
+
+}  // namespace
+
+std::unique_ptr<FrozenLayer> FrozenLayer::make(const Program& folded, const Operation& layer,
+                                               at::ScalarType type, const LayerCodes* codes) {
+  if (layer.kind == OperationKind::linear) {
+    return std::make_unique<LinearLayer>(folded, layer, type,
+                                         codes == nullptr ? LayerCodes{} : *codes);
+  }
+  if (codes != nullptr) return make_code_layer(folded, layer, *codes);
+  if (type == at::kFloat && WinogradLayer::takes(layer)) {
+    return std::make_unique<WinogradLayer>(folded, layer);
+  }
+  return std::make_unique<ConvolutionLayer>(folded, layer, type);
+}
+
+FrozenLayer::FrozenLayer(const Program& folded, const Operation& layer, LayerCodes codes)
+    : layer_(layer), size_(folded, layer), codes_(std::move(codes)), folded_(folded) {}
+
+std::vector<int64_t> FrozenLayer::input_sizes() const {
+  const ValueShape& x = folded_.shape(layer_.inputs[0]);
+  return {kUsualBatch, size_.in, x.at(1), x.at(2)};
+}
+
+int64_t FrozenLayer::rows_at_once(int64_t bytes) const {
+  const int64_t multiple = row_multiple();
+  const int64_t times =
+      std::max<int64_t>(1, (bytes + plain_bytes(multiple) - 1) / plain_bytes(multiple));
+  return std::min(rows(), times * multiple);
+}
+
+int64_t FrozenLayer::plain_bytes(int64_t rows) const {
+  int64_t bytes = 0;
+  for (const Section& section : sections(rows)) {
+    bytes += aligned(c10::multiply_integers(section.sizes) *
+                     static_cast<int64_t>(c10::elementSize(section.type)));
+  }
+  return bytes;
+}
+
+int64_t FrozenLayer::ready_bytes(int64_t rows) const {
+  const at::Tensor plain = at::zeros({plain_bytes(rows)}, at::kByte);
+  const ReadyRows ready = make_ready(plain.const_data_ptr(), rows);
+  int64_t bytes = onednn_bytes(ready.weight);
+  for (const at::Tensor* part : {&ready.bias, &ready.scale, &ready.zero}) {
+    if (part->defined()) bytes += static_cast<int64_t>(part->nbytes());
+  }
+  return bytes;
+}
+
+int64_t FrozenLayer::multiply_adds(int64_t rows) const {
+  int64_t places = 1;  // a convolution's outputs of one channel, before its pool
+  if (layer_.kind == OperationKind::convolution) {
+    const ValueShape& x = folded_.shape(layer_.inputs[0]);
+    places = layer_.window.places(x[1]) * layer_.window.places(x[2]);
+  }
+  return rows * size_.in * size_.area * places;
+}
+
+FrozenLayer::Tensors FrozenLayer::views(const void* plain, int64_t rows) const {
+  Tensors parts;
+  // from_blob has no const; prepare() only reads.
+  auto* next = static_cast<char*>(const_cast<void*>(plain));
+  for (const Section& section : sections(rows)) {
+    parts.push_back(at::from_blob(next, section.sizes, at::TensorOptions(section.type)));
+    next += aligned(static_cast<int64_t>(parts.back().nbytes()));
+  }
+  return parts;
+}
+
+void FrozenLayer::read(RowRange rows, TensorSource& source, void* plain) const {
+  std::memset(plain, 0, static_cast<std::size_t>(plain_bytes(rows.count)));
+  FoldedRows folded = fold_rows(folded_, layer_, rows, source);
+  rescale(&folded, rows, codes_);
+  write(folded, views(plain, rows.count));
+}
+
+ReadyRows FrozenLayer::make_ready(const void* plain, int64_t rows) const {
+  return prepare(views(plain, rows), rows);
+}
+
+void FrozenLayer::put(const at::Tensor& answer, RowRange range, at::Tensor* y) const {
+  if (range.count == rows()) {
+    *y = answer;
+    return;
+  }
+  if (!y->defined()) {
+    std::vector<int64_t> sizes = answer.sizes().vec();
+    sizes[1] = rows();
+    *y = at::empty(sizes, answer.options().memory_format(answer.suggest_memory_format()));
+  }
+  y->narrow(1, range.first, range.count).copy_(answer);
+}
+
+}  // namespace bitstill
