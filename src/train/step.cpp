@@ -137,8 +137,10 @@ void TrainingStep::prepare(Pass* pass) const {
   pass->x = input(own);
   pass->labels = to_labels(batch, settings_.device);
   if (parts_.teacher == nullptr) return;
-  const Normalization& its = parts_.teacher->traits().normalization;
-  pass->question = {its == own ? pass->x : input(its), batch.rows, batch.variant};
+  const TeacherTraits& its = parts_.teacher->traits();
+  const bool same = its.cache || its.normalization == own;
+  pass->question = {same ? pass->x : input(its.normalization), batch.rows, batch.variant,
+                    batch.logits};
 }
 
 void TrainingStep::ask(std::span<Pass> passes, bool more) {
