@@ -189,7 +189,8 @@ TEST_F(FrozenNetworkTest, ASamplesLogitsDependOnNoBatchAndNoThreads) {
   student.kernels = {};
   std::vector<std::unique_ptr<Network>> networks;
   networks.push_back(random_network(student));
-  networks.push_back(random_network(kSpecs[1]));
+  networks.push_back(
+      random_network(with_kernels(spec_of({77, 16, 9, 5}, {1, 3}, {17, 6}), {3, 1, 7, 5})));
   networks.push_back(residual_network());
   for (std::size_t i = 0; i < networks.size(); ++i) {
     const Network& network = *networks[i];
