@@ -26,7 +26,6 @@ TrainingStep::TrainingStep(const StepParts& parts, const StepSettings& settings)
 StepResult TrainingStep::run(int64_t step, const StepPlan& plan, Prefetcher& batches, double rate,
                              const Trained& trained) {
   Communicator& control = parts_.control;
-  const int rank = control.rank();
   step_ = step;
   Timer timer;
   parts_.student.quantize(step);

@@ -143,5 +143,30 @@ TEST(Lanes, AnErrorInOneLaneLeavesTheOtherAlone) {
   }
 }
 
+TEST(Lanes, OfPartsOfTheRanksRunBesideThoseOfAll) {
+  World& world = rank_world();
+  const int rank = world.place().rank;
+  for (const Overlap overlap : {Overlap::on, Overlap::automatic, Overlap::off}) {
+    const auto all = open_channel(world, Traffic::gradients, overlap);
+    auto pair = world.control().split(rank / 2, rank, Traffic::gathers);
+    const int first = rank / 2 * 2, size = pair->world();
+    const auto part = open_channel(world, std::move(pair), overlap);
+    for (int64_t number = 0; number < 40; ++number) {
+      std::vector<float> sum{static_cast<float>(rank + number)};
+      const std::vector<uint8_t> mine(33, static_cast<uint8_t>(rank + number));
+      std::vector<uint8_t> gathered(33 * static_cast<std::size_t>(size)), expected;
+      for (int r = first; r < first + size; ++r) {
+        expected.insert(expected.end(), 33, static_cast<uint8_t>(r + number));
+      }
+      const EventPtr summed = all->all_reduce(sum.data(), 1, nullptr);
+      part->wait(part->all_gather(mine.data(), gathered.data(), 33, nullptr));
+      all->wait(summed);
+      EXPECT_EQ(gathered, expected);
+      const int ranks = world.place().world;
+      EXPECT_EQ(sum[0], static_cast<float>(ranks * (ranks - 1) / 2 + ranks * number));
+    }
+  }
+}
+
 }  // namespace
 }  // namespace bitstill
