@@ -19,6 +19,7 @@ using Words = std::vector<std::string>;
 // when every rank throws alike, Error when this rank alone failed.
 int run_train(World& world, const Words& arguments);
 int run_distill(World& world, const Words& arguments);
+int run_cache(World& world, const Words& arguments);
 int run_evaluate(World& world, const Words& arguments);
 int run_predict(World& world, const Words& arguments);
 int run_compress(World& world, const Words& arguments);

@@ -18,6 +18,7 @@
 #include "bitstill/train/redistribute.hpp"
 #include "model_on_data.hpp"
 #include "sharded_teacher.hpp"
+#include "teacher_cache.hpp"
 
 namespace bitstill {
 
@@ -36,10 +37,10 @@ void Job::prepare() {
       throw Error(ExitCode::settings,
                   "data.folder is not given: name a folder made by bitstill shard");
     }
-    if (distill_ && config_.teacher_file.empty()) {
+    if (distill_ && config_.teacher_file.empty() && config_.teacher_cache.empty()) {
       throw Error(ExitCode::settings,
                   "teacher.file is not given: name the teacher's .safetensors "
-                  "file (bitstill train makes one)");
+                  "file (bitstill train makes one), or teacher.cache (bitstill cache)");
     }
   });
   require_equal(control, settings_, ExitCode::settings);
@@ -68,22 +69,19 @@ void Job::load_data() {
 
 void Job::load_teacher() {
   if (!distill_) return;
-  if (config_.layout.sharding != Sharding::replicated && world_.place().world == 1) {
-    say(concat("teacher.sharding = ", word(config_.layout.sharding),
-               ": one rank keeps the whole teacher, as replicated"));
-  }
-  if (in_slices()) {
-    teacher_ = make_sharded_teacher(world_, config_, *dataset_, device_.device);
+  if (config_.teacher_cache.empty()) {
+    teacher_ = load_teacher(world_, config_, *dataset_, device_.device);
     return;
   }
-  agree(world_.control(), [&] {
-    LoadedModel model = load_model_for(config_.teacher_file, "teacher", config_.teacher,
-                                       dataset_.get(), device_.device);
-    teacher_ = make_teacher(std::move(model.network), config_.teacher_precision,
-                            use_bf16(config_.train.precision, device_.device), *dataset_);
-  });
-  require_equal(world_.control(), {{"how the teacher runs", describe_teacher(*teacher_).dump()}},
-                ExitCode::environment);
+  std::unique_ptr<LogitCache> cache;
+  agree(world_.control(),
+        [&] { cache = open_cache_for(config_, *dataset_, teacher_sha256_, teacher_samples_); });
+  require_equal(world_.control(), {{"the index of teacher.cache", cache->digest()}},
+                ExitCode::data);
+  teacher_sha256_ = cache->facts().teacher_sha256;
+  teacher_samples_ = cache->facts().teacher_samples;
+  teacher_bytes_ = cache->facts().teacher_bytes;
+  teacher_ = make_cached_teacher(std::move(cache), device_.device);
 }
 
 void Job::build_student(Watchdog& watchdog) {
@@ -136,7 +134,7 @@ Json Job::start_line() const {
   Json line = {{"type", "start"}, {"time", utc_now()}};
   line.update(to_json(record()));
   if (!study_.is_null()) line["study"] = study_;
-  if (distill_) line["teacher_bytes"] = std::filesystem::file_size(config_.teacher_file);
+  if (distill_) line["teacher_bytes"] = teacher_bytes_;
   const Json facts = {{"versions", versions(world_)},
                       {"host", world_.place().host},
                       {"threads", device_.threads},
@@ -180,17 +178,14 @@ void Job::print_result(const RunResult& result) const {
               timer_.seconds());
 }
 
-/// Whether ranks share the teacher: one alone keeps it whole.
-bool Job::in_slices() const {
-  return distill_ && config_.layout.sharding != Sharding::replicated && world_.place().world > 1;
-}
-
 /// One path may name other bytes on another host.
 void Job::compare_files() {
   agree(world_.control(), [&] {
-    if (distill_) {
-      if (!in_slices()) teacher_sha256_ = sha256_of_file(config_.teacher_file, ExitCode::model);
-      teacher_samples_ = sha256_of_samples(config_.teacher_file, ExitCode::model);
+    const std::string& teacher = config_.teacher_file;
+    if (distill_ && !teacher.empty()) {
+      if (!in_slices(world_, config_)) teacher_sha256_ = sha256_of_file(teacher, ExitCode::model);
+      teacher_samples_ = sha256_of_samples(teacher, ExitCode::model);
+      teacher_bytes_ = static_cast<int64_t>(std::filesystem::file_size(teacher));
     }
     if (config_.student_init != "random") {
       init_sha256_ = sha256_of_file(config_.student_init, ExitCode::model);
@@ -212,7 +207,12 @@ RunRecord Job::record() const {
   record.teacher_samples = teacher_samples_;
   record.student_init = init_sha256_;
   record.precision = use_bf16(config_.train.precision, device_.device) ? "bf16" : "fp32";
-  if (teacher_) record.teacher_precision = precision_name(teacher_->traits().precision);
+  if (teacher_) {
+    const TeacherTraits& traits = teacher_->traits();
+    record.teacher_precision = precision_name(traits.precision);
+    const CachedFacts cache = traits.cache.value_or(CachedFacts{});
+    record.soft_targets = kept_text(cache.top, cache.temperature);
+  }
   record.device = device_.device.is_cuda() ? "cuda" : "cpu";
   record.processor = instruction_set();
   record.world = world_.place().world;

@@ -21,8 +21,8 @@ namespace bitstill {
 class Job {
  public:
   /// `table` holds the settings of `config` for the run log; both are copied. With `distill` the
-  /// teacher of config.teacher_file takes part. `study`, unless null, says in the run log which run
-  /// of a study this is.
+  /// teacher of config.teacher_file or config.teacher_cache takes part. `study`, unless null, says
+  /// in the run log which run of a study this is.
   Job(World& world, const SettingTable& table, const RunConfig& config, bool distill,
       Json study = {});
 
@@ -36,7 +36,6 @@ class Job {
   void load_teacher();
   void build_student(Watchdog& watchdog);
   void print_plan() const;
-  bool in_slices() const;
   void compare_files();
   void compare_with_earlier();
   RunRecord record() const;
@@ -56,6 +55,7 @@ class Job {
   DeviceChoice device_;
   ClaimedFolder folder_;
   std::string teacher_sha256_, teacher_samples_, init_sha256_;
+  int64_t teacher_bytes_ = 0;
   std::vector<Difference> changes_;  // since the run was started, on rank 0
   bool finished_ = false;            // it was, and nothing asks for more; on rank 0
   std::unique_ptr<Dataset> dataset_;

@@ -21,6 +21,7 @@ constexpr Command kCommands[] = {
     {"shard", "turn images into HDF5 shards", run_shard},
     {"train", "train a network with cross-entropy, quantized if asked", run_train},
     {"distill", "train a quantized student from a teacher", run_distill},
+    {"cache", "keep a teacher's answers in files, for any number of students", run_cache},
     {"evaluate", "measure a model file on a split of the shards", run_evaluate},
     {"predict", "name what images show, by a model file", run_predict},
     {"compress", "make a run's student.safetensors again, or quantize weights after the fact",

@@ -85,6 +85,12 @@ Json describe_teacher(const Teacher& teacher) {
                       {"ready_bytes", slices.largest_ready},
                       {"read_bytes", slices.read}};
   }
+  if (traits.cache) {
+    json["cache"] = {{"variants", traits.cache->variants},
+                     {"samples", traits.cache->samples},
+                     {"bytes", traits.cache->bytes},
+                     {"top", traits.cache->top}};
+  }
   return json;
 }
 

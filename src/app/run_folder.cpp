@@ -77,19 +77,22 @@ Contents contents_of(const std::string& folder) {
   return contents;
 }
 
-/// What runs write goes to the next free NAME.N, whose name is the answer.
-std::string move_run_aside(const std::string& folder, const Contents& contents) {
+}  // namespace
+
+std::string move_aside(const std::string& folder, const std::vector<std::string>& entries) {
   std::string name = fs::absolute(folder).lexically_normal().string();
   while (name.size() > 1 && name.back() == '/') name.pop_back();
   int number = 1;
   // create_directory tells whether it made it, so two jobs never share one.
   while (!fs::create_directory(concat(name, ".", number))) ++number;
   const std::string aside = concat(name, ".", number);
-  for (const std::string& entry : contents.run) {
+  for (const std::string& entry : entries) {
     fs::rename(fs::path(folder) / entry, fs::path(aside) / entry);
   }
   return aside;
 }
+
+namespace {
 
 struct Decision {
   std::string checkpoint;
@@ -135,7 +138,7 @@ ClaimedFolder claim(const std::string& folder, Resume resume, bool overwrite) {
   const Contents contents = contents_of(folder);  // now that nobody else changes it
   const Decision decision = decide(folder, contents, resume, overwrite);
   if (decision.moves) {
-    say(concat("the earlier run of ", folder, " is now ", move_run_aside(folder, contents)));
+    say(concat("the earlier run of ", folder, " is now ", move_aside(folder, contents.run)));
   }
   if (resume == Resume::automatic && decision.checkpoint.empty()) {
     say(concat("--resume=auto: ", folder, " holds no checkpoint, the run starts anew"));

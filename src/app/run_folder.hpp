@@ -2,6 +2,7 @@
 #pragma once
 
 #include <string>
+#include <vector>
 
 #include "bitstill/base/folder_lock.hpp"
 #include "bitstill/comm/world.hpp"
@@ -30,5 +31,8 @@ struct ClaimedFolder {
 /// or is not shared. Collective: every rank of world calls this.
 ClaimedFolder claim_run_folder(World& world, const std::string& folder, Resume resume,
                                bool overwrite);
+
+/// Moves these entries of `folder` to the next free NAME.N, whose name is the answer.
+std::string move_aside(const std::string& folder, const std::vector<std::string>& entries);
 
 }  // namespace bitstill

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 
+#include "bitstill/base/log.hpp"
 #include "bitstill/base/text.hpp"
 #include "bitstill/comm/agree.hpp"
 #include "bitstill/infer/freeze.hpp"
@@ -14,6 +15,7 @@
 #include "bitstill/teacher/gathered.hpp"
 #include "bitstill/train/step.hpp"
 #include "model_on_data.hpp"
+#include "teacher_cache.hpp"
 
 namespace bitstill {
 namespace {
@@ -32,11 +34,11 @@ class FileSource final : public TensorSource {
 };
 
 /// Images of no meaning, as many as a micro-batch holds.
-SweepSample sample_for(const World& world, const RunConfig& config, const at::Device& device) {
+SweepSample sample_for(const World& world, const RunConfig& config, const ImageShape& shape,
+                       const at::Device& device) {
   const TrainOptions& train = config.train;
   const int64_t local = train.global_batch / world.place().world;
   const int64_t count = std::max<int64_t>(train.micro_batch > 0 ? train.micro_batch : local, 1);
-  const ImageShape& shape = config.model.input;
   return {at::zeros({count, shape.channels, shape.height, shape.width}, device), 0};
 }
 
@@ -63,8 +65,7 @@ std::unique_ptr<Piecewise> in_pieces(std::unique_ptr<Network> network, const Run
   return make_unit_pieces(std::move(network), bf16, device);
 }
 
-}  // namespace
-
+/// By config.layout, from config.teacher_file; no rank reads all of it. Errors are every rank's.
 std::unique_ptr<Teacher> make_sharded_teacher(World& world, const RunConfig& config,
                                               const Dataset& dataset, const at::Device& device) {
   const std::string& path = config.teacher_file;
@@ -82,13 +83,45 @@ std::unique_ptr<Teacher> make_sharded_teacher(World& world, const RunConfig& con
     pieces = in_pieces(std::move(model.network), config, dataset, *source, device, &traits);
   });
   return make_gathered_teacher(world, std::move(pieces), *source, traits, config.layout,
-                               config.exchange.overlap, sample_for(world, config, device));
+                               config.exchange.overlap,
+                               sample_for(world, config, dataset.index().shape, device));
+}
+
+}  // namespace
+
+bool in_slices(const World& world, const RunConfig& config) {
+  return config.layout.sharding != Sharding::replicated && world.place().world > 1;
+}
+
+std::unique_ptr<Teacher> load_teacher(World& world, const RunConfig& config, const Dataset& dataset,
+                                      const at::Device& device) {
+  if (config.layout.sharding != Sharding::replicated && world.place().world == 1) {
+    say(concat("teacher.sharding = ", word(config.layout.sharding),
+               ": one rank keeps the whole teacher, as replicated"));
+  }
+  if (in_slices(world, config)) return make_sharded_teacher(world, config, dataset, device);
+  std::unique_ptr<Teacher> teacher;
+  agree(world.control(), [&] {
+    LoadedModel model =
+        load_model_for(config.teacher_file, "teacher", config.teacher, &dataset, device);
+    teacher = make_teacher(std::move(model.network), config.teacher_precision,
+                           use_bf16(config.train.precision, device), dataset);
+  });
+  require_equal(world.control(), {{"how the teacher runs", describe_teacher(*teacher).dump()}},
+                ExitCode::environment);
+  return teacher;
 }
 
 std::string layout_text(const Teacher& teacher) {
   const auto bytes = [](int64_t count) { return human_bytes(static_cast<double>(count)); };
   const TeacherTraits& traits = teacher.traits();
   const std::string precision = precision_name(traits.precision);
+  if (traits.cache) {
+    return concat("its answers in ", precision, " from files: ", traits.cache->samples,
+                  " samples in ", traits.cache->variants, " variants, ",
+                  kept_text(traits.cache->top, traits.cache->temperature), ", ",
+                  bytes(traits.cache->bytes));
+  }
   if (!traits.slices) return concat("whole on every rank, ", precision);
   const SliceFacts& slices = *traits.slices;
   return concat("in slices over ", slices.world, " ranks, ", precision, ": ", slices.pieces,

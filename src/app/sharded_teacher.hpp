@@ -1,4 +1,4 @@
-// A teacher's file becomes slices on all ranks.
+// A teacher's file becomes a teacher: whole on every rank, or slices on all of them.
 #pragma once
 
 #include <memory>
@@ -11,10 +11,13 @@
 
 namespace bitstill {
 
-/// By config.layout, from config.teacher_file; no rank reads all of it. Errors are every rank's.
+/// Whether ranks share the teacher: one alone keeps it whole.
+bool in_slices(const World& world, const RunConfig& config);
+
+/// By config.layout, from config.teacher_file. Errors are every rank's.
 /// Collective: every rank of world calls this.
-std::unique_ptr<Teacher> make_sharded_teacher(World& world, const RunConfig& config,
-                                              const Dataset& dataset, const at::Device& device);
+std::unique_ptr<Teacher> load_teacher(World& world, const RunConfig& config, const Dataset& dataset,
+                                      const at::Device& device);
 
 /// How a teacher lies in memory, with the bytes that it takes of a rank.
 std::string layout_text(const Teacher& teacher);

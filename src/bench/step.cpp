@@ -15,6 +15,7 @@
 #include "bitstill/data/sampler.hpp"
 #include "bitstill/data/shard_writer.hpp"
 #include "bitstill/train/assemble.hpp"
+#include "random_cache.hpp"
 #include "rows.hpp"
 
 namespace bitstill {
@@ -150,7 +151,10 @@ Arm::Arm(World& world, const BenchStepOptions& s, const at::Device& device, Quan
       options_(training_options(s, method, world.place().world)),
       student_(initialized(spec_of(s.student, dataset)), options_.quant, kSeed, device),
       parts_(world, watchdog, dataset, student_, teacher, options_, device, [] { return false; }),
-      prefetcher_(dataset, Split::train, batch_plan(dataset), &options_.augmentation, kSeed, 4) {}
+      prefetcher_(dataset, Split::train, batch_plan(dataset), &options_.augmentation, kSeed, 4,
+                  [teacher](Batch* batch) {
+                    if (teacher != nullptr) teacher->read_ahead(batch);
+                  }) {}
 
 BatchPlan Arm::batch_plan(const Dataset& dataset) {
   return [this, &dataset](int64_t n, std::vector<int64_t>* rows, int64_t* epoch) {
@@ -262,7 +266,7 @@ void bench_step(World& world, const BenchStepOptions& s, const at::Device& devic
   Watchdog watchdog(world, kTimeout_s);
   std::unique_ptr<RandomShards> shards;
   std::unique_ptr<Dataset> dataset;
-  std::unique_ptr<Teacher> teacher;
+  std::unique_ptr<Teacher> teacher, cached;
   agree(world.control(), [&] {
     if (s.batch < 1 || s.steps < 1 || s.rounds < 1 || s.warmup < 0) {
       throw Error(ExitCode::settings, "batch, steps and rounds are 1 or more, warmup 0 or more");
@@ -275,7 +279,10 @@ void bench_step(World& world, const BenchStepOptions& s, const at::Device& devic
       teacher = make_teacher(std::move(network), s.teacher_precision, use_bf16(s.precision, device),
                              *dataset);
     }
+    if (s.cached) cached = random_cached_teacher(*dataset, shards->path() + "/logits", device);
   });
+  std::vector<Teacher*> teachers = {teacher.get()};
+  if (s.cached) teachers.push_back(cached.get());
   std::vector<std::unique_ptr<Arm>> arms;
   std::vector<QuantMethod> methods;
   agree(world.control(), [&] {
@@ -285,8 +292,9 @@ void bench_step(World& world, const BenchStepOptions& s, const at::Device& devic
     }
   });
   for (const QuantMethod method : methods) {
-    arms.push_back(
-        std::make_unique<Arm>(world, s, device, method, *dataset, teacher.get(), watchdog));
+    for (Teacher* const one : teachers) {
+      arms.push_back(std::make_unique<Arm>(world, s, device, method, *dataset, one, watchdog));
+    }
   }
   measure(world, s, arms);
   for (const auto& arm : arms) {

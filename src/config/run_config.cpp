@@ -18,6 +18,8 @@ void add_settings(SettingTable& table, RunConfig& c) {
   table.add_section("model", c.model);
   table.add_section("teacher", c.teacher);
   table.add("teacher.file", &c.teacher_file, "the teacher's weights: .safetensors");
+  table.add("teacher.cache", &c.teacher_cache,
+            "logits that bitstill cache wrote: read instead of asking a network");
   table.add("teacher.precision", &c.teacher_precision, "");
   table.add_section("teacher", c.layout);
   table.add("student.init", &c.student_init, "random | FILE (.safetensors)");
@@ -46,6 +48,8 @@ void check(const RunConfig& c) {
           concat("data.shift = ", c.augmentation.shift, ": give 0 or more"));
   require(c.augmentation.variants >= 0,
           concat("data.variants = ", c.augmentation.variants, ": give 0 or more"));
+  require(c.augmentation.seed >= -1,
+          concat("data.augment_seed = ", c.augmentation.seed, ": give -1 (run.seed) or more"));
   require(!(c.overwrite && c.resume != Resume::no),
           "resume and overwrite are both given; choose one");
   check(c.quant);

@@ -14,7 +14,7 @@ constexpr const char* kPlaces[] = {"data.prefetch",        "run.folder",      "r
                                    "run.check_steps",      "run.tensorboard", "exchange.overlap",
                                    "teacher.sharding",     "teacher.window",  "teacher.piece_bytes",
                                    "teacher.sweep_batches"};
-constexpr const char* kFiles[] = {"data.folder", "teacher.file", "student.init"};
+constexpr const char* kFiles[] = {"data.folder", "teacher.file", "teacher.cache", "student.init"};
 
 template <std::size_t N>
 bool holds(const char* const (&names)[N], const std::string& name) {
@@ -36,6 +36,7 @@ constexpr Fact kFacts[] = {
     {"precision", "what train.precision comes to", &RunRecord::precision, Matter::method},
     {"teacher_precision", "what teacher.precision comes to", &RunRecord::teacher_precision,
      Matter::method},
+    {"soft_targets", "what teacher.cache keeps", &RunRecord::soft_targets, Matter::method},
     {"device", "what run.device comes to", &RunRecord::device, Matter::method},
     {"processor", "the processor's instructions", &RunRecord::processor, Matter::rounding},
 };

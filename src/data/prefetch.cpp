@@ -7,6 +7,7 @@
 #include <mutex>
 #include <optional>
 #include <thread>
+#include <utility>
 
 namespace bitstill {
 
@@ -24,6 +25,7 @@ struct Prefetcher::State {
   std::optional<AugmentationOptions> augmentation;
   uint64_t seed;
   std::size_t depth;
+  BatchHook hook;
   // Shifted-in pixels are black, as padding is in the usual random crop.
   std::vector<uint8_t> fill;
   std::vector<uint8_t> read_pixels;  // before augmentation
@@ -55,6 +57,7 @@ struct Prefetcher::State {
       augment(pixels + at, batch.pixels.data() + at, shape, fill.data(), *augmentation, seed, epoch,
               batch.rows[k]);
     }
+    if (hook && batch.count() > 0) hook(&batch);
   }
 
   void run() {
@@ -82,13 +85,15 @@ struct Prefetcher::State {
 };
 
 Prefetcher::Prefetcher(const Dataset& dataset, Split split, BatchPlan plan,
-                       const AugmentationOptions* augmentation, uint64_t seed, int depth)
+                       const AugmentationOptions* augmentation, uint64_t seed, int depth,
+                       BatchHook hook)
     : state_(new State{dataset,
                        split,
                        std::move(plan),
                        {},
                        seed,
                        static_cast<std::size_t>(std::max(depth, 1)),
+                       std::move(hook),
                        {},
                        {},
                        {},

@@ -15,6 +15,11 @@ void require(bool good, const char* key, const Value& value, const char* allowed
 
 }  // namespace
 
+uint64_t augmentation_seed(const TrainingOptions& options) {
+  const int64_t own = options.augmentation.seed;
+  return static_cast<uint64_t>(own >= 0 ? own : options.run.seed);
+}
+
 void check(const TrainOptions& o) {
   require(o.epochs >= 0, "train.epochs", o.epochs, "give 0 or more");
   require(o.global_batch >= 2, "train.global_batch", o.global_batch,

@@ -107,9 +107,12 @@ bool Run::train_epoch() {
                    epoch_order(dataset_.size(Split::train),
                                static_cast<uint64_t>(options_.run.seed), state_.epoch),
                    world_.place().rank, parts_.statistics != nullptr, state_.epoch, first);
+  const auto read_ahead = [teacher = teacher_](Batch* batch) {
+    if (teacher != nullptr) teacher->read_ahead(batch);
+  };
   Prefetcher prefetcher(dataset_, Split::train, batches, &options_.augmentation,
-                        static_cast<uint64_t>(options_.run.seed),
-                        static_cast<int>(options_.prefetch));
+                        augmentation_seed(options_), static_cast<int>(options_.prefetch),
+                        read_ahead);
   const Trained trained = trained_now();
   if (student_.quantizer() != nullptr) {
     student_.quantizer()->use_uniform_points(options_.quant.alternate == Alternate::reference &&

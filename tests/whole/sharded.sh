@@ -61,8 +61,8 @@ refused 2 2 'teacher.piece_bytes = 5: give 4096 or more' --teacher.piece_bytes 5
 refused 4 2 'teacher.group = 3 does not divide the 4 ranks; give one of 1, 2 and 4' \
   --teacher.sharding hybrid --teacher.group 3
 refused 2 4 'is packed, and its tensors cannot be read in parts; export it first' \
-  --teacher.file "$WORK/whole.2/student.safetensors"
-head -c 20000 "$WORK/teacher.safetensors" >"$WORK/cut.safetensors"
+  --teacher.file "$WORK/grouped/student.safetensors"
+head -c 5000 "$WORK/teacher.safetensors" >"$WORK/cut.safetensors"
 refused 2 4 'cut.safetensors: is truncated' --teacher.file "$WORK/cut.safetensors"
 
 # One rank keeps the whole teacher, and says so.

@@ -19,8 +19,8 @@ template <ConstOr<BenchOptions> Options, class Visit>
 void visit_settings(Options& options, const Visit& visit) {
   visit("rounds", options.rounds, "A B A B ...: how often each is run");
   visit("steps", options.steps, "steps a round");
-  visit("students", options.students, "P1, P2: which");
-  visit("batches", options.batches, "P1, P2: images a rank and step");
+  visit("students", options.students, "P1, P2, P9: which");
+  visit("batches", options.batches, "P1, P2, P9: images a rank and step");
   visit("precisions", options.precisions,
         "P1: fp32,bf16; auto: fp32, and bf16 where the processor multiplies it");
   visit("sweep", options.sweep, "P1: a file that keeps the peer's sweeps for the next start");

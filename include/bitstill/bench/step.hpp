@@ -22,6 +22,7 @@ struct BenchStepOptions {
   std::string student = "student1", teacher = "teacher", methods = "uniform";
   TrainPrecision precision = TrainPrecision::automatic;
   TeacherPrecision teacher_precision = TeacherPrecision::automatic;
+  bool cached = false;
   DeviceWish device = DeviceWish::cpu;
   int64_t bits = 4, bucket = 256, batch = 32;
   int64_t warmup = 5, steps = 20, rounds = 1, threads = 1;
@@ -33,6 +34,7 @@ void visit_settings(Options& options, const Visit& visit) {
   visit("methods", options.methods, "quant.method of each arm, taken in turn: uniform,none");
   visit("precision", options.precision, "");
   visit("teacher.precision", options.teacher_precision, "");
+  visit("cached", options.cached, "after each arm the same one with a logit cache for its teacher");
   visit("device", options.device, "");
   visit("bits", options.bits, "");
   visit("bucket", options.bucket, "");

@@ -27,6 +27,7 @@ struct RunConfig : TrainingOptions {
   NetworkSpec model;           // model.*; input and classes come from the shards
   NetworkSpec teacher;         // teacher.*: what a plain PyTorch file cannot say of itself
   std::string teacher_file;    // teacher.file
+  std::string teacher_cache;   // teacher.cache
   TeacherPrecision teacher_precision = TeacherPrecision::automatic;  // teacher.precision
   std::string student_init = "random";                               // student.init: random | FILE
 };

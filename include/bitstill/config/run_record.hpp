@@ -22,6 +22,7 @@ struct RunRecord {
   std::string student_init;       // SHA-256 of student.init; empty: random
   std::string precision;          // what train.precision came to: fp32 | bf16
   std::string teacher_precision;  // what teacher.precision came to; empty: no teacher
+  std::string soft_targets;       // what is known of a teacher's answers: "all logits", ...
   std::string device;             // what run.device came to: cpu | cuda
   std::string processor;          // the instructions that decide how sums are rounded
   int64_t world = 1;

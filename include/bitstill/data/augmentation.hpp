@@ -13,12 +13,15 @@ struct AugmentationOptions {
   int64_t shift = 0;     // up to so many pixels each way; the border is `fill`
   bool flip = false;     // mirrored left-right with probability 1/2
   int64_t variants = 0;  // epoch mod variants chooses the stream; 0: epoch itself
+  int64_t seed = -1;     // data.augment_seed; -1: run.seed
 };
 template <ConstOr<AugmentationOptions> Options, class Visit>
 void visit_settings(Options& options, const Visit& visit) {
   visit("shift", options.shift, "random shifts up to so many pixels each way");
   visit("flip", options.flip, "random left-right mirroring");
   visit("variants", options.variants, "epochs until augmentation repeats; 0: never");
+  visit("augment_seed", options.seed,
+        "of augmentation alone, so that runs of other seeds see the same images; -1: run.seed");
 }
 
 /// Which of its variants a sample is in this epoch; 0 where nothing is augmented.

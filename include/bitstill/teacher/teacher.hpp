@@ -11,6 +11,7 @@
 #include <utility>
 #include <vector>
 
+#include "bitstill/data/prefetch.hpp"
 #include "bitstill/model/frozen_network.hpp"
 #include "bitstill/model/network.hpp"
 
@@ -33,19 +34,28 @@ struct GatherSeconds {
   double busy = 0, exposed = 0;
 };
 
+/// Logits read from files (logit_cache.hpp) instead of computed.
+struct CachedFacts {
+  int64_t variants = 1, samples = 0, bytes = 0;
+  int64_t top = 0;  // logits kept of a sample; 0: all
+  double temperature = 0;
+};
+
 /// How a teacher answers.
 struct TeacherTraits {
   Normalization normalization;  // how its input is made
   InferencePrecision precision = InferencePrecision::fp32;
   bool compiled = false;                  // its network is a FrozenNetwork
   std::optional<SliceFacts> slices = {};  // ranks answer together: it lies in slices
+  std::optional<CachedFacts> cache = {};  // it needs no x: what it says is read
 };
 
 /// What it is asked about one micro-batch. `rows` belong to the asker until the answer is there.
 struct Question {
-  at::Tensor x;                   // [n, C, H, W] fp32, normalized as its traits say; n > 0
-  std::span<const int64_t> rows;  // of the train split, one a sample
-  int64_t variant = 0;            // of augmentation: Batch::variant
+  at::Tensor x;                       // [n, C, H, W] fp32, normalized as its traits say; n > 0
+  std::span<const int64_t> rows;      // of the train split, one a sample
+  int64_t variant = 0;                // of augmentation: Batch::variant
+  std::span<const float> ahead = {};  // Batch::logits: what read_ahead() found, or nothing
 };
 
 /// What it says of one micro-batch.
@@ -69,6 +79,9 @@ class Teacher {
   /// collective: every rank calls it equally often, with no questions where it has no samples, and
   /// `more` says whether it will be called again.
   virtual std::vector<Answer> answer(std::span<const Question> questions, bool more) = 0;
+  /// What of the answer can be had before the question is asked, into batch->logits. Thread-safe:
+  /// called where batches are read ahead.
+  virtual void read_ahead(Batch* /*batch*/) const {}
   /// Waits for what travels ahead of the next answer. Collective, as answer().
   virtual void settle() {}
   virtual GatherSeconds take_gather_seconds() { return {}; }  // since the last call

@@ -183,11 +183,14 @@ struct TrainingOptions {
   DistillOptions distill;
   ExchangeOptions exchange;
   QuantOptions quant;
-  AugmentationOptions augmentation;  // data.shift, data.flip, data.variants
+  AugmentationOptions augmentation;  // data.shift, data.flip, data.variants, data.augment_seed
   int64_t prefetch = 4;              // data.prefetch: batches read ahead
   RunOptions run;
   TeacherLayout layout;  // teacher.sharding, teacher.window, ...
 };
+
+/// data.augment_seed, or run.seed.
+uint64_t augmentation_seed(const TrainingOptions& options);
 
 /// Error(settings) naming the key, its value and what is allowed.
 void check(const TrainOptions& options);

@@ -1,0 +1,25 @@
+// A logit cache as the settings of a job see it.
+#pragma once
+
+#include <memory>
+#include <string>
+
+#include "bitstill/config/run_config.hpp"
+#include "bitstill/data/dataset.hpp"
+#include "bitstill/teacher/logit_cache.hpp"
+
+namespace bitstill {
+
+/// What a cache for students of `config` hangs on, as far as settings and shards say.
+CacheFacts cache_facts(const RunConfig& config, const Dataset& dataset);
+
+/// config.teacher_cache, opened. teacher_sha256, teacher_samples: of teacher.file; empty: not
+/// known. Error(settings) when the cache does not fit, Error(data) when it is damaged.
+std::unique_ptr<LogitCache> open_cache_for(const RunConfig& config, const Dataset& dataset,
+                                           const std::string& teacher_sha256,
+                                           const std::string& teacher_samples);
+
+/// "all logits", "the 8 largest logits at T = 2".
+std::string kept_text(int64_t top, double temperature);
+
+}  // namespace bitstill

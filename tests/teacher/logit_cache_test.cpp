@@ -1,0 +1,326 @@
+#include "bitstill/teacher/logit_cache.hpp"
+
+#include <ATen/TensorOperators.h>
+#include <ATen/ops/equal.h>
+#include <ATen/ops/log_softmax.h>
+#include <ATen/ops/randn.h>
+#include <ATen/ops/softmax.h>
+#include <gtest/gtest.h>
+#include <sys/resource.h>
+
+#include <csignal>
+#include <cstring>
+#include <limits>
+#include <numeric>
+
+#include "../base/scratch_folder.hpp"
+#include "bitstill/base/file.hpp"
+
+namespace bitstill {
+namespace {
+
+CacheFacts facts_of(int64_t variants, int64_t samples, int64_t classes, int64_t top = 0) {
+  CacheFacts facts;
+  facts.teacher_sha256 = std::string(64, 'a');
+  facts.teacher_samples = std::string(64, 'b');
+  facts.precision = "fp32";
+  facts.normalization = {{0.5f}, {0.25f}};
+  facts.processor = "AVX2";
+  facts.data = std::string(64, 'd');
+  facts.augmentation = {variants > 1 ? 2 : 0, false, variants, 7};
+  facts.variants = variants;
+  facts.samples = samples;
+  facts.classes = classes;
+  facts.top = top;
+  facts.temperature = top > 0 ? 2 : 0;
+  facts.batch = 4;
+  return facts;
+}
+
+/// Rows as `files` ranks cut them, their index last. Returns the divergence of a row.
+double write_cache(const std::string& folder, const CacheFacts& facts, const at::Tensor& logits,
+                   int64_t files) {
+  std::filesystem::create_directories(folder);
+  std::vector<CacheRange> ranges;
+  double divergence = 0;
+  for (int64_t i = 0; i < files; ++i) {
+    const int64_t begin = facts.passes() * i / files, end = facts.passes() * (i + 1) / files;
+    const int64_t first = facts.first_row(begin);
+    ranges.push_back({first, facts.first_row(end) - first});
+    if (ranges.back().count == 0) continue;
+    CacheWriter writer(folder, facts, static_cast<std::size_t>(i), ranges.back());
+    for (int64_t pass = begin; pass < end; ++pass) {
+      const int64_t row = facts.first_row(pass), count = facts.first_row(pass + 1) - row;
+      writer.add(row, logits.narrow(0, row, count));
+    }
+    divergence += writer.divergence();
+    writer.finish();
+  }
+  write_cache_index(folder, facts, ranges);
+  return divergence / static_cast<double>(facts.rows());
+}
+
+at::Tensor read(const LogitCache& cache, int64_t variant, const std::vector<int64_t>& samples) {
+  at::Tensor logits =
+      at::zeros({static_cast<int64_t>(samples.size()), cache.facts().classes}, at::kFloat);
+  cache.read(variant, samples, logits.mutable_data_ptr<float>());
+  return logits;
+}
+
+template <class Work>
+std::string error_of(ExitCode code, const Work& work) {
+  try {
+    work();
+  } catch (const Error& error) {
+    EXPECT_EQ(static_cast<int>(error.code()), static_cast<int>(code)) << error.what();
+    return error.what();
+  }
+  ADD_FAILURE() << "nothing was thrown";
+  return "";
+}
+
+testing::AssertionResult holds(const std::string& text, const std::string& part) {
+  if (text.find(part) != std::string::npos) return testing::AssertionSuccess();
+  return testing::AssertionFailure() << "\"" << text << "\" does not hold \"" << part << "\"";
+}
+
+void flip_bit(const std::string& path, std::size_t at) {
+  std::string bytes = read_file(path, ExitCode::data);
+  bytes.at(at) = static_cast<char>(bytes[at] ^ 4);
+  replace_file(path, bytes);
+}
+
+TEST(CacheFacts, PassesCoverAllRowsWithinVariantsAndLeaveNoSampleAlone) {
+  for (const int64_t samples : {2, 3, 4, 5, 8, 9, 23}) {
+    for (const int64_t variants : {1, 3}) {
+      const CacheFacts facts = facts_of(variants, samples, 5);
+      int64_t row = 0;
+      for (int64_t pass = 0; pass < facts.passes(); ++pass) {
+        EXPECT_EQ(facts.first_row(pass), row);
+        const int64_t end = facts.first_row(pass + 1);
+        EXPECT_GE(end - row, 2);
+        EXPECT_LE(end - row, facts.batch + 1);
+        EXPECT_EQ(row / samples, (end - 1) / samples);
+        row = end;
+      }
+      EXPECT_EQ(row, facts.rows());
+    }
+  }
+}
+
+TEST(LogitCache, EveryRowComesBackWhateverTheFilesAndTheOrder) {
+  const ScratchFolder scratch;
+  const CacheFacts facts = facts_of(3, 23, 5);
+  const at::Tensor logits = at::randn({facts.rows(), 5});
+  for (const int64_t files : {1, 2, 4, 40}) {  // 40: more than passes
+    const std::string folder = scratch / std::to_string(files);
+    EXPECT_EQ(write_cache(folder, facts, logits, files), 0);
+    const LogitCache cache(folder);
+    EXPECT_EQ(cache.facts().variants, 3);
+    EXPECT_EQ(cache.bytes(), 3 * 23 * 24);
+    std::vector<int64_t> samples(23);
+    std::iota(samples.rbegin(), samples.rend(), 0);  // backwards
+    samples.push_back(11);                           // and one again
+    for (int64_t variant = 0; variant < 3; ++variant) {
+      const at::Tensor wanted = logits.narrow(0, variant * 23, 23).flip(0);
+      const at::Tensor got = read(cache, variant, samples);
+      EXPECT_TRUE(at::equal(got.narrow(0, 0, 23), wanted));
+      EXPECT_TRUE(at::equal(got[23], logits[variant * 23 + 11]));
+    }
+    EXPECT_TRUE(holds(error_of(ExitCode::data, [&] { read(cache, 3, {0}); }), "3 variants"));
+    EXPECT_TRUE(holds(error_of(ExitCode::data, [&] { read(cache, 0, {23}); }), "sample 23"));
+    EXPECT_TRUE(holds(error_of(ExitCode::data, [&] { read(cache, 0, {-1}); }), "sample -1"));
+  }
+}
+
+TEST(LogitCache, TheTeacherAnswersFromItAheadAndAtOnce) {
+  const ScratchFolder scratch;
+  const CacheFacts facts = facts_of(2, 9, 5);
+  const at::Tensor logits = at::randn({facts.rows(), 5});
+  write_cache(scratch / "c", facts, logits, 2);
+  const auto teacher = make_cached_teacher(std::make_unique<LogitCache>(scratch / "c"), at::kCPU);
+  ASSERT_TRUE(teacher->traits().cache);
+  EXPECT_EQ(teacher->traits().normalization, facts.normalization);
+  Batch batch;
+  batch.rows = {8, 0, 4};
+  batch.variant = 1;
+  teacher->read_ahead(&batch);
+  const std::vector<int64_t> other = {3};
+  const Question questions[] = {{{}, batch.rows, batch.variant, batch.logits}, {{}, other, 0}};
+  const std::vector<Answer> answers = teacher->answer(questions, true);
+  ASSERT_EQ(answers.size(), 2U);
+  for (int64_t i = 0; i < 3; ++i) {
+    EXPECT_TRUE(at::equal(answers[0].logits(i, 1)[0], logits[9 + batch.rows[i]]));
+  }
+  EXPECT_TRUE(at::equal(answers[1].logits(0, 1)[0], logits[3]));
+}
+
+TEST(LogitCache, TheLargestStayAndTheOthersKeepTheirMass) {
+  const ScratchFolder scratch;
+  for (const int64_t top : {1, 3, 6}) {
+    const CacheFacts facts = facts_of(1, 23, 7, top);
+    const at::Tensor logits = at::randn({23, 7}) * 30;  // exp(30 * 3) overflows in fp32
+    const std::string folder = scratch / std::to_string(top);
+    const double divergence = write_cache(folder, facts, logits, 2);
+    std::vector<int64_t> samples(23);
+    std::iota(samples.begin(), samples.end(), 0);
+    const at::Tensor kept = read(LogitCache(folder), 0, samples);
+    const at::Tensor p = at::softmax(logits.to(at::kDouble) / 2, 1);
+    const at::Tensor q = at::softmax(kept.to(at::kDouble) / 2, 1);
+    double sum = 0;
+    for (int64_t i = 0; i < 23; ++i) {
+      std::vector<float> sorted(logits[i].const_data_ptr<float>(),
+                                logits[i].const_data_ptr<float>() + 7);
+      std::sort(sorted.begin(), sorted.end());
+      const float least = sorted[static_cast<std::size_t>(7 - top)];
+      double tail_p = 0, tail_q = 0;
+      for (int64_t c = 0; c < 7; ++c) {
+        const double pc = p[i][c].item<double>(), qc = q[i][c].item<double>();
+        if (logits[i][c].item<float>() >= least) {
+          EXPECT_EQ(kept[i][c].item<float>(), logits[i][c].item<float>());
+          EXPECT_NEAR(pc, qc, 1e-6);
+        } else {
+          tail_p += pc;
+          tail_q += qc;
+        }
+        if (pc > 0) sum += pc * std::log(pc / qc);
+      }
+      EXPECT_NEAR(tail_p, tail_q, 1e-6);
+    }
+    EXPECT_NEAR(divergence, sum / 23, 1e-6);
+    if (top == 6) EXPECT_LT(divergence, 1e-6);  // one class is left, and it keeps its logit
+  }
+}
+
+TEST(LogitCache, DamageIsNamedByFileAndRow) {
+  const ScratchFolder scratch;
+  const CacheFacts facts = facts_of(1, 9, 5);
+  const at::Tensor logits = at::randn({9, 5});
+  const auto anew = [&](const std::string& name) {
+    write_cache(scratch / name, facts, logits, 2);  // rows 0-3 and 4-8: the last is not alone
+    return scratch / name;
+  };
+  const std::vector<int64_t> all = {0, 1, 2, 3, 4, 5, 6, 7, 8};
+  std::string folder = anew("bit");
+  flip_bit(folder + "/logits-00001.bin", 64 + 2 * 24 + 7);
+  const LogitCache damaged(folder);
+  EXPECT_TRUE(
+      at::equal(read(damaged, 0, {0, 5, 7}), logits.index_select(0, at::tensor({0, 5, 7}))));
+  EXPECT_TRUE(holds(error_of(ExitCode::data, [&] { read(damaged, 0, all); }),
+                    folder + "/logits-00001.bin, row 2: "));
+
+  folder = anew("swapped");  // two rows that are each whole
+  std::string bytes = read_file(folder + "/logits-00000.bin", ExitCode::data);
+  std::swap_ranges(bytes.begin() + 64, bytes.begin() + 64 + 24, bytes.begin() + 64 + 24);
+  replace_file(folder + "/logits-00000.bin", bytes);
+  EXPECT_TRUE(holds(error_of(ExitCode::data, [&] { read(LogitCache(folder), 0, all); }), "row 0"));
+
+  const auto refusal = [](const std::string& of) {
+    return error_of(ExitCode::data, [&] { LogitCache cache(of); });
+  };
+  folder = anew("short");
+  std::filesystem::resize_file(folder + "/logits-00001.bin", 100);
+  EXPECT_TRUE(holds(refusal(folder), "logits-00001.bin: holds 100 bytes"));
+  folder = anew("gone");
+  std::filesystem::remove(folder + "/logits-00000.bin");
+  EXPECT_TRUE(holds(refusal(folder), "logits-00000.bin: cannot open"));
+  folder = anew("unfinished");
+  std::filesystem::remove(folder + "/index.json");
+  EXPECT_TRUE(holds(refusal(folder), "never ended"));
+  EXPECT_TRUE(holds(refusal(scratch / "nothing"), "no logit cache"));
+  folder = anew("changed");
+  flip_bit(folder + "/index.json", read_file(folder + "/index.json", ExitCode::data).find("AVX2"));
+  EXPECT_TRUE(holds(refusal(folder), "index.json: was changed"));
+  // The index of another cache of the same sizes.
+  folder = anew("mine");
+  CacheFacts other = facts;
+  other.precision = "bf16";
+  write_cache(scratch / "theirs", other, logits, 2);
+  std::filesystem::copy(scratch / "theirs/index.json", folder + "/index.json",
+                        std::filesystem::copy_options::overwrite_existing);
+  EXPECT_TRUE(holds(refusal(folder), "logits-00000.bin: is of another cache"));
+}
+
+TEST(LogitCache, IsRefusedWithBothValuesWhereItDoesNotFit) {
+  const ScratchFolder scratch;
+  const CacheFacts has = facts_of(2, 9, 5);
+  write_cache(scratch / "c", has, at::randn({18, 5}), 1);
+  const LogitCache cache(scratch / "c");
+  const auto refusal = [&](const CacheFacts& wanted) {
+    return error_of(ExitCode::settings, [&] { require_fits(cache, wanted); });
+  };
+  EXPECT_NO_THROW(require_fits(cache, has));
+  CacheFacts unknown = has;
+  unknown.teacher_sha256 = unknown.teacher_samples = unknown.precision = "";
+  unknown.normalization = {};
+  EXPECT_NO_THROW(require_fits(cache, unknown));
+  CacheFacts wanted = has;
+  for (auto member : {&CacheFacts::teacher_sha256, &CacheFacts::teacher_samples,
+                      &CacheFacts::precision, &CacheFacts::processor, &CacheFacts::data}) {
+    wanted = has;
+    wanted.*member = "another";
+    const std::string why = refusal(wanted);
+    EXPECT_TRUE(holds(why, has.*member));
+    EXPECT_TRUE(holds(why, "another"));
+  }
+  wanted = has;
+  wanted.normalization.mean = {0.75f};
+  EXPECT_TRUE(holds(refusal(wanted), "0.75"));
+  wanted = has;
+  wanted.augmentation.shift = 1;
+  EXPECT_TRUE(holds(refusal(wanted), "data.shift = 1"));
+  wanted = has;
+  wanted.augmentation.variants = 3;
+  EXPECT_TRUE(holds(refusal(wanted), "data.variants was 2 when it was written and is 3"));
+  wanted.augmentation.variants = 0;
+  EXPECT_TRUE(holds(refusal(wanted), "0 (never repeats)"));
+  wanted.augmentation.variants = 1;  // the first of two
+  EXPECT_NO_THROW(require_fits(cache, wanted));
+  wanted = has;
+  wanted.augmentation.seed = 8;
+  EXPECT_TRUE(holds(refusal(wanted), "data.augment_seed was 7"));
+  wanted = has;
+  wanted.temperature = 4;  // all logits know every temperature
+  EXPECT_NO_THROW(require_fits(cache, wanted));
+
+  const CacheFacts top = facts_of(1, 9, 5, 2);
+  write_cache(scratch / "top", top, at::randn({9, 5}), 1);
+  wanted = top;
+  wanted.augmentation.seed = 8;  // nothing is augmented
+  wanted.temperature = 4;
+  EXPECT_TRUE(holds(
+      error_of(ExitCode::settings, [&] { require_fits(LogitCache(scratch / "top"), wanted); }),
+      "distill.temperature was 2 when it was written and is 4"));
+}
+
+TEST(CacheWriter, AFullDiskNamesTheBytesAndLeavesNothing) {
+  const ScratchFolder scratch;
+  const CacheFacts facts = facts_of(1, 1000, 5);
+  rlimit before{};
+  ASSERT_EQ(getrlimit(RLIMIT_FSIZE, &before), 0);
+  const rlimit small{5000, before.rlim_max};
+  auto* const handler = std::signal(SIGXFSZ, SIG_IGN);
+  ASSERT_EQ(setrlimit(RLIMIT_FSIZE, &small), 0);
+  const std::string why = error_of(ExitCode::storage, [&] {
+    CacheWriter(scratch.path(), facts, 0, {0, 1000});
+  });
+  setrlimit(RLIMIT_FSIZE, &before);
+  std::signal(SIGXFSZ, handler);
+  EXPECT_TRUE(holds(why, "allocate 24.1 kB"));
+  EXPECT_TRUE(std::filesystem::is_empty(scratch.path()));
+}
+
+TEST(CacheWriter, WhatIsNotFinishedLeavesNothing) {
+  const ScratchFolder scratch;
+  {
+    CacheWriter writer(scratch.path(), facts_of(1, 9, 5), 0, {0, 9});
+    writer.add(0, at::randn({4, 5}));
+    at::Tensor bad = at::randn({5, 5});
+    bad[3][2] = std::numeric_limits<float>::quiet_NaN();
+    EXPECT_TRUE(holds(error_of(ExitCode::numbers, [&] { writer.add(4, bad); }), "row 7 of train"));
+  }
+  EXPECT_TRUE(std::filesystem::is_empty(scratch.path()));
+}
+
+}  // namespace
+}  // namespace bitstill
