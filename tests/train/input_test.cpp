@@ -41,7 +41,7 @@ class NotingTeacher : public Teacher {
  public:
   explicit NotingTeacher(const Normalization& normalization)
       : Teacher({normalization, InferencePrecision::fp32, false}) {}
-  std::vector<Answer> answer(std::span<const Question> questions, bool) override {
+  std::vector<Answer> answer(std::span<const Question> questions, bool /*more*/) override {
     std::vector<Answer> answers;
     for (const Question& question : questions) {
       seen = question.x;
