@@ -39,28 +39,35 @@ job() {
   [ "$device" != cuda ] || [ "$ranks" -le "$gpus" ] || apart='export NCCL_HOSTID=$OMPI_COMM_WORLD_RANK;'
   timeout -s KILL 120 "${mpi[@]}" -n "$ranks" bash -c "$apart"' exec "$0" "$@"' "$BITSTILL" "$@" \
     --data.folder "$WORK/data" --run.folder "$WORK/$run" --run.device "$device" "${student[@]}" \
-    "${small[@]}" --train.epochs 3 --train.global_batch 64 --train.rate 0.01 --run.log_steps 1 \
+    "${small[@]}" --train.epochs 3 --train.global_batch 64 --train.rate 0.01 \
+    --train.schedule constant --run.log_steps 1 \
     >"$WORK/out" 2>"$WORK/err" || fail "$run: exit $?"
   ! grep -q 'no current CUDA context' "$WORK/err" || fail "$run: cuBLAS found no context"
   [ -e "$WORK/$run/master.safetensors" ] || cat "$WORK/err"
 }
 
-# near RUN OTHER: first losses within 2e-3, masters within 2e-2, as cuDNN multiplies in TF32
+# near RUN OTHER [BOUND]: masters within BOUND, first losses within 1e-4, losses within 5e-3 on average.
+# Wherever a sum's last bit makes one code another one, quantized runs part a little.
 near() {
-  python3 "$compare" weights "$WORK/$1/master.safetensors" "$WORK/$2/master.safetensors" 2e-2 \
-    >"$WORK/gap" 2>&1 || fail "masters of $1 and $2"
-  echo "$1 and $2: $(cat "$WORK/gap")"
-  python3 "$compare" first_loss "$WORK/$1/run.jsonl" "$WORK/$2/run.jsonl" 2e-3 || fail "first loss of $2"
+  local runs=("$WORK/$1/run.jsonl" "$WORK/$2/run.jsonl")
+  echo "$1 and $2:"
+  python3 "$compare" weights "$WORK/$1/master.safetensors" "$WORK/$2/master.safetensors" "${3:-5e-2}" ||
+    fail "masters of $1 and $2"
+  python3 "$compare" first_loss "${runs[@]}" 1e-4 || fail "first losses of $1 and $2"
+  python3 "$compare" mean_loss "${runs[@]}" 5e-3 || fail "losses of $1 and $2"
 }
 
 section "training on the CPU and on the GPU"
+export NVIDIA_TF32_OVERRIDE=0  # cuDNN would multiply with 10 bits
 small_shards data 600 60 50
 small_teacher data
 for method in none uniform points joint lsq kmeans; do
   for device in cpu cuda; do
     job $device 1 $method.$device train --quant.method $method --quant.bits 4
   done
-  near $method.cpu $method.cuda
+  bound=5e-2
+  [ $method != none ] || bound=1e-3
+  near $method.cpu $method.cuda $bound
 done
 
 section "two ranks, a teacher whole and in slices"
@@ -74,6 +81,7 @@ near one.cuda two.cuda
 near two.cuda sliced.cuda
 
 section "figures"
+unset NVIDIA_TF32_OVERRIDE
 timeout 300 "$BITSTILL" bench P18
 code=$?
 [ $code -eq 0 ] || [ $code -eq 4 ] || fail "bench P18: exit $code"  # 4: a target is missed, as it says

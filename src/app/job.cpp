@@ -70,7 +70,7 @@ void Job::load_data() {
 void Job::load_teacher() {
   if (!distill_) return;
   if (config_.teacher_cache.empty()) {
-    teacher_ = load_teacher(world_, config_, *dataset_, device_.device);
+    teacher_ = bitstill::load_teacher(world_, config_, *dataset_, device_.device);
     return;
   }
   std::unique_ptr<LogitCache> cache;

@@ -41,26 +41,34 @@ Error cannot_freeze(const std::string& setting, const char* precision,
                                      " cannot be for this network: ", obstacle, "; leave it out")};
 }
 
-std::unique_ptr<Teacher> make_teacher(std::unique_ptr<Network> network, TeacherPrecision precision,
-                                      bool bf16, const Dataset& shards) {
-  const bool automatic = precision == TeacherPrecision::automatic;
-  const InferencePrecision wanted =
-      automatic ? fastest_precision(bf16) : inference_precision(precision);
-  std::string obstacle;
-  if (auto frozen = freeze(*network, wanted, shards, &obstacle)) {
-    return make_frozen_teacher(std::move(frozen), network->spec().normalization);
-  }
+InferencePrecision wanted_precision(TeacherPrecision precision, bool bf16) {
+  return precision == TeacherPrecision::automatic ? fastest_precision(bf16)
+                                                  : inference_precision(precision);
+}
+
+bool uncompiled_bf16(TeacherPrecision precision, bool bf16, const std::string& obstacle,
+                     const at::Device& device) {
+  const InferencePrecision wanted = wanted_precision(precision, bf16);
   if (wanted == InferencePrecision::int8) {
     throw cannot_freeze("teacher.precision", word(precision), obstacle);
   }
-  if (!automatic) bf16 = wanted == InferencePrecision::bf16;
-  const bool on_cpu = network->parameters().front()->value.is_cpu();
-  auto teacher = make_replicated_teacher(std::move(network), bf16);
-  if (on_cpu) {
+  if (precision != TeacherPrecision::automatic) bf16 = wanted == InferencePrecision::bf16;
+  if (device.is_cpu()) {
     warn(concat("the teacher is not compiled (", obstacle, "): slower, it runs layer by layer in ",
-                precision_name(teacher->traits().precision)));
+                precision_name(bf16 ? InferencePrecision::bf16 : InferencePrecision::fp32)));
   }
-  return teacher;
+  return bf16;
+}
+
+std::unique_ptr<Teacher> make_teacher(std::unique_ptr<Network> network, TeacherPrecision precision,
+                                      bool bf16, const Dataset& shards) {
+  std::string obstacle;
+  if (auto frozen = freeze(*network, wanted_precision(precision, bf16), shards, &obstacle)) {
+    return make_frozen_teacher(std::move(frozen), network->spec().normalization);
+  }
+  const at::Device device = network->parameters().front()->value.device();
+  return make_replicated_teacher(std::move(network),
+                                 uncompiled_bf16(precision, bf16, obstacle, device));
 }
 
 Json describe_teacher(const Teacher& teacher) {

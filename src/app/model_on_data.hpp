@@ -29,6 +29,14 @@ LoadedModel load_model_for(const std::string& path, const std::string& section,
 /// Where a network cannot be compiled for what `setting` asks (infer/freeze.hpp).
 Error cannot_freeze(const std::string& setting, const char* precision, const std::string& obstacle);
 
+/// What a teacher is to be compiled for: automatic is the fastest of fp32 and, where `bf16` is good
+/// enough, bf16.
+InferencePrecision wanted_precision(TeacherPrecision precision, bool bf16);
+/// Whether one that cannot be compiled, for the reason `obstacle`, runs in bf16; on a CPU it says
+/// once that it is slower. Error(settings) where int8 was asked for.
+bool uncompiled_bf16(TeacherPrecision precision, bool bf16, const std::string& obstacle,
+                     const at::Device& device);
+
 /// A teacher on every rank, compiled for inference where it can be, else with one warning layer by
 /// layer (on a GPU always so). `precision`: fp32, bf16, int8, or automatic: the fastest of fp32
 /// and, where `bf16` is good enough, bf16. Error(settings) where int8 cannot be.

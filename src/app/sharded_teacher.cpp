@@ -7,7 +7,9 @@
 #include "bitstill/base/log.hpp"
 #include "bitstill/base/text.hpp"
 #include "bitstill/comm/agree.hpp"
+#include "bitstill/infer/freeze.hpp"
 #include "bitstill/infer/loaded_model.hpp"
+#include "bitstill/model/frozen_pieces.hpp"
 #include "bitstill/model/unit_pieces.hpp"
 #include "bitstill/store/tensor_file.hpp"
 #include "bitstill/teacher/gathered.hpp"
@@ -40,11 +42,35 @@ SweepSample sample_for(const World& world, const RunConfig& config, const ImageS
   return {at::zeros({count, shape.channels, shape.height, shape.width}, device), 0};
 }
 
+/// Compiled for inference where it can be, as make_teacher (model_on_data.hpp) has it.
+std::unique_ptr<Piecewise> in_pieces(std::unique_ptr<Network> network, const RunConfig& config,
+                                     const Dataset& dataset, TensorSource& source,
+                                     const at::Device& device, TeacherTraits* traits) {
+  const bool student_bf16 = use_bf16(config.train.precision, device);
+  traits->precision = wanted_precision(config.teacher_precision, student_bf16);
+  std::string obstacle = "it is on a GPU";
+  if (device.is_cpu()) {
+    FrozenPieceOptions options{traits->precision, config.layout.piece_bytes, {}};
+    if (traits->precision == InferencePrecision::int8) {
+      options.scales = find_code_scales(*network, source,
+                                        calibration_images(dataset, network->spec().normalization));
+    }
+    if (auto frozen = make_frozen_pieces(*network, options, &source, &obstacle)) {
+      traits->compiled = true;
+      return frozen;
+    }
+  }
+  const bool bf16 = uncompiled_bf16(config.teacher_precision, student_bf16, obstacle, device);
+  traits->precision = bf16 ? InferencePrecision::bf16 : InferencePrecision::fp32;
+  return make_unit_pieces(std::move(network), bf16, device);
+}
+
 /// By config.layout, from config.teacher_file; no rank reads all of it. Errors are every rank's.
 std::unique_ptr<Teacher> make_sharded_teacher(World& world, const RunConfig& config,
                                               const Dataset& dataset, const at::Device& device) {
   const std::string& path = config.teacher_file;
   std::unique_ptr<TensorFile> file;
+  std::unique_ptr<FileSource> source;
   std::unique_ptr<Piecewise> pieces;
   TeacherTraits traits;
   agree(world.control(), [&] {
@@ -53,12 +79,10 @@ std::unique_ptr<Teacher> make_sharded_teacher(World& world, const RunConfig& con
     LoadedModel model = load_skeleton(*file, {"teacher", config.teacher, &index});
     require_fits(model, path, index.shape, index.classes);
     traits.normalization = model.network->spec().normalization;
-    const bool bf16 = config.teacher_precision == TeacherPrecision::bf16;
-    traits.precision = bf16 ? InferencePrecision::bf16 : InferencePrecision::fp32;
-    pieces = make_unit_pieces(std::move(model.network), bf16, device);
+    source = std::make_unique<FileSource>(*file);
+    pieces = in_pieces(std::move(model.network), config, dataset, *source, device, &traits);
   });
-  FileSource source(*file);
-  return make_gathered_teacher(world, std::move(pieces), source, traits, config.layout,
+  return make_gathered_teacher(world, std::move(pieces), *source, traits, config.layout,
                                config.exchange.overlap,
                                sample_for(world, config, dataset.index().shape, device));
 }

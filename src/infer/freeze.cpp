@@ -9,8 +9,7 @@
 
 namespace bitstill {
 
-std::unique_ptr<FrozenNetwork> freeze(const Network& network, InferencePrecision precision,
-                                      const Dataset& dataset, std::string* obstacle) {
+at::Tensor calibration_images(const Dataset& dataset, const Normalization& normalization) {
   constexpr int64_t kImages = 512;
   Split split = Split::train;
   if (dataset.size(split) == 0) split = Split::validation;
@@ -23,7 +22,12 @@ std::unique_ptr<FrozenNetwork> freeze(const Network& network, InferencePrecision
   batch.pixels.resize(count * static_cast<std::size_t>(shape.pixels()));
   batch.labels.resize(count);
   dataset.read(split, batch.rows, batch.pixels.data(), batch.labels.data());
-  const at::Tensor sample = to_input(batch, shape, network.spec().normalization, at::kCPU, true);
+  return to_input(batch, shape, normalization, at::kCPU, true);
+}
+
+std::unique_ptr<FrozenNetwork> freeze(const Network& network, InferencePrecision precision,
+                                      const Dataset& dataset, std::string* obstacle) {
+  const at::Tensor sample = calibration_images(dataset, network.spec().normalization);
   return FrozenNetwork::make(network, precision, sample, obstacle);
 }
 

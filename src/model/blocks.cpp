@@ -6,6 +6,7 @@
 #include <ATen/ops/conv2d.h>
 #include <ATen/ops/empty.h>
 #include <ATen/ops/linear.h>
+#include <ATen/ops/mkldnn_convolution.h>
 #include <ATen/ops/zeros.h>
 
 #include "bitstill/base/random.hpp"
@@ -32,16 +33,28 @@ at::Tensor dropout(const at::Tensor& x, double rate, uint64_t unit, const Forwar
 
 namespace {
 
-/// In fp32 a row's answers depend on how many rows there are and on its place among them, in
-/// LibTorch's linear and in oneDNN's as well, unless oneDNN lays the weights out for a given
-/// number.
+/// LibTorch's fp32 linear and 1x1 convolution answer a row otherwise among more rows or at another
+/// place among them; in evaluation oneDNN's are used, which do not.
+bool must_not_depend_on_batch(const at::Tensor& x, const at::Tensor& weight,
+                              const ForwardMode& mode) {
+  const bool graph = at::GradMode::is_enabled() && (x.requires_grad() || weight.requires_grad());
+  return !mode.training && !graph && x.numel() > 0 && x.is_cpu() && x.scalar_type() == at::kFloat &&
+         !at::autocast::is_autocast_enabled(at::kCPU) && at::hasMKLDNN();
+}
+
 at::Tensor linear(const at::Tensor& x, const Affine& affine, const ForwardMode& mode) {
   const at::Tensor &weight = affine.weight.value, &bias = affine.bias.value;
-  const bool graph = at::GradMode::is_enabled() && (x.requires_grad() || weight.requires_grad());
-  const bool exact = x.is_cpu() && x.scalar_type() == at::kFloat &&
-                     !at::autocast::is_autocast_enabled(at::kCPU) && at::hasMKLDNN();
-  if (mode.training || graph || !exact || x.numel() == 0) return at::linear(x, weight, bias);
+  if (!must_not_depend_on_batch(x, weight, mode)) return at::linear(x, weight, bias);
   return onednn_linear(x, onednn_linear_weight(weight.detach()), bias, false);
+}
+
+at::Tensor convolution(const at::Tensor& x, const Affine& affine, const ForwardMode& mode) {
+  const at::Tensor &weight = affine.weight.value, &bias = affine.bias.value;
+  const int64_t padding = weight.size(2) / 2;
+  if (weight.size(2) > 1 || !must_not_depend_on_batch(x, weight, mode)) {
+    return at::conv2d(x, weight, bias, 1, padding);  // larger ones are oneDNN's anyway
+  }
+  return at::mkldnn_convolution(x, weight, bias, padding, 1, 1, 1);
 }
 
 }  // namespace
@@ -54,7 +67,7 @@ ConvolutionBlock::ConvolutionBlock(const Options& options, int64_t module, uint6
       norm_(std::to_string(module + 2), options.out, options.device) {}
 
 at::Tensor ConvolutionBlock::forward(const at::Tensor& x, const ForwardMode& mode) {
-  at::Tensor y = at::conv2d(x, affine_.weight.value, affine_.bias.value, 1, options_.kernel / 2);
+  at::Tensor y = convolution(x, affine_, mode);
   y = norm_.forward_relu(y, mode, options_.pool);
   return dropout(y, options_.dropout, unit_, mode);
 }

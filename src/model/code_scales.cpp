@@ -46,22 +46,22 @@ double scale_of(double range) {
 }  // namespace
 
 std::string obstacle_to_codes(const Program& folded) {
-  const std::vector<Operation>& layers = folded.operations();
-  if (layers.front().kind != OperationKind::convolution) {
+  if (folded.operations().front().kind != OperationKind::convolution) {
     return "it has no convolution, which alone run on 8-bit codes";
   }
-  OperationKind allowed = OperationKind::convolution;
+  OperationKind kind = OperationKind::convolution;
   int value = 0;
-  for (const Operation& layer : layers) {
-    if (layer.kind == OperationKind::linear) allowed = OperationKind::linear;
-    const bool fits = layer.kind == allowed && layer.inputs[0] == value;
-    if (!fits || (layer.kind == OperationKind::convolution && !layer.relu)) {
-      return "it is no chain of convolutions with ReLU and fully connected layers, which alone run "
-             "on 8-bit codes";
-    }
+  bool chain = true;
+  for (const Operation& layer : folded.operations()) {
+    if (layer.kind == OperationKind::linear) kind = OperationKind::linear;
+    chain = chain && layer.kind == kind && layer.inputs[0] == value &&
+            (layer.relu || kind == OperationKind::linear);
     value = layer.output;
   }
-  return allowed == OperationKind::linear ? "" : "it ends with a convolution";
+  if (chain && kind == OperationKind::linear) return "";
+  return "it is no chain of convolutions with ReLU and then fully connected layers, which alone "
+         "run "
+         "on 8-bit codes";
 }
 
 CodeScales find_code_scales(const Program& folded, TensorSource& source, const at::Tensor& sample) {

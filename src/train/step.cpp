@@ -26,7 +26,6 @@ TrainingStep::TrainingStep(const StepParts& parts, const StepSettings& settings)
 StepResult TrainingStep::run(int64_t step, const StepPlan& plan, Prefetcher& batches, double rate,
                              const Trained& trained) {
   Communicator& control = parts_.control;
-  const int rank = control.rank();
   step_ = step;
   Timer timer;
   parts_.student.quantize(step);
@@ -83,6 +82,8 @@ std::exception_ptr TrainingStep::sweeps(int64_t step, const StepPlan& plan, Pref
   std::exception_ptr failure;
   for (int64_t first = 0; first < (together ? most : passes); first += sweep) {
     const int64_t end = std::min(first + sweep, passes);
+    // Chunks leave once no gather is to come: a rank that waits for theirs would not answer.
+    const bool last = !together || first + sweep >= most;
     parts_.watchdog.progress(Phase::data, step);
     std::vector<Pass> asked = read(batches, end - first, &failure);
     // Where other ranks wait inside the answer or for our batch norm's sums, only fatal ends it.
@@ -97,7 +98,7 @@ std::exception_ptr TrainingStep::sweeps(int64_t step, const StepPlan& plan, Pref
     for (int64_t pass = first; pass < end; ++pass) {
       try {
         train(step, plan, plan.first_of(rank) + pass, asked[static_cast<std::size_t>(pass - first)],
-              pass + 1 == passes);
+              last && pass + 1 == passes);
       } catch (...) {
         if (synced) throw;
         failure = std::current_exception();

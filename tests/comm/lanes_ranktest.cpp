@@ -11,7 +11,6 @@
 namespace bitstill {
 namespace {
 
-constexpr int64_t kMessages = 1500;  // of each lane
 constexpr std::size_t kUnderWay = 12;
 
 /// Message `number` of a rank: a length that all know, values that tell rank and message.
@@ -87,10 +86,11 @@ class Traffics {
 TEST(Lanes, TwoLanesControlAndWatchdogAtOnce) {
   ASSERT_TRUE(rank_world().threads_allowed());
   for (const Overlap overlap : {Overlap::on, Overlap::off}) {
+    const int64_t messages = overlap == Overlap::on ? 1000 : 200;  // of each kind
     Watchdog watchdog(rank_world(), 5.0);
     Traffics traffics(overlap);
     const TrafficCounts before = traffic_counts();
-    for (int64_t number = 0; number < kMessages; ++number) {
+    for (int64_t number = 0; number < messages; ++number) {
       watchdog.progress(Phase::exchange, number);
       traffics.send_sum(number);
       // The lanes' messages keep no order among each other; ranks need not enqueue them alike.
@@ -104,12 +104,12 @@ TEST(Lanes, TwoLanesControlAndWatchdogAtOnce) {
     }
     traffics.finish();
     int64_t bytes = 0;
-    for (int64_t number = 0; number < kMessages; ++number) bytes += 4 * length_of(number);
+    for (int64_t number = 0; number < messages; ++number) bytes += 4 * length_of(number);
     const bool alone = rank_world().place().world == 1;
     for (const Traffic kind : {Traffic::gradients, Traffic::gathers}) {
       const auto k = static_cast<std::size_t>(kind);
       EXPECT_EQ(traffic_counts()[k].bytes - before[k].bytes, alone ? 0 : bytes);
-      EXPECT_EQ(traffic_counts()[k].messages - before[k].messages, alone ? 0 : kMessages);
+      EXPECT_EQ(traffic_counts()[k].messages - before[k].messages, alone ? 0 : messages);
     }
     watchdog.stop();
   }
@@ -140,6 +140,31 @@ TEST(Lanes, AnErrorInOneLaneLeavesTheOtherAlone) {
       for (std::size_t i = 0; i < other.size(); ++i) expected[i] += other[i];
     }
     ASSERT_EQ(data, expected);
+  }
+}
+
+TEST(Lanes, OfPartsOfTheRanksRunBesideThoseOfAll) {
+  World& world = rank_world();
+  const int rank = world.place().rank;
+  for (const Overlap overlap : {Overlap::on, Overlap::automatic, Overlap::off}) {
+    const auto all = open_channel(world, Traffic::gradients, overlap);
+    auto pair = world.control().split(rank / 2, rank, Traffic::gathers);
+    const int first = rank / 2 * 2, size = pair->world();
+    const auto part = open_channel(world, std::move(pair), overlap);
+    for (int64_t number = 0; number < 40; ++number) {
+      std::vector<float> sum{static_cast<float>(rank + number)};
+      const std::vector<uint8_t> mine(33, static_cast<uint8_t>(rank + number));
+      std::vector<uint8_t> gathered(33 * static_cast<std::size_t>(size)), expected;
+      for (int r = first; r < first + size; ++r) {
+        expected.insert(expected.end(), 33, static_cast<uint8_t>(r + number));
+      }
+      const EventPtr summed = all->all_reduce(sum.data(), 1, nullptr);
+      part->wait(part->all_gather(mine.data(), gathered.data(), 33, nullptr));
+      all->wait(summed);
+      EXPECT_EQ(gathered, expected);
+      const int ranks = world.place().world;
+      EXPECT_EQ(sum[0], static_cast<float>(ranks * (ranks - 1) / 2 + ranks * number));
+    }
   }
 }
 

@@ -42,19 +42,19 @@ TEST_F(Nccl, SumsAndGathersGiveTheirFormulas) {
   for (const int64_t count : {1, 3, 1001, 300'007}) {
     for (int round = 0; round < 3; ++round) {
       const at::Tensor pattern = at::arange(count, of(at::kFloat)).remainder_(509);
-      const at::Tensor sum = pattern * (rank_ + 1) + round;
+      const at::Tensor sum = pattern.mul(rank_ + 1).add(round);
       channel_->wait(channel_->all_reduce(sum.data_ptr<float>(), count, nullptr));
-      EXPECT_TRUE(at::equal(sum, pattern * (world_ * (world_ + 1) / 2) + round * world_));
+      EXPECT_TRUE(at::equal(sum, pattern.mul(world_ * (world_ + 1) / 2).add(round * world_)));
 
       const at::Tensor bytes = at::arange(count, of(at::kInt)).remainder_(101).to(at::kByte);
-      auto mine = std::make_shared<at::Tensor>(bytes + rank_ + round);
+      auto mine = std::make_shared<at::Tensor>(bytes.add(rank_ + round));
       const at::Tensor all = at::zeros({world_, count}, of(at::kByte));
       const std::weak_ptr<at::Tensor> watched = mine;
       const void* const data = mine->const_data_ptr();
       const EventPtr done =
           channel_->all_gather(data, all.data_ptr(), count, nullptr, std::move(mine));
       channel_->wait(done);
-      for (int r = 0; r < world_; ++r) EXPECT_TRUE(at::equal(all[r], bytes + r + round));
+      for (int r = 0; r < world_; ++r) EXPECT_TRUE(at::equal(all[r], bytes.add(r + round)));
       channel_->wait_on_host(done);
       EXPECT_GT(channel_->take_busy_seconds(), 0);
       EXPECT_TRUE(watched.expired());

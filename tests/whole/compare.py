@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 """compare.py losses RUN.JSONL RUN.JSONL: the steps and epochs of two runs, all but times, bytes and memory
 compare.py first_loss RUN.JSONL RUN.JSONL BOUND: the first logged losses differ by at most BOUND
+compare.py mean_loss RUN.JSONL RUN.JSONL BOUND: the logged losses differ by at most BOUND on average
 compare.py weights A.SAFETENSORS B.SAFETENSORS BOUND: no fp32 value differs by more than BOUND
 compare.py same_but_running A.SAFETENSORS B.SAFETENSORS: only running statistics differ, and they do
 compare.py get RUN.JSONL TYPE KEY...: a member of the last line of that type"""
@@ -36,6 +37,14 @@ def first_loss(one, other, bound):
         sys.exit("the first logged step is not step 1")
     if not abs(mine["loss"] - theirs["loss"]) <= float(bound):
         sys.exit(f"first losses {mine['loss']} and {theirs['loss']}")
+
+
+def mean_loss(one, other, bound):
+    mine, theirs = ([line["loss"] for line in lines(path, "step")] for path in (one, other))
+    gap = sum(abs(a - b) for a, b in zip(mine, theirs, strict=True)) / len(mine)
+    if not gap <= float(bound):
+        sys.exit(f"losses differ by {gap} on average")
+    print(f"losses differ by {gap:.3g} on average")
 
 
 def tensors(path):

@@ -9,7 +9,7 @@ get() { python3 "$compare" get "$WORK/$1/run.jsonl" "${@:2}"; }
 # Micro-batches of 16 of which the last one of an epoch holds one sample more or less; a sweep of all
 # of a step's or of one.
 layouts() {
-  local precision=$1 base=(--train.epochs 2 --teacher.precision "$1" --train.global_batch 80)
+  local precision=$1 base=(--train.epochs 2 --teacher.precision "$1" --train.global_batch 80 --run.log_steps 4)
   local ranks
   for ranks in 2 4; do
     distil $ranks data whole.$ranks "${base[@]}"
@@ -61,8 +61,8 @@ refused 2 2 'teacher.piece_bytes = 5: give 4096 or more' --teacher.piece_bytes 5
 refused 4 2 'teacher.group = 3 does not divide the 4 ranks; give one of 1, 2 and 4' \
   --teacher.sharding hybrid --teacher.group 3
 refused 2 4 'is packed, and its tensors cannot be read in parts; export it first' \
-  --teacher.file "$WORK/whole.2/student.safetensors"
-head -c 20000 "$WORK/teacher.safetensors" >"$WORK/cut.safetensors"
+  --teacher.file "$WORK/grouped/student.safetensors"
+head -c 5000 "$WORK/teacher.safetensors" >"$WORK/cut.safetensors"
 refused 2 4 'cut.safetensors: is truncated' --teacher.file "$WORK/cut.safetensors"
 
 # One rank keeps the whole teacher, and says so.

@@ -9,7 +9,10 @@
 
 namespace bitstill {
 
-/// Ranges come from the first 512 images of the first split that has any, so equal on all ranks.
+/// By which 8-bit ranges are found: the first 512 images of the first split that has any, so equal
+/// on all ranks, on the CPU.
+at::Tensor calibration_images(const Dataset& dataset, const Normalization& normalization);
+
 /// Null, with the reason in `obstacle`, where FrozenNetwork::make is.
 std::unique_ptr<FrozenNetwork> freeze(const Network& network, InferencePrecision precision,
                                       const Dataset& dataset, std::string* obstacle);
