@@ -192,7 +192,9 @@ TEST(LogitCache, TheLargestStayAndTheOthersKeepTheirMass) {
       EXPECT_NEAR(tail_p, tail_q, 1e-5);
     }
     EXPECT_NEAR(divergence, sum / 23, 1e-5);
-    if (top == 6) EXPECT_LT(divergence, 1e-6);  // one class is left, and it keeps its logit
+    if (top == 6) {  // one class is left, and it keeps its logit
+      EXPECT_LT(divergence, 1e-6);
+    }
   }
 }
 
