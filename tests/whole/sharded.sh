@@ -9,7 +9,7 @@ get() { python3 "$compare" get "$WORK/$1/run.jsonl" "${@:2}"; }
 # Micro-batches of 16 of which the last one of an epoch holds one sample more or less; a sweep of all
 # of a step's or of one.
 layouts() {
-  local precision=$1 base=(--train.epochs 2 --teacher.precision "$1" --train.global_batch 80)
+  local precision=$1 base=(--train.epochs 2 --teacher.precision "$1" --train.global_batch 80 --run.log_steps 4)
   local ranks
   for ranks in 2 4; do
     distil $ranks data whole.$ranks "${base[@]}"
