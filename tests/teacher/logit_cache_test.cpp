@@ -5,9 +5,13 @@
 #include <ATen/ops/log_softmax.h>
 #include <ATen/ops/randn.h>
 #include <ATen/ops/softmax.h>
+#include <ATen/ops/tensor.h>
+#include <ATen/ops/zeros.h>
 #include <gtest/gtest.h>
 #include <sys/resource.h>
 
+#include <algorithm>
+#include <cmath>
 #include <csignal>
 #include <cstring>
 #include <limits>
@@ -122,7 +126,7 @@ TEST(LogitCache, EveryRowComesBackWhateverTheFilesAndTheOrder) {
     std::iota(samples.rbegin(), samples.rend(), 0);  // backwards
     samples.push_back(11);                           // and one again
     for (int64_t variant = 0; variant < 3; ++variant) {
-      const at::Tensor wanted = logits.narrow(0, variant * 23, 23).flip(0);
+      const at::Tensor wanted = logits.narrow(0, variant * 23, 23).flip({0});
       const at::Tensor got = read(cache, variant, samples);
       EXPECT_TRUE(at::equal(got.narrow(0, 0, 23), wanted));
       EXPECT_TRUE(at::equal(got[23], logits[variant * 23 + 11]));
@@ -178,17 +182,19 @@ TEST(LogitCache, TheLargestStayAndTheOthersKeepTheirMass) {
         const double pc = p[i][c].item<double>(), qc = q[i][c].item<double>();
         if (logits[i][c].item<float>() >= least) {
           EXPECT_EQ(kept[i][c].item<float>(), logits[i][c].item<float>());
-          EXPECT_NEAR(pc, qc, 1e-6);
+          EXPECT_NEAR(pc, qc, 1e-5);
         } else {
           tail_p += pc;
           tail_q += qc;
         }
         if (pc > 0) sum += pc * std::log(pc / qc);
       }
-      EXPECT_NEAR(tail_p, tail_q, 1e-6);
+      EXPECT_NEAR(tail_p, tail_q, 1e-5);
     }
-    EXPECT_NEAR(divergence, sum / 23, 1e-6);
-    if (top == 6) EXPECT_LT(divergence, 1e-6);  // one class is left, and it keeps its logit
+    EXPECT_NEAR(divergence, sum / 23, 1e-5);
+    if (top == 6) {  // one class is left, and it keeps its logit
+      EXPECT_LT(divergence, 1e-6);
+    }
   }
 }
 
