@@ -3,9 +3,11 @@
 
 #include "bitstill/bench/step.hpp"
 #include "bitstill/comm/agree.hpp"
+#include "bitstill/train/step.hpp"
 #include "command.hpp"
 #include "device.hpp"
 #include "model_on_data.hpp"
+#include "sharded_teacher.hpp"
 
 namespace bitstill {
 namespace {
@@ -14,11 +16,30 @@ int run_bench_step(World& world, const Words& arguments) {
   BenchStepOptions options;
   SettingTable table;
   table.add_section("", options);
+  table.add_section("teacher", options.layout);
   if (!read_settings(world, table, arguments, "bitstill bench step: times the training step")) {
     return 0;
   }
   const DeviceChoice choice = choose_device(world, options.device, options.threads, false);
-  bench_step(world, options, choice.device, make_teacher);
+  RunConfig config;
+  config.teacher_file = options.teacher_file;
+  config.teacher_precision = options.teacher_precision;
+  config.layout = options.layout;
+  config.train.precision = options.precision;
+  config.train.global_batch = options.batch * world.place().world;
+  const auto make = [&](std::unique_ptr<Network> network, const Dataset& shards) {
+    if (!network) return load_teacher(world, config, shards, choice.device);
+    if (in_slices(world, config)) {
+      return share_network(world, std::move(network), config, shards, choice.device);
+    }
+    std::unique_ptr<Teacher> teacher;
+    agree(world.control(), [&] {
+      teacher = make_teacher(std::move(network), options.teacher_precision,
+                             use_bf16(options.precision, choice.device), shards);
+    });
+    return teacher;
+  };
+  bench_step(world, options, choice.device, make);
   return 0;
 }
 

@@ -76,15 +76,7 @@ Json describe_teacher(const Teacher& teacher) {
   Json json = {{"precision", precision_name(traits.precision)},
                {"compiled", traits.compiled},
                {"normalization", to_json(traits.normalization)}};
-  if (traits.slices) {
-    const SliceFacts& slices = *traits.slices;
-    json["slices"] = {{"pieces", slices.pieces},
-                      {"plain_bytes", slices.plain},
-                      {"mine_bytes", slices.mine},
-                      {"window_bytes", slices.window},
-                      {"ready_bytes", slices.largest_ready},
-                      {"read_bytes", slices.read}};
-  }
+  if (traits.slices) json["slices"] = to_json(*traits.slices);
   if (traits.cache) {
     json["cache"] = {{"variants", traits.cache->variants},
                      {"samples", traits.cache->samples},

@@ -11,6 +11,7 @@
 #include "bitstill/infer/loaded_model.hpp"
 #include "bitstill/model/frozen_pieces.hpp"
 #include "bitstill/model/unit_pieces.hpp"
+#include "bitstill/model/weights.hpp"
 #include "bitstill/store/tensor_file.hpp"
 #include "bitstill/teacher/gathered.hpp"
 #include "bitstill/train/step.hpp"
@@ -65,6 +66,15 @@ std::unique_ptr<Piecewise> in_pieces(std::unique_ptr<Network> network, const Run
   return make_unit_pieces(std::move(network), bf16, device);
 }
 
+std::unique_ptr<Teacher> gathered(World& world, std::unique_ptr<Piecewise> pieces,
+                                  TensorSource& source, const TeacherTraits& traits,
+                                  const RunConfig& config, const Dataset& dataset,
+                                  const at::Device& device) {
+  return make_gathered_teacher(world, std::move(pieces), source, traits, config.layout,
+                               config.exchange.overlap,
+                               sample_for(world, config, dataset.index().shape, device));
+}
+
 /// By config.layout, from config.teacher_file; no rank reads all of it. Errors are every rank's.
 std::unique_ptr<Teacher> make_sharded_teacher(World& world, const RunConfig& config,
                                               const Dataset& dataset, const at::Device& device) {
@@ -82,12 +92,22 @@ std::unique_ptr<Teacher> make_sharded_teacher(World& world, const RunConfig& con
     source = std::make_unique<FileSource>(*file);
     pieces = in_pieces(std::move(model.network), config, dataset, *source, device, &traits);
   });
-  return make_gathered_teacher(world, std::move(pieces), *source, traits, config.layout,
-                               config.exchange.overlap,
-                               sample_for(world, config, dataset.index().shape, device));
+  return gathered(world, std::move(pieces), *source, traits, config, dataset, device);
 }
 
 }  // namespace
+
+std::unique_ptr<Teacher> share_network(World& world, std::unique_ptr<Network> network,
+                                       const RunConfig& config, const Dataset& dataset,
+                                       const at::Device& device) {
+  NetworkSource source(*network);
+  std::unique_ptr<Piecewise> pieces;
+  TeacherTraits traits;
+  traits.normalization = network->spec().normalization;
+  agree(world.control(),
+        [&] { pieces = in_pieces(std::move(network), config, dataset, source, device, &traits); });
+  return gathered(world, std::move(pieces), source, traits, config, dataset, device);
+}
 
 bool in_slices(const World& world, const RunConfig& config) {
   return config.layout.sharding != Sharding::replicated && world.place().world > 1;

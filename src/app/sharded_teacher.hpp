@@ -19,6 +19,12 @@ bool in_slices(const World& world, const RunConfig& config);
 std::unique_ptr<Teacher> load_teacher(World& world, const RunConfig& config, const Dataset& dataset,
                                       const at::Device& device);
 
+/// The same of a network in memory, which every rank holds until then; config.layout says slices.
+/// Collective: every rank of world calls this.
+std::unique_ptr<Teacher> share_network(World& world, std::unique_ptr<Network> network,
+                                       const RunConfig& config, const Dataset& dataset,
+                                       const at::Device& device);
+
 /// How a teacher lies in memory, with the bytes that it takes of a rank.
 std::string layout_text(const Teacher& teacher);
 

@@ -26,6 +26,8 @@ constexpr RowKind kRows[] = {
     {"P2", "a quantized step over the same step in fp32", bench_quantized_step},
     {"P3", "the fused quantize kernel against memcpy and LibTorch's operations", bench_kernels},
     {"P9", "a step from a logit cache over the same step without a teacher", bench_cached_step},
+    {"P7", "a teacher in slices: bytes of a rank, counted and resident", bench_slice_memory},
+    {"P8", "a teacher in slices against a whole one: time", bench_slice_time},
     {"P10", "what learned points cost in messages, counted by kind", bench_traffic},
     {"P12", "sizes of compressed codes and files against entropy and zstd", bench_file_size},
     {"P13", "decoding against zstd's huff0, unpacking against memcpy", bench_decode},

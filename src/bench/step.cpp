@@ -15,8 +15,10 @@
 #include "bitstill/data/sampler.hpp"
 #include "bitstill/data/shard_writer.hpp"
 #include "bitstill/train/assemble.hpp"
+#include "bitstill/train/run_records.hpp"
 #include "random_cache.hpp"
 #include "rows.hpp"
+#include "temporary_folder.hpp"
 
 namespace bitstill {
 namespace {
@@ -28,14 +30,8 @@ constexpr double kTimeout_s = 600;
 class RandomShards {
  public:
   explicit RandomShards(int64_t rows) {
-    std::string name = (std::filesystem::temp_directory_path() / "bitstill-bench.XXXXXX").string();
-    if (::mkdtemp(name.data()) == nullptr) {
-      throw Error(ExitCode::storage,
-                  concat("cannot make ", name, ": set TMPDIR to a writable folder"));
-    }
-    path_ = name;
     const ImageShape shape{3, 32, 32};
-    ShardWriter writer({path_, shape, kClasses, {rows, 0, 0}, 0});
+    ShardWriter writer({folder_.path(), shape, kClasses, {rows, 0, 0}, 0});
     RandomStream stream(kSeed, StreamPurpose::initialization);
     std::vector<uint8_t> pixels(static_cast<std::size_t>(shape.pixels()));
     for (int64_t row = 0; row < rows; ++row) {
@@ -52,16 +48,10 @@ class RandomShards {
     description.source = description.licence = "random numbers";
     writer.finish(description);
   }
-  ~RandomShards() {
-    std::error_code ignored;
-    std::filesystem::remove_all(path_, ignored);
-  }
-  RandomShards(const RandomShards&) = delete;
-  RandomShards& operator=(const RandomShards&) = delete;
-  const std::string& path() const { return path_; }
+  const std::string& path() const { return folder_.path(); }
 
  private:
-  std::string path_;
+  TemporaryFolder folder_;
 };
 
 double cpu_seconds() {
@@ -71,6 +61,18 @@ double cpu_seconds() {
     return static_cast<double>(t.tv_sec) + 1e-6 * static_cast<double>(t.tv_usec);
   };
   return seconds(usage.ru_utime) + seconds(usage.ru_stime);
+}
+
+Json slices_json(const Teacher* teacher) {
+  if (teacher == nullptr || !teacher->traits().slices) return nullptr;
+  return to_json(*teacher->traits().slices);
+}
+
+/// The peak of the rank that takes most. Collective.
+double most_memory_mb(World& world) {
+  double most = peak_memory_mb();
+  world.control().all_reduce(&most, 1, ElementType::f64, Reduction::max);
+  return most;
 }
 
 NetworkSpec spec_of(const std::string& kind, const Dataset& dataset) {
@@ -99,6 +101,7 @@ TrainingOptions training_options(const BenchStepOptions& s, QuantMethod method, 
   options.train.global_batch = s.batch * world;
   options.train.precision = s.precision;
   options.run.seed = kSeed;
+  options.train.epochs = int64_t{1} << 40;  // no step is the run's last one
   return options;
 }
 
@@ -229,6 +232,8 @@ Json Arm::result() {
             {"exchange", ms(&PhaseSeconds::exchange)},
             {"update", ms(&PhaseSeconds::update)}}},
           {"sent", sent},
+          {"teacher_slices", slices_json(teacher_)},
+          {"memory_mb", most_memory_mb(world_)},
           {"learned_values", student_.quantizer() ? student_.quantizer()->learned().size() : 0},
           {"round_ms", worst}};
 }
@@ -262,25 +267,25 @@ bool has_bf16() {
 }
 
 void bench_step(World& world, const BenchStepOptions& s, const at::Device& device,
-                TeacherMaker make_teacher) {
+                const TeacherMaker& make_teacher) {
   Watchdog watchdog(world, kTimeout_s);
   std::unique_ptr<RandomShards> shards;
   std::unique_ptr<Dataset> dataset;
-  std::unique_ptr<Teacher> teacher, cached;
+  std::unique_ptr<Network> network;
+  std::unique_ptr<Teacher> cached;
   agree(world.control(), [&] {
     if (s.batch < 1 || s.steps < 1 || s.rounds < 1 || s.warmup < 0) {
       throw Error(ExitCode::settings, "batch, steps and rounds are 1 or more, warmup 0 or more");
     }
     shards = std::make_unique<RandomShards>(kStepsAnEpoch * s.batch * world.place().world);
     dataset = std::make_unique<Dataset>(shards->path());
-    if (s.teacher != "none") {
-      auto network = initialized(spec_of(s.teacher, *dataset));
-      network->to(device);
-      teacher = make_teacher(std::move(network), s.teacher_precision, use_bf16(s.precision, device),
-                             *dataset);
-    }
+    if (!s.teacher_file.empty()) return;
+    if (s.teacher != "none") network = initialized(spec_of(s.teacher, *dataset));
+    if (network) network->to(device);
     if (s.cached) cached = random_cached_teacher(*dataset, shards->path() + "/logits", device);
   });
+  std::unique_ptr<Teacher> teacher;
+  if (network || !s.teacher_file.empty()) teacher = make_teacher(std::move(network), *dataset);
   std::vector<Teacher*> teachers = {teacher.get()};
   if (s.cached) teachers.push_back(cached.get());
   std::vector<std::unique_ptr<Arm>> arms;

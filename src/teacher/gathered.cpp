@@ -96,9 +96,8 @@ int64_t group_size(World& world, const TeacherLayout& layout) {
     int64_t own[] = {world.place().local_world, -world.place().local_world};
     world.control().all_reduce(own, 2, ElementType::i64, Reduction::max);
     if (own[0] == -own[1] && ranks % own[0] == 0) return own[0];
-    throw AgreedError(ExitCode::settings,
-                      concat("teacher.sharding = hybrid: hosts hold ", -own[1], " to ", own[0],
-                             " ranks; give teacher.group"));
+    throw AgreedError(ExitCode::settings, concat("teacher.sharding = hybrid: hosts hold ", -own[1],
+                                                 " to ", own[0], " ranks; give teacher.group"));
   }
   if (ranks % layout.group == 0) return layout.group;
   std::vector<std::string> divisors;
@@ -122,9 +121,9 @@ std::unique_ptr<Channel> gather_channel(World& world, int64_t group, Overlap ove
     throw AgreedError(ExitCode::settings,
                       "teacher.sharding = hybrid runs on CPUs; give gather on GPUs");
   }
-  return open_channel(
-      world, world.control().split(static_cast<int>(rank / group), rank, Traffic::gathers),
-      overlap);
+  return open_channel(world,
+                      world.control().split(static_cast<int>(rank / group), rank, Traffic::gathers),
+                      overlap);
 }
 
 SliceFacts facts_of(const Piecewise& network, const Slices& slices) {
@@ -179,6 +178,15 @@ int64_t measured_window(const Piecewise& network, const Slices& slices, Channel&
 }
 
 }  // namespace
+
+Json to_json(const SliceFacts& slices) {
+  return {{"pieces", slices.pieces},
+          {"plain_bytes", slices.plain},
+          {"mine_bytes", slices.mine},
+          {"window_bytes", slices.window},
+          {"ready_bytes", slices.largest_ready},
+          {"read_bytes", slices.read}};
+}
 
 std::unique_ptr<Teacher> make_gathered_teacher(World& world, std::unique_ptr<Piecewise> network,
                                                TensorSource& source, const TeacherTraits& traits,

@@ -4,6 +4,7 @@
 #include <c10/core/Device.h>
 
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <string>
 
@@ -13,6 +14,7 @@
 #include "bitstill/data/dataset.hpp"
 #include "bitstill/infer/freeze.hpp"
 #include "bitstill/model/network.hpp"
+#include "bitstill/teacher/options.hpp"
 #include "bitstill/teacher/teacher.hpp"
 #include "bitstill/train/options.hpp"
 
@@ -22,6 +24,8 @@ struct BenchStepOptions {
   std::string student = "student1", teacher = "teacher", methods = "uniform";
   TrainPrecision precision = TrainPrecision::automatic;
   TeacherPrecision teacher_precision = TeacherPrecision::automatic;
+  std::string teacher_file;
+  TeacherLayout layout;
   bool cached = false;
   DeviceWish device = DeviceWish::cpu;
   int64_t bits = 4, bucket = 256, batch = 32;
@@ -34,6 +38,7 @@ void visit_settings(Options& options, const Visit& visit) {
   visit("methods", options.methods, "quant.method of each arm, taken in turn: uniform,none");
   visit("precision", options.precision, "");
   visit("teacher.precision", options.teacher_precision, "");
+  visit("teacher.file", options.teacher_file, "a model file in place of a network");
   visit("cached", options.cached, "after each arm the same one with a logit cache for its teacher");
   visit("device", options.device, "");
   visit("bits", options.bits, "");
@@ -45,14 +50,13 @@ void visit_settings(Options& options, const Visit& visit) {
   visit("threads", options.threads, "of each rank");
 }
 
-/// The teacher of a network: in this precision, bf16 where `bf16` and it is faster.
-using TeacherMaker = std::unique_ptr<Teacher> (*)(std::unique_ptr<Network> network,
-                                                  TeacherPrecision precision, bool bf16,
-                                                  const Dataset& shards);
+/// The teacher of a network, or (null) of options.teacher_file. Collective.
+using TeacherMaker = std::function<std::unique_ptr<Teacher>(std::unique_ptr<Network> network,
+                                                            const Dataset& shards)>;
 
 /// Prints a JSON line a method, of steps on `device`. Errors are AgreedError, or end the whole job.
 /// Collective: every rank of world calls this.
 void bench_step(World& world, const BenchStepOptions& options, const c10::Device& device,
-                TeacherMaker make_teacher);
+                const TeacherMaker& make_teacher);
 
 }  // namespace bitstill

@@ -29,6 +29,8 @@ struct SliceFacts {
   int64_t read = 0;           // from its file, over all ranks
 };
 
+Json to_json(const SliceFacts& slices);
+
 /// Seconds inside gathers, and those of them that the compute waited for.
 struct GatherSeconds {
   double busy = 0, exposed = 0;
