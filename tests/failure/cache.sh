@@ -21,7 +21,7 @@ refused() {
   fail "$name on $ranks ranks: exit $got (expected $code, '$pattern'):"
   cat "$WORK/err"
 }
-learn=(distill --data.folder "$WORK/data" --run.folder "$WORK/run" --quant.method uniform --train.epochs 2
+learn=(distill --overwrite --data.folder "$WORK/data" --run.folder "$WORK/run" --quant.method uniform --train.epochs 2
   --train.global_batch 64 "${student[@]}" "${small[@]}" "${setting[@]}" --teacher.cache "$WORK/cache")
 # misfit NAME PATTERN SETTING...
 misfit() {
@@ -63,14 +63,14 @@ for ranks in 1 2 4; do
   refused "truncated" $ranks 3 'truncated/logits-00001\.bin: holds 1000 bytes' "${learn[@]}" --teacher.cache "$WORK/truncated"
   refused "gone" $ranks 3 'gone/logits-00001\.bin: cannot open' "${learn[@]}" --teacher.cache "$WORK/gone"
   refused "foreign" $ranks 3 'foreign/logits-0000.\.bin: (holds|is of another)' "${learn[@]}" --teacher.cache "$WORK/foreign"
-  refused "flipped" $ranks 3 'flipped/logits-00001\.bin, row 7: .*CRC' "${learn[@]}" --overwrite --teacher.cache "$WORK/flipped"
+  refused "flipped" $ranks 3 'flipped/logits-00001\.bin, row 7: .*CRC' "${learn[@]}" --teacher.cache "$WORK/flipped"
 done
 
 # Writing: what cannot be, what is there already, a full disk, a killed writer.
 refused "no variants" 2 2 'data\.variants = 0: .*never repeats' "${write[@]}" "$WORK/new" --data.variants 0
 refused "too many kept" 2 2 'top = 10: there are 10 classes' "${write[@]}" "$WORK/new" --top 10
 refused "a cache" 2 2 "$WORK/cache holds a cache; --overwrite" "${write[@]}" "$WORK/cache"
-refused "something else" 2 2 'holds teacher\.safetensors' "${write[@]}" "$WORK"
+refused "something else" 2 2 'holds [a-z._0-9]*; give a new or empty folder' "${write[@]}" "$WORK"
 must 2 "${write[@]}" "$WORK/cache" --overwrite
 cmp "$WORK/cache/index.json" "$WORK/cache.1/index.json" && cmp "$WORK/cache/logits-00000.bin" "$WORK/cache.1/logits-00000.bin" ||
   fail "the cache written again is another one"
@@ -99,7 +99,7 @@ done
 sleep 0.2
 # The ranks are the only processes with this folder among their words.
 for process in /proc/[0-9]*; do
-  tr '\0' '\n' <"$process/cmdline" 2>/dev/null | grep -qx "$WORK/killed" && kill -KILL "${process#/proc/}" 2>/dev/null
+  tr '\0' '\n' 2>/dev/null <"$process/cmdline" | grep -qx "$WORK/killed" && kill -KILL "${process#/proc/}" 2>/dev/null
 done
 wait $job
 [ -e "$WORK/killed/logits-00001.bin" ] && [ ! -e "$WORK/killed/index.json" ] || fail "the writer was not killed while it wrote"
