@@ -3,6 +3,7 @@
 #include <ATen/ops/zeros.h>
 
 #include <algorithm>
+#include <utility>
 
 #include "bitstill/base/log.hpp"
 #include "bitstill/base/text.hpp"
@@ -43,25 +44,33 @@ SweepSample sample_for(const World& world, const RunConfig& config, const ImageS
   return {at::zeros({count, shape.channels, shape.height, shape.width}, device), 0};
 }
 
+/// What int8 needs: found by rank 0, which alone reads all of the file for it. Collective.
+CodeScales code_scales_of(World& world, const Network& network, const Dataset& dataset,
+                          TensorSource& source) {
+  std::string text;
+  agree(world.control(), [&] {
+    if (world.place().rank != 0) return;
+    text = to_text(find_code_scales(network, source,
+                                    calibration_images(dataset, network.spec().normalization)));
+  });
+  return code_scales_from_text(broadcast_text(world.control(), text, 0));
+}
+
 /// Compiled for inference where it can be, as make_teacher (model_on_data.hpp) has it.
 std::unique_ptr<Piecewise> in_pieces(std::unique_ptr<Network> network, const RunConfig& config,
-                                     const Dataset& dataset, TensorSource& source,
+                                     TensorSource& source, CodeScales scales,
                                      const at::Device& device, TeacherTraits* traits) {
-  const bool student_bf16 = use_bf16(config.train.precision, device);
-  traits->precision = wanted_precision(config.teacher_precision, student_bf16);
   std::string obstacle = "it is on a GPU";
   if (device.is_cpu()) {
-    FrozenPieceOptions options{traits->precision, config.layout.piece_bytes, {}};
-    if (traits->precision == InferencePrecision::int8) {
-      options.scales = find_code_scales(*network, source,
-                                        calibration_images(dataset, network->spec().normalization));
-    }
+    const FrozenPieceOptions options{traits->precision, config.layout.piece_bytes,
+                                     std::move(scales)};
     if (auto frozen = make_frozen_pieces(*network, options, &source, &obstacle)) {
       traits->compiled = true;
       return frozen;
     }
   }
-  const bool bf16 = uncompiled_bf16(config.teacher_precision, student_bf16, obstacle, device);
+  const bool bf16 = uncompiled_bf16(config.teacher_precision,
+                                    use_bf16(config.train.precision, device), obstacle, device);
   traits->precision = bf16 ? InferencePrecision::bf16 : InferencePrecision::fp32;
   return make_unit_pieces(std::move(network), bf16, device);
 }
@@ -81,16 +90,26 @@ std::unique_ptr<Teacher> make_sharded_teacher(World& world, const RunConfig& con
   const std::string& path = config.teacher_file;
   std::unique_ptr<TensorFile> file;
   std::unique_ptr<FileSource> source;
-  std::unique_ptr<Piecewise> pieces;
+  std::unique_ptr<Network> network;
   TeacherTraits traits;
   agree(world.control(), [&] {
     file = std::make_unique<TensorFile>(path);
     const DataIndex& index = dataset.index();
     LoadedModel model = load_skeleton(*file, {"teacher", config.teacher, &index});
     require_fits(model, path, index.shape, index.classes);
-    traits.normalization = model.network->spec().normalization;
+    network = std::move(model.network);
     source = std::make_unique<FileSource>(*file);
-    pieces = in_pieces(std::move(model.network), config, dataset, *source, device, &traits);
+  });
+  traits.normalization = network->spec().normalization;
+  traits.precision =
+      wanted_precision(config.teacher_precision, use_bf16(config.train.precision, device));
+  CodeScales scales;
+  if (traits.precision == InferencePrecision::int8 && device.is_cpu()) {
+    scales = code_scales_of(world, *network, dataset, *source);
+  }
+  std::unique_ptr<Piecewise> pieces;
+  agree(world.control(), [&] {
+    pieces = in_pieces(std::move(network), config, *source, std::move(scales), device, &traits);
   });
   return gathered(world, std::move(pieces), *source, traits, config, dataset, device);
 }

@@ -8,6 +8,7 @@
 #include <algorithm>
 #include <cmath>
 
+#include "bitstill/base/json.hpp"
 #include "frozen_layer.hpp"
 
 namespace bitstill {
@@ -44,6 +45,25 @@ double scale_of(double range) {
 }
 
 }  // namespace
+
+std::string to_text(const CodeScales& scales) {
+  Json json = Json::array();
+  for (const LayerCodes& layer : scales) {
+    json.push_back(
+        {layer.in_scale, layer.out_scale, layer.in_zero, layer.row_factors, layer.column_factors});
+  }
+  return json.dump();
+}
+
+CodeScales code_scales_from_text(const std::string& text) {
+  CodeScales scales;
+  for (const Json& layer : Json::parse(text)) {
+    scales.push_back({layer.at(0).get<double>(), layer.at(1).get<double>(),
+                      layer.at(2).get<int64_t>(), layer.at(3).get<std::vector<float>>(),
+                      layer.at(4).get<std::vector<float>>()});
+  }
+  return scales;
+}
 
 std::string obstacle_to_codes(const Program& folded) {
   if (folded.operations().front().kind != OperationKind::convolution) {

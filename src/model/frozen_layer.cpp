@@ -185,9 +185,10 @@ FrozenLayer::Tensors FrozenLayer::views(const void* plain, int64_t rows) const {
 }
 
 void FrozenLayer::read(RowRange rows, TensorSource& source, void* plain) const {
-  std::memset(plain, 0, static_cast<std::size_t>(plain_bytes(rows.count)));
   FoldedRows folded = fold_rows(folded_, layer_, rows, source);
   rescale(&folded, rows, codes_);
+  // Not before: its memory is not there until it is written, and what was read is gone by now.
+  std::memset(plain, 0, static_cast<std::size_t>(plain_bytes(rows.count)));
   write(folded, views(plain, rows.count));
 }
 

@@ -29,6 +29,8 @@ class FrozenLayer {
   virtual ~FrozenLayer() = default;
 
   int64_t rows() const { return size_.out; }
+  /// Channels that its answers take in memory.
+  virtual int64_t stored_rows() const { return rows(); }
   /// The fewest rows that take `plain_bytes`; a multiple of what the kernels like, at most rows().
   int64_t rows_at_once(int64_t plain_bytes) const;
   int64_t plain_bytes(int64_t rows) const;

@@ -113,10 +113,10 @@ FrozenProgram::FrozenProgram(Program folded, InferencePrecision precision, CodeS
 int64_t FrozenProgram::value_bytes(std::size_t layer) const {
   const auto bytes_of = [&](int value, const Step* maker) {
     const bool codes = codes_ && (!maker || maker->operation.kind == OperationKind::convolution);
-    const int64_t count = c10::multiply_integers(folded_->shape(value));
     const int64_t channels = folded_->shape(value)[0];
-    const int64_t more = maker && maker->operation.output_ones ? count / channels : 0;
-    return (count + more) * static_cast<int64_t>(codes ? 1 : c10::elementSize(type_));
+    const int64_t pixels = c10::multiply_integers(folded_->shape(value)) / channels;
+    const int64_t stored = maker && maker->layer ? maker->layer->stored_rows() : channels;
+    return stored * pixels * static_cast<int64_t>(codes ? 1 : c10::elementSize(type_));
   };
   int64_t held = bytes_of(0, nullptr);
   for (std::size_t s = 0;; ++s) {

@@ -52,6 +52,10 @@ int64_t WinogradLayer::row_multiple() const {
   return kWinogradLargestBlock * kWinogradChannels;
 }
 
+int64_t WinogradLayer::stored_rows() const {
+  return padded(size_.out);
+}
+
 int64_t WinogradLayer::ready_bytes(int64_t rows) const {
   return (kElements * size_.in + 1) * padded(rows) * static_cast<int64_t>(sizeof(float));
 }

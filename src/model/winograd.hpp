@@ -20,6 +20,7 @@ class WinogradLayer : public FrozenLayer {
   WinogradLayer(const Program& folded, const Operation& layer);
   static bool takes(const Operation& layer);
 
+  int64_t stored_rows() const override;
   int64_t ready_bytes(int64_t rows) const override;
   at::Tensor input(const at::Tensor& x) const override;
   void run(const ReadyRows& ready, RowRange rows, const at::Tensor& x,

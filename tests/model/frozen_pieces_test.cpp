@@ -175,10 +175,10 @@ TEST(FrozenPieces, SayWhatTheyCost) {
   EXPECT_EQ(all[0].plain_bytes, 3 * 9 * 48 * 4 + 48 * 4);
   EXPECT_EQ(all[0].ready_bytes, 3 * 36 * 48 * 4 + 48 * 4);
   EXPECT_EQ(all[0].multiply_adds, 3 * 9 * 48 * 11 * 9);
-  EXPECT_EQ(all[0].value_bytes, 4 * (3 * 11 * 9 + 51 * 5 * 4));
-  EXPECT_EQ(all[4].plain_bytes, 51 * 9 * 16 * 4 + 64);  // rows 96 to 101, padded to 16
+  EXPECT_EQ(all[0].value_bytes, 4 * (3 * 11 * 9 + 64 * 5 * 4));  // 51, padded
+  EXPECT_EQ(all[4].plain_bytes, 51 * 9 * 16 * 4 + 64);           // rows 96 to 101, padded to 16
   EXPECT_EQ(all[4].multiply_adds, 51 * 9 * 5 * 5 * 4);
-  EXPECT_EQ(all[4].value_bytes, 4 * (51 * 5 * 4 + 101 * 2 * 2));
+  EXPECT_EQ(all[4].value_bytes, 4 * (64 * 5 * 4 + 112 * 2 * 2));
   EXPECT_EQ(all[6].plain_bytes, 404 * 44 * 4 + 192);  // rows 256 to 300, bias 176 bytes
   EXPECT_GE(all[6].ready_bytes, 404 * 44 * 4);
   EXPECT_EQ(all[6].multiply_adds, 404 * 44);
@@ -188,7 +188,8 @@ TEST(FrozenPieces, SayWhatTheyCost) {
   const auto residual = make_frozen_pieces(
       *residual_network(), {InferencePrecision::fp32, 1 << 20, {}}, nullptr, &obstacle);
   ASSERT_TRUE(residual) << obstacle;
-  EXPECT_EQ(residual->pieces()[3].value_bytes, 4 * 3 * 19 * 6 * 5);  // of the block, before, after
+  EXPECT_EQ(residual->pieces()[3].value_bytes,
+            4 * (19 + 32 + 32) * 6 * 5);  // of the block, before, after
 }
 
 TEST(FrozenPieces, SayWhatTheWeightsForbid) {

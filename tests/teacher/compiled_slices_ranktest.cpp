@@ -40,7 +40,7 @@ TEST(CompiledSlices, AnswerAsTheFrozenNetworkToTheBit) {
     if (!frozen) continue;  // this processor lacks the instructions
     FrozenPieceOptions options{precision, 4096, {}};
     if (precision == InferencePrecision::int8) {
-      options.scales = find_code_scales(*skeleton, source, images);
+      options.scales = code_scales_from_text(to_text(find_code_scales(*skeleton, source, images)));
     }
     auto pieces = make_frozen_pieces(*skeleton, options, &source, &obstacle);
     ASSERT_TRUE(pieces) << obstacle;

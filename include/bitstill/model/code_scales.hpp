@@ -23,6 +23,10 @@ struct LayerCodes {
 /// Of all convolutions, in order, and of the linear layer after them.
 using CodeScales = std::vector<LayerCodes>;
 
+/// As a text, for other ranks, and back: to the bit.
+std::string to_text(const CodeScales& scales);
+CodeScales code_scales_from_text(const std::string& text);
+
 /// Why the folded program cannot run on codes; else empty.
 std::string obstacle_to_codes(const Program& folded);
 
