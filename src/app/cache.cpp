@@ -18,6 +18,7 @@
 #include "bitstill/comm/watchdog.hpp"
 #include "bitstill/config/recipe.hpp"
 #include "bitstill/model/input.hpp"
+#include "bitstill/teacher/batch_check.hpp"
 #include "command.hpp"
 #include "device.hpp"
 #include "run_folder.hpp"
@@ -162,6 +163,9 @@ void CacheJob::prepare() {
   teacher_ = load_teacher(world_, config, *dataset_, device_.device);
   facts_.precision = precision_name(teacher_->traits().precision);
   facts_.normalization = teacher_->traits().normalization;
+  int64_t depends = depends_on_batch(*teacher_, dataset_->index().shape, device_.device) ? 1 : 0;
+  control.all_reduce(&depends, 1, ElementType::i64, Reduction::max);
+  facts_.any_batch = depends == 0;
 }
 
 /// One rank reads all of the teacher's file, the others samples.

@@ -74,8 +74,10 @@ void Job::load_teacher() {
     return;
   }
   std::unique_ptr<LogitCache> cache;
-  agree(world_.control(),
-        [&] { cache = open_cache_for(config_, *dataset_, teacher_sha256_, teacher_samples_); });
+  agree(world_.control(), [&] {
+    cache =
+        open_cache_for(config_, *dataset_, teacher_sha256_, teacher_samples_, world_.place().world);
+  });
   require_equal(world_.control(), {{"the index of teacher.cache", cache->digest()}},
                 ExitCode::data);
   teacher_sha256_ = cache->facts().teacher_sha256;

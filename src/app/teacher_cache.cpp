@@ -21,8 +21,10 @@ CacheFacts cache_facts(const RunConfig& config, const Dataset& dataset) {
 
 std::unique_ptr<LogitCache> open_cache_for(const RunConfig& config, const Dataset& dataset,
                                            const std::string& teacher_sha256,
-                                           const std::string& teacher_samples) {
+                                           const std::string& teacher_samples, int64_t world) {
   CacheFacts wanted = cache_facts(config, dataset);
+  const TrainOptions& train = config.train;
+  wanted.batch = train.micro_batch > 0 ? train.micro_batch : train.global_batch / world;
   wanted.teacher_sha256 = teacher_sha256;
   wanted.teacher_samples = teacher_samples;
   if (config.teacher_precision != TeacherPrecision::automatic) {

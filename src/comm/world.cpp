@@ -102,8 +102,8 @@ std::unique_ptr<Channel> open_channel(World& world, std::unique_ptr<Communicator
                   "backward pass, not during it"));
     }
   }
-  const bool lane = overlap == Overlap::on ||
-                    (overlap == Overlap::automatic && threads && comm->world() > 1);
+  const bool lane =
+      overlap == Overlap::on || (overlap == Overlap::automatic && threads && comm->world() > 1);
   return lane ? make_lane_channel(std::move(comm)) : make_inline_channel(std::move(comm));
 }
 

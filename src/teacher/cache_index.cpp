@@ -34,7 +34,8 @@ Json to_json(const CacheFacts& facts) {
       {"classes", facts.classes},
       {"top", facts.top},
       {"temperature", facts.temperature},
-      {"batch", facts.batch}};
+      {"batch", facts.batch},
+      {"any_batch", facts.any_batch}};
 }
 
 [[noreturn]] void refuse(const std::string& path, const std::string& reason) {
@@ -69,6 +70,7 @@ CacheFacts facts_from_json(const Json& json, const std::string& path) {
   facts.top = count(json, "top", 0, path);
   facts.temperature = json.at("temperature").get<double>();
   facts.batch = count(json, "batch", 1, path);
+  facts.any_batch = json.at("any_batch").get<bool>();
   if (facts.variants > kMost / facts.samples || facts.top >= facts.classes) {
     refuse(path, "its counts do not fit together");
   }

@@ -86,6 +86,10 @@ void require_fits(const LogitCache& cache, const CacheFacts& wanted) {
     compare("data.augment_seed", std::to_string(has.augmentation.seed),
             std::to_string(wanted.augmentation.seed));
   }
+  if (!has.any_batch) {  // on this processor
+    compare("the micro-batch, on which the teacher's logits depend here,",
+            std::to_string(has.batch), std::to_string(wanted.batch));
+  }
   if (has.top > 0) {
     compare("distill.temperature", concat(has.temperature), concat(wanted.temperature));
   }

@@ -34,8 +34,9 @@ class GatheredTeacher final : public Teacher {
     window_.begin_sweep(more);
     send_ahead();
     for (std::size_t piece = 0; piece < network_->pieces().size(); ++piece) {
-      const at::Tensor plain = take();
+      at::Tensor plain = take();
       if (!states.empty()) network_->run(piece, plain.const_data_ptr(), states);
+      plain.reset();  // before the next ones take their memory
       window_.done_with(piece);
       send_ahead();
     }

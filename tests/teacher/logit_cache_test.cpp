@@ -260,6 +260,16 @@ TEST(LogitCache, IsRefusedWithBothValuesWhereItDoesNotFit) {
   unknown.teacher_sha256 = unknown.teacher_samples = unknown.precision = "";
   unknown.normalization = {};
   EXPECT_NO_THROW(require_fits(cache, unknown));
+  CacheFacts small = has;
+  small.batch = 3;
+  EXPECT_NO_THROW(require_fits(cache, small));
+  CacheFacts fixed = has;
+  fixed.any_batch = false;
+  write_cache(scratch / "fixed", fixed, at::randn({18, 5}), 1);
+  const LogitCache of_one_batch(scratch / "fixed");
+  EXPECT_NO_THROW(require_fits(of_one_batch, fixed));
+  EXPECT_TRUE(holds(error_of(ExitCode::settings, [&] { require_fits(of_one_batch, small); }),
+                    "the micro-batch, on which the teacher's logits depend here, was 4"));
   CacheFacts wanted = has;
   for (auto member : {&CacheFacts::teacher_sha256, &CacheFacts::teacher_samples,
                       &CacheFacts::precision, &CacheFacts::processor, &CacheFacts::data}) {

@@ -35,6 +35,14 @@ synced=(--train.batch_norm synced --train.micro_batch 0 --train.epochs 1 --run.l
 distil 1 data synced.1 "${synced[@]}"
 distil 2 data synced.2 "${synced[@]}"
 distil 2 data local.2 "${synced[@]}" --train.batch_norm local
+# traffic RUN: bytes of statistics and of gathers that a rank sends in a step
+traffic() {
+  for kind in statistics gathers; do
+    python3 "$compare" get "$WORK/$1/run.jsonl" step bytes $kind
+  done | paste -sd ' '
+}
+[[ $(traffic synced.2) =~ ^[1-9].*\ 0\.0$ ]] || fail "synced statistics travel as: $(traffic synced.2)"
+[ "$(traffic local.2)" = "0.0 0.0" ] || fail "local statistics travel as: $(traffic local.2)"
 python3 "$compare" first_loss "$WORK/synced.1/run.jsonl" "$WORK/synced.2/run.jsonl" 1e-5 ||
   fail "synchronized statistics of 2 ranks are not those of the whole batch"
 python3 "$compare" weights "$WORK/synced.1/master.safetensors" "$WORK/synced.2/master.safetensors" 1e-3 ||

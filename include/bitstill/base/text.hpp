@@ -20,7 +20,7 @@ struct Concat {
 
 /// The arguments written one after the other: concat("row ", 3, " of ", path). An object, since a
 /// function would compete with the concat that newer JSON headers bring in with their arguments.
-inline constexpr Concat concat;
+inline constexpr Concat concat;  // NOLINT(readability-identifier-naming): called as a function
 
 /// A text that a stranger may have chosen, so that it can neither break a line nor move a cursor:
 /// control characters, marks that reorder or hide text, and bytes that are not UTF-8 are written as

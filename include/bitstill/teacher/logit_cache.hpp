@@ -43,6 +43,7 @@ struct CacheFacts {
   int64_t top = 0;         // logits kept of a row; 0: all
   double temperature = 0;  // at which the others keep their mass; 0 where all are kept
   int64_t batch = 1;       // samples of a forward pass
+  bool any_batch = true;   // its logits are also those of other batches (batch_check.hpp)
 
   int64_t rows() const { return variants * samples; }
   int64_t row_bytes() const { return 4 * (top > 0 ? 2 * top + 1 : classes) + 4; }
