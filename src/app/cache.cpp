@@ -64,8 +64,11 @@ void check_settings(const Settings& s) {
           "of epochs until it does (here and to distill), or data.shift = 0 and data.flip = false");
 }
 
+/// The index, also one that a killed writer left half done, or a file of logits.
 bool of_cache(const std::string& name) {
-  return name.starts_with("logits-") || name.starts_with(kCacheIndexFile);
+  return name.starts_with(kCacheIndexFile) ||
+         (name.starts_with("logits-") && name.ends_with(".bin") &&
+          name.size() == cache_file_name(0).size());
 }
 
 /// On rank 0: the folder, locked, without an earlier cache.

@@ -79,6 +79,27 @@ TEST(Prefetcher, AnErrorComesAfterTheBatchesBeforeIt) {
   }
 }
 
+TEST(Prefetcher, AHookAddsToBatchesWithSamplesAndFailsAsReadingWould) {
+  const ScratchFolder scratch;
+  const SmallSet set(scratch / "set");
+  const Dataset dataset(scratch / "set");
+  const AugmentationOptions options{1, false, 3};
+  const auto hook = [](Batch* batch) {
+    if (batch->rows[0] == 22 - 16) throw Error(ExitCode::data, "the hook's own");
+    batch->logits.assign(batch->rows.begin(), batch->rows.end());
+    batch->logits.push_back(static_cast<float>(batch->variant));
+  };
+  Prefetcher prefetcher(dataset, Split::train, plan_batches, &options, 9, 3, hook);
+  Batch batch;
+  for (int64_t n = 0; n < 8; ++n) {
+    ASSERT_TRUE(prefetcher.next(&batch));
+    std::vector<float> expected(batch.rows.begin(), batch.rows.end());
+    if (n % 2 == 0) expected.push_back(1);  // epoch 1 shows variant 1
+    EXPECT_EQ(batch.logits, expected);
+  }
+  EXPECT_HOLDS(error_of(ExitCode::data, [&] { prefetcher.next(&batch); }), "the hook's own");
+}
+
 TEST(Prefetcher, KeepsNoMoreThanItsDepthAndStopsWhenLeft) {
   const ScratchFolder scratch;
   const SmallSet set(scratch / "set");

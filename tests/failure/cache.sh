@@ -71,6 +71,9 @@ refused "no variants" 2 2 'data\.variants = 0: .*never repeats' "${write[@]}" "$
 refused "too many kept" 2 2 'top = 10: there are 10 classes' "${write[@]}" "$WORK/new" --top 10
 refused "a cache" 2 2 "$WORK/cache holds a cache; --overwrite" "${write[@]}" "$WORK/cache"
 refused "something else" 2 2 'holds [a-z._0-9]*; give a new or empty folder' "${write[@]}" "$WORK"
+mkdir "$WORK/own" && : >"$WORK/own/logits-of-mine.bin"
+refused "someone's own logits" 2 2 'holds logits-of-mine\.bin; give a new' "${write[@]}" "$WORK/own"
+[ -e "$WORK/own/logits-of-mine.bin" ] || fail "a file that is not the cache's was removed"
 must 2 "${write[@]}" "$WORK/cache" --overwrite
 cmp "$WORK/cache/index.json" "$WORK/cache.1/index.json" && cmp "$WORK/cache/logits-00000.bin" "$WORK/cache.1/logits-00000.bin" ||
   fail "the cache written again is another one"

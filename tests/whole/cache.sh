@@ -63,6 +63,12 @@ write_cache 1 plain "${plain[@]}"
 distil 2 data live.plain "${plain[@]}" --run.seed 3
 from_cache 2 plain cached.plain "${plain[@]}" --run.seed 3
 same_weights live.plain cached.plain
+# Written by a teacher in slices, by ranks with as many passes and not.
+for ranks in 4 3; do
+  write_cache $ranks slices.$ranks "${plain[@]}" --teacher.sharding gather --batch $((62 - 3 * ranks))
+  from_cache 2 slices.$ranks cached.slices.$ranks "${plain[@]}" --run.seed 3
+  same_weights live.plain cached.slices.$ranks
+done
 write_cache 2 bf16 "${plain[@]}" --teacher.precision bf16
 distil 2 data live.bf16 "${plain[@]}" --teacher.precision bf16
 from_cache 1 bf16 cached.bf16 "${plain[@]}"
@@ -77,7 +83,7 @@ from_cache 1 top cached.top "${plain[@]}" --run.log_steps 1
 distil 1 data live.top "${plain[@]}" --run.log_steps 1
 python3 "$compare" first_loss "$WORK/live.top/run.jsonl" "$WORK/cached.top/run.jsonl" 0.15 ||
   fail "the loss from the largest logits is far from that of all"
-python3 "$compare" losses "$WORK/live.top/run.jsonl" "$WORK/cached.top/run.jsonl" >/dev/null &&
+python3 "$compare" losses "$WORK/live.top/run.jsonl" "$WORK/cached.top/run.jsonl" >/dev/null 2>&1 &&
   fail "losses from 3 of 10 logits are those of all: nothing was left out"
 
 # A live run that goes on from the cache, and a cached one from its network.
@@ -107,4 +113,5 @@ for run in fp32_distilled_s1 qd_2bit_s1 fp32_distilled_s2 qd_2bit_s2; do
   grep -q '"cache":{"variants":2' "$WORK/study/$run/run.jsonl" || fail "$run of the study asked a network"
 done
 finish "students from logit caches written by 1, 2 and 3 ranks: masters, students and losses byte-identical" \
-  "to the network's at 1, 2 and 4 ranks, two seeds, two variants, fp32 and bf16; top-k; resume; study"
+  "to the network's at 1, 2 and 4 ranks, two seeds, two variants, fp32 and bf16; by a teacher in slices;" \
+  "top-k; resume; study"
