@@ -39,5 +39,24 @@ all_deeds() {
     "rank [0-9]+: .*harmed/train-00001\.h5, row [0-9]+: .*CRC" --data.folder "$WORK/harmed"
 }
 side_by_side all_deeds 2 4
-finish "a rank killed, crashed, stopped or throwing in mid-epoch, 2 and 4 ranks, first and last: over" \
+
+# The same with a teacher in slices, of which two more ranks wait for pieces that never come.
+in_gathers() {
+  local ranks=$1 rank deed
+  for rank in 0 $((ranks - 1)); do
+    strike $ranks $rank KILL:$rank 137 10 "rank $rank .*SIGKILL" --teacher.sharding gather
+    strike $ranks $rank STOP:$rank 5 15 "rank $rank on .* does not answer" --run.timeout_s 5 \
+      --teacher.sharding gather
+  done
+  # A row is read by one rank alone; the others still get its part of the teacher.
+  strike $ranks any "flip:$WORK/harmed/train-00001.h5" 3 10 \
+    "rank [0-9]+: .*harmed/train-00001\.h5, row [0-9]+: .*CRC" --data.folder "$WORK/harmed" \
+    --teacher.sharding gather
+}
+for ranks in 2 4; do
+  cp -rL "$WORK/data" "$WORK/harmed"
+  in_gathers $ranks
+  rm -rf "$WORK/harmed"
+done
+finish "a rank killed, crashed, stopped or throwing in mid-epoch, 2 and 4 ranks, first and last, teacher whole and in slices: over" \
   "within 10 s (stopped: 15 s), one line that names the rank, nothing left behind"
