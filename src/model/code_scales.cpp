@@ -8,7 +8,9 @@
 #include <algorithm>
 #include <cmath>
 
+#include "bitstill/base/error.hpp"
 #include "bitstill/base/json.hpp"
+#include "bitstill/base/text.hpp"
 #include "frozen_layer.hpp"
 
 namespace bitstill {
@@ -105,6 +107,12 @@ CodeScales find_code_scales(const Program& folded, TensorSource& source, const a
     factor = (met.clamp_min(1e-6) / largest.clamp_min(1e-6)).sqrt();
     codes.row_factors = to_vector(factor);
     codes.out_scale = in_scale = scale_of((largest * factor).max().item<double>());
+    if (!std::isfinite(in_scale)) {
+      throw Error(ExitCode::numbers,
+                  concat(layer.weight,
+                         " answers with numbers that are not finite, so 8-bit codes "
+                         "have no range; give another precision or teacher"));
+    }
     scales.push_back(std::move(codes));
   }
   LayerCodes linear;  // reads codes: its weights take their scale

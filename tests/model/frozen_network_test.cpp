@@ -7,6 +7,7 @@
 #include <gtest/gtest.h>
 
 #include <functional>
+#include <limits>
 
 #include "bitstill/base/text.hpp"
 #include "bitstill/model/autocast.hpp"
@@ -141,6 +142,20 @@ TEST_F(FrozenNetworkTest, AnErrorIsNoMissingPrecision) {
   std::string obstacle;
   const at::Tensor no_batch = at::randn({3, 11, 9});
   EXPECT_THROW(FrozenNetwork::make(*network, InferencePrecision::fp32, no_batch, &obstacle), Error);
+}
+
+TEST_F(FrozenNetworkTest, CodesNeedFiniteAnswers) {
+  const auto network = random_network(spec_of({5, 3}, {2}, {11}));
+  network->parameters()[0]->value.view({-1})[7] = std::numeric_limits<float>::quiet_NaN();
+  std::string obstacle;
+  try {
+    FrozenNetwork::make(*network, InferencePrecision::int8, at::randn({4, 3, 11, 9}), &obstacle);
+    if (obstacle.starts_with("this processor")) GTEST_SKIP() << obstacle;
+    FAIL() << obstacle;
+  } catch (const Error& error) {
+    EXPECT_EQ(error.code(), ExitCode::numbers);
+    EXPECT_TRUE(std::string(error.what()).starts_with("0.weight answers with")) << error.what();
+  }
 }
 
 TEST_F(FrozenNetworkTest, AResidualNetworkIsThatOfItsUnits) {

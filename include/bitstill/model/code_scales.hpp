@@ -31,7 +31,8 @@ CodeScales code_scales_from_text(const std::string& text);
 std::string obstacle_to_codes(const Program& folded);
 
 /// `sample` [n, C, H, W] fp32, normalized: a few hundred images, which run through the convolutions
-/// in fp32. The program has no obstacle. One layer's weights are in memory at a time.
+/// in fp32. The program has no obstacle. Error(numbers) where answers are not finite. One layer's
+/// weights are in memory at a time.
 CodeScales find_code_scales(const Program& folded, TensorSource& source, const at::Tensor& sample);
 
 }  // namespace bitstill
