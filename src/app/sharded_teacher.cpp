@@ -75,10 +75,22 @@ std::unique_ptr<Piecewise> in_pieces(std::unique_ptr<Network> network, const Run
   return make_unit_pieces(std::move(network), bf16, device);
 }
 
-std::unique_ptr<Teacher> gathered(World& world, std::unique_ptr<Piecewise> pieces,
-                                  TensorSource& source, const TeacherTraits& traits,
-                                  const RunConfig& config, const Dataset& dataset,
-                                  const at::Device& device) {
+/// The network's values come from `source`. Collective.
+std::unique_ptr<Teacher> share(World& world, std::unique_ptr<Network> network, TensorSource& source,
+                               const RunConfig& config, const Dataset& dataset,
+                               const at::Device& device) {
+  TeacherTraits traits;
+  traits.normalization = network->spec().normalization;
+  traits.precision =
+      wanted_precision(config.teacher_precision, use_bf16(config.train.precision, device));
+  CodeScales scales;
+  if (traits.precision == InferencePrecision::int8 && device.is_cpu()) {
+    scales = code_scales_of(world, *network, dataset, source);
+  }
+  std::unique_ptr<Piecewise> pieces;
+  agree(world.control(), [&] {
+    pieces = in_pieces(std::move(network), config, source, std::move(scales), device, &traits);
+  });
   return make_gathered_teacher(world, std::move(pieces), source, traits, config.layout,
                                config.exchange.overlap,
                                sample_for(world, config, dataset.index().shape, device));
@@ -89,29 +101,15 @@ std::unique_ptr<Teacher> make_sharded_teacher(World& world, const RunConfig& con
                                               const Dataset& dataset, const at::Device& device) {
   const std::string& path = config.teacher_file;
   std::unique_ptr<TensorFile> file;
-  std::unique_ptr<FileSource> source;
-  std::unique_ptr<Network> network;
-  TeacherTraits traits;
+  LoadedModel model;
   agree(world.control(), [&] {
     file = std::make_unique<TensorFile>(path);
     const DataIndex& index = dataset.index();
-    LoadedModel model = load_skeleton(*file, {"teacher", config.teacher, &index});
+    model = load_skeleton(*file, {"teacher", config.teacher, &index});
     require_fits(model, path, index.shape, index.classes);
-    network = std::move(model.network);
-    source = std::make_unique<FileSource>(*file);
   });
-  traits.normalization = network->spec().normalization;
-  traits.precision =
-      wanted_precision(config.teacher_precision, use_bf16(config.train.precision, device));
-  CodeScales scales;
-  if (traits.precision == InferencePrecision::int8 && device.is_cpu()) {
-    scales = code_scales_of(world, *network, dataset, *source);
-  }
-  std::unique_ptr<Piecewise> pieces;
-  agree(world.control(), [&] {
-    pieces = in_pieces(std::move(network), config, *source, std::move(scales), device, &traits);
-  });
-  return gathered(world, std::move(pieces), *source, traits, config, dataset, device);
+  FileSource source(*file);
+  return share(world, std::move(model.network), source, config, dataset, device);
 }
 
 }  // namespace
@@ -120,12 +118,7 @@ std::unique_ptr<Teacher> share_network(World& world, std::unique_ptr<Network> ne
                                        const RunConfig& config, const Dataset& dataset,
                                        const at::Device& device) {
   NetworkSource source(*network);
-  std::unique_ptr<Piecewise> pieces;
-  TeacherTraits traits;
-  traits.normalization = network->spec().normalization;
-  agree(world.control(),
-        [&] { pieces = in_pieces(std::move(network), config, dataset, source, device, &traits); });
-  return gathered(world, std::move(pieces), source, traits, config, dataset, device);
+  return share(world, std::move(network), source, config, dataset, device);
 }
 
 bool in_slices(const World& world, const RunConfig& config) {

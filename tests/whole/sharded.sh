@@ -34,6 +34,7 @@ assert abs(sent - sweeps * slices["mine_bytes"]) <= slices["mine_bytes"], (sent,
 END
 }
 side_by_side layouts fp32 bf16
+! grep -q avx512_vnni /proc/cpuinfo || layouts int8
 
 # Groups of two of four ranks.
 distil 4 data grouped --train.epochs 2 --teacher.precision fp32 --train.global_batch 80 \
@@ -70,4 +71,4 @@ refused 2 4 'cut.safetensors: is truncated' --teacher.file "$WORK/cut.safetensor
 # One rank keeps the whole teacher, and says so.
 distil 1 data alone --train.epochs 1 --teacher.sharding gather
 grep -q 'one rank keeps the whole teacher' "$WORK/err" || fail "one rank said nothing"
-finish "a teacher in slices at 2 and 4 ranks, fp32 and bf16, equals the replicated one; resumed; refused"
+finish "a teacher in slices at 2 and 4 ranks, fp32, bf16 and (with avx512_vnni) int8, equals the replicated one; resumed; refused"
