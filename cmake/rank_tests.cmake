@@ -2,7 +2,8 @@
 #   CTest entries NAME/ranks_n under mpirun, label ranks.
 # bitstill_script_tests(FOLDER...)
 #   CTest entries for tests/FOLDER/*.sh and for every tests/**/*_test.py, label FOLDER. Exit code 77
-#   means skipped. They take two cores, those that mostly wait one. Environment: BITSTILL (the program), SOURCE, SHARED (data beside the checkout)
+#   means skipped (failed, where the environment's BITSTILL_NO_SKIP=LABEL,... names the label, as for
+#   rank tests). They take two cores, those that mostly wait one. Environment: BITSTILL (the program), SOURCE, SHARED (data beside the checkout)
 #   and WORK (a new folder, removed afterwards).
 
 set(waiting_tests failure/comm_faults failure/dead_ranks failure/signals launch/cluster

@@ -13,6 +13,7 @@ hosts in BITSTILL_MPIRUN_ARGS, ranks fill the slots of all nodes; a slot is the 
 The first SIGINT, SIGTERM or SIGUSR1 asks the ranks to stop in good order (exit code 75), the second
 ends them. The exit code is mpirun's: that of the first rank that failed, or 128 + the signal that
 killed it. A rank that dies without an "error:" line is reported by one; mpirun's words are dropped.
+Where mpirun then waits for a host that no longer answers, it is ended after 7 s (exit code 5).
 Environment: BITSTILL_MPIRUN_ARGS is handed to mpirun (--hostfile FILE, --host A:1,B:1 ...);
              a --bind-to, --map-by or --oversubscribe there replaces the choice made here.
 On a terminal the program finds BITSTILL_TERMINAL=1: under mpirun it cannot see that itself.

@@ -7,13 +7,16 @@ import signal
 import subprocess
 import sys
 import threading
+import time
 
-STORAGE = 7
+PEER, STORAGE = 5, 7
 STOPPED = 75  # in good order, by a signal; the ranks have said so
 RULE = b"-" * 74  # mpirun puts its own words between two such lines
 NOISE = re.compile(rb"mpirun: |\[\S+:\d+\] (\[\[\S+\] (ORTE_ERROR_LOG|ACTIVATE)|\d+ more process)")
 # mpirun's notice of who died first is lost now and then; its state machine's log is not.
 STATES = ["--mca", "state_base_verbose", "1"]
+# After a rank's death it ends the others within 5 s, or waits for a host that no longer answers, for ever.
+ENDING_S = 7
 DEAD = re.compile(
     rb"ACTIVATE PROC \[\[\d+,\d+\],(\d+)\] STATE .*(ABORT|EXITED WITH|TERMINATED WITHOUT|FAIL)")
 
@@ -35,6 +38,7 @@ class Words:
         self.mpirun = []
         self.error_seen = False
         self.first_dead = None
+        self.dead_since = None
         self.in_mpirun_block = False
 
     def read(self, pipe):
@@ -55,6 +59,7 @@ class Words:
             return True
         if (dead := DEAD.search(line)) and self.first_dead is None:
             self.first_dead = f"rank {int(dead[1])}"
+            self.dead_since = time.monotonic()
         return False
 
 
@@ -77,6 +82,19 @@ class Output:
             return 128 + signal.SIGPIPE  # nobody wanted the rest
         os.write(2, f"error: standard output is lost: {self.failure.strerror}\n".encode())
         return STORAGE
+
+
+def wait(job, words):
+    """mpirun's exit code. Where it waits for ever, it is killed, with what it has started here."""
+    while True:
+        try:
+            code = job.wait(timeout=0.2)
+            return code if code >= 0 else 128 - code
+        except subprocess.TimeoutExpired:
+            if words.dead_since is not None and time.monotonic() - words.dead_since > ENDING_S:
+                os.killpg(job.pid, signal.SIGKILL)  # its session is its own
+                job.wait()
+                return PEER
 
 
 def verdict(code, words, ending):
@@ -116,10 +134,9 @@ def main():
                for target, pipe in ((words, job.stderr), (output, job.stdout))]
     for reader in readers:
         reader.start()
-    code = job.wait()
+    code = wait(job, words)
     for reader in readers:
         reader.join(timeout=2)  # a process that outlived mpirun may hold the pipe open
-    code = code if code >= 0 else 128 - code
     if code not in (0, STOPPED) and not words.error_seen:
         line = verdict(code, words, ending[0] if ending else None)
         os.write(2, f"error: {line}\n".encode())

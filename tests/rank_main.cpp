@@ -4,7 +4,9 @@
 #include <gtest/gtest.h>
 
 #include <cstdio>
+#include <cstdlib>
 #include <memory>
+#include <string>
 
 namespace bitstill {
 namespace {
@@ -44,7 +46,14 @@ int main(int argc, char** argv) {
   testing::TestEventListeners& listeners = testing::UnitTest::GetInstance()->listeners();
   delete listeners.Release(listeners.default_result_printer());
   listeners.Append(new bitstill::FailurePrinter);
-  const int failed = RUN_ALL_TESTS();
+  int failed = RUN_ALL_TESTS();
+  const char* no_skip = std::getenv("BITSTILL_NO_SKIP");
+  if (no_skip != nullptr &&
+      std::string(",").append(no_skip).append(",").find(",ranks,") != std::string::npos &&
+      testing::UnitTest::GetInstance()->skipped_test_count() > 0) {
+    std::fprintf(stderr, "tests were skipped, which BITSTILL_NO_SKIP forbids\n");
+    failed = 1;
+  }
   bitstill::world.reset();
   return failed;
 }

@@ -2,6 +2,7 @@
 #include "job.hpp"
 
 #include <algorithm>
+#include <charconv>
 #include <cmath>
 #include <cstdio>
 #include <filesystem>
@@ -15,6 +16,7 @@
 #include "bitstill/infer/loaded_model.hpp"
 #include "bitstill/model/weights.hpp"
 #include "bitstill/report/report.hpp"
+#include "bitstill/train/assemble.hpp"
 #include "bitstill/train/redistribute.hpp"
 #include "model_on_data.hpp"
 #include "sharded_teacher.hpp"
@@ -56,6 +58,11 @@ void Job::prepare() {
     throw AgreedError(
         ExitCode::settings,
         "exchange.order = fixed adds on the CPU; give run.device = cpu, or order fast");
+  }
+  if (device_.device.is_cuda() && config_.exchange.chunk_bytes == 0) {
+    throw AgreedError(ExitCode::settings,
+                      "exchange.chunk_bytes = 0 measures MPI, not NCCL; give bytes, for example "
+                      "16777216");
   }
 }
 
@@ -120,6 +127,14 @@ void Job::build_student(Watchdog& watchdog) {
                                   static_cast<uint64_t>(config_.run.seed), device_.device, points);
   });
   require_equal(world_.control(), student_->fingerprints(), ExitCode::environment);
+}
+
+/// What exchange.chunk_bytes = 0 came to, as if it had been given.
+void Job::set_chunk_bytes(int64_t bytes) {
+  config_.exchange.chunk_bytes = bytes;
+  for (auto& [name, value] : settings_) {
+    if (name == "exchange.chunk_bytes") value = std::to_string(bytes);
+  }
 }
 
 RunStart Job::run_start() const {
@@ -240,6 +255,17 @@ void Job::compare_with_earlier() {
   } else {
     before = run_record_from_json(kept.record, folder_.checkpoint);
   }
+  if (config_.exchange.chunk_bytes == 0) {  // what it came to then: other chunks, other last bits
+    const auto chosen =
+        std::find_if(before.settings.begin(), before.settings.end(),
+                     [](const auto& setting) { return setting.first == "exchange.chunk_bytes"; });
+    int64_t bytes = 0;
+    if (chosen != before.settings.end()) {
+      const std::string& text = chosen->second;
+      std::from_chars(text.data(), text.data() + text.size(), bytes);
+    }
+    if (bytes > 0) set_chunk_bytes(bytes);
+  }
   RunConfig fresh;
   if (distill_) fresh.quant.method = QuantMethod::uniform;
   SettingTable defaults;
@@ -314,14 +340,15 @@ bool Job::run() {
   agree(world_.control(), [&] {
     if (writes && !folder_.checkpoint.empty()) compare_with_earlier();
   });
-  int64_t finished = finished_ ? 1 : 0;
-  world_.control().broadcast(&finished, 1, ElementType::i64, 0);
-  if (finished != 0) {
+  int64_t known[2] = {finished_ ? 1 : 0, config_.exchange.chunk_bytes};
+  world_.control().broadcast(known, 2, ElementType::i64, 0);
+  if (known[0] != 0) {
     say(concat(config_.run.folder, " is finished; more train.epochs train on"));
     watchdog.stop();
     return true;
   }
   build_student(watchdog);
+  set_chunk_bytes(settled_chunk_bytes(world_, known[1], 4 * student_->gradients().numel()));
   if (config_.dry_run) {
     print_plan();
     watchdog.stop();

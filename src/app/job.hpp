@@ -35,6 +35,7 @@ class Job {
   void load_data();
   void load_teacher();
   void build_student(Watchdog& watchdog);
+  void set_chunk_bytes(int64_t bytes);
   void print_plan() const;
   void compare_files();
   void compare_with_earlier();

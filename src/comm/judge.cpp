@@ -72,11 +72,14 @@ bool Judge::late(std::size_t rank, double now_s) const {
 }
 
 std::string Judge::silent(const std::vector<std::size_t>& among, double now_s) const {
-  std::vector<std::size_t> culprits;
-  for (const std::size_t r : among) {
-    if (now_s - ranks_[r].heard_s > timeout_s_) culprits.push_back(r);
+  const auto silent_for = [&](std::size_t r) { return now_s - ranks_[r].heard_s; };
+  std::vector<std::size_t> culprits = among;
+  // Those that a cut cable takes away together are named together.
+  std::erase_if(culprits, [&](std::size_t r) { return silent_for(r) <= timeout_s_ - silence_s_; });
+  if (std::none_of(culprits.begin(), culprits.end(),
+                   [&](std::size_t r) { return silent_for(r) > timeout_s_; })) {
+    return "";
   }
-  if (culprits.empty()) return "";
   const Report& last = ranks_[culprits[0]].report;
   return concat(no_progress(timeout_s_), name(culprits), culprits.size() == 1 ? " does" : " do",
                 " not answer (last: phase ", phase_name(last.phase), ", step ", last.step, ")");

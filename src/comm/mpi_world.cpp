@@ -1,10 +1,12 @@
 #include "mpi_world.hpp"
 
+#include <signal.h>
 #include <unistd.h>
 
 #include <atomic>
 #include <chrono>
 #include <exception>
+#include <fstream>
 #include <thread>
 
 #include "bitstill/base/log.hpp"
@@ -20,6 +22,23 @@ std::atomic<bool> ending{false};  // this process has said its last line
 std::string host_name() {
   char name[256] = {};
   return gethostname(name, sizeof name - 1) == 0 ? name : "unknown host";
+}
+
+/// On another host than mpirun's, Open MPI's daemon waits for ever once the cable between the two
+/// is cut: a process that outlives this one ends it after 5 s, within which it ends by itself
+/// elsewhere.
+void end_daemon_later() {
+  const pid_t daemon = getppid();
+  std::string name;
+  std::getline(std::ifstream("/proc/" + std::to_string(daemon) + "/comm"), name);
+  if ((name != "orted" && name != "prted") || fork() != 0) return;
+  setsid();  // the daemon kills the groups of its ranks
+  for (int tenths = 0; tenths < 50; ++tenths) {
+    usleep(100000);
+    if (kill(daemon, 0) != 0) _exit(0);
+  }
+  kill(daemon, SIGTERM);
+  _exit(0);
 }
 
 Place find_place() {
@@ -86,6 +105,7 @@ void MpiWorld::end_job(ExitCode code, const std::string& message) {
     for (;;) pause();  // another thread speaks for this process
   }
   print_error(message);
+  end_daemon_later();
   std::thread([status] {
     std::this_thread::sleep_for(kAbortGrace);
     _exit(status);

@@ -100,7 +100,7 @@ void ChunkGate::mark_ready(const Range& range) {
 
 std::span<const Range> ChunkGate::take_ready() {
   std::size_t end = next_;
-  while (end < plan_.size() && waiting_[end] == 0) ++end;
+  while (end + 1 < plan_.size() && waiting_[end] == 0) ++end;
   return take(end);
 }
 

@@ -1,7 +1,10 @@
 #include "bitstill/train/assemble.hpp"
 
+#include <cstdio>
 #include <utility>
 
+#include "bitstill/base/log.hpp"
+#include "bitstill/comm/link.hpp"
 #include "bitstill/comm/nccl.hpp"
 
 namespace bitstill {
@@ -38,6 +41,19 @@ StepSettings step_settings(const Dataset& dataset, const TrainingOptions& option
 
 Trained trained_in_run(const QuantOptions& quant) {
   return quant.alternate == Alternate::off ? trained_by(quant) : Trained{true, true, true};
+}
+
+int64_t settled_chunk_bytes(World& world, int64_t wished, int64_t gradient_bytes) {
+  if (wished != 0) return wished;
+  if (world.place().world == 1) return kDefaultChunkBytes;
+  const LinkSpeed speed = measure_link(*world.control().duplicate(Traffic::gradients));
+  const int64_t chosen = chunk_bytes_for(speed, gradient_bytes);
+  char text[160];
+  std::snprintf(text, sizeof text,
+                "exchange.chunk_bytes = %lld: a sum over ranks takes %.3f ms and 1 s for %.1f MB",
+                static_cast<long long>(chosen), 1e3 * speed.latency_s, 1e-6 * speed.bytes_per_s);
+  say(text);
+  return chosen;
 }
 
 TrainingParts::TrainingParts(World& world, Watchdog& watchdog, const Dataset& dataset,

@@ -14,12 +14,31 @@ namespace {
 // Layout of the sums that travel in the last chunk: flags, losses, batch statistics.
 constexpr int64_t kFailed = 0, kStop = 1, kFlags = 2;
 constexpr int64_t kSoft = 2, kHard = 3, kCorrect = 4, kStatistics = 5;
+constexpr int64_t kAlign = 16;  // elements: gradients begin on 64 bytes
 
 ChunkGate make_gate(Student& student, const ExchangeOptions& options) {
   std::vector<Range> ranges;
   for (const Segment& segment : student.segments())
     ranges.push_back({segment.offset, segment.count});
   return {plan_chunks(student.gradients().numel(), ranges, options.chunk_bytes), ranges};
+}
+
+/// Ranks without leaves have no part in a tree: the owner of the first leaf adds their flags to its
+/// own. Collective: every rank of comm calls this, in the same order.
+void collect_flags(Communicator& comm, const LeafTree& tree, float* flags) {
+  const auto has_leaves = [&](int rank) {
+    return tree.first_leaf(rank + 1) > tree.first_leaf(rank);
+  };
+  int owner = 0;
+  while (!has_leaves(owner)) ++owner;
+  if (!has_leaves(comm.rank())) comm.send(flags, kFlags, ElementType::f32, owner);
+  if (comm.rank() != owner) return;
+  for (int rank = 0; rank < comm.world(); ++rank) {
+    if (has_leaves(rank)) continue;
+    float theirs[kFlags];
+    comm.receive(theirs, kFlags, ElementType::f32, rank);
+    for (int64_t k = 0; k < kFlags; ++k) flags[k] += theirs[k];
+  }
 }
 
 }  // namespace
@@ -42,7 +61,14 @@ GradientExchange::GradientExchange(Student& student, int rank, const ExchangeOpt
       channel_(std::move(channel)),
       points_channel_(std::move(points)),
       gate_(make_gate(student, options)) {
-  sums_ = at::zeros({kStatistics + student.statistics().numel()}, student.gradients().options());
+  const int64_t sums = kStatistics + student.statistics().numel();
+  const int64_t elements = student.gradients().numel(),
+                room = (sums + kAlign - 1) / kAlign * kAlign;
+  const at::Tensor buffer = at::zeros({room + elements}, student.gradients().options());
+  student.move_gradients(buffer.narrow(0, room, elements));
+  weights_message_ = buffer.narrow(0, room - sums, sums + elements);
+  sums_ = weights_message_.narrow(0, 0, sums);
+  points_message_ = at::zeros({sums + student.learned_gradients().numel()});
   const auto& parameters = student.network().parameters();
   for (std::size_t i = 0; i < parameters.size(); ++i) {
     const Range range{student.segments()[i].offset, student.segments()[i].count};
@@ -68,11 +94,9 @@ void GradientExchange::begin(const StepPlan& plan, Travels travels) {
   plan_ = plan;
   travels_ = travels;
   sent_.clear();
-  sent_points_.reset();
   gate_.arm();
   armed_ = false;
-  student_.gradients().zero_();
-  sums_.zero_();
+  weights_message_.zero_();
   if (!fixed_) return;
   tree_ = std::make_unique<LeafTree>(plan.owner_first);
   stack_size_ = 0;
@@ -81,11 +105,11 @@ void GradientExchange::begin(const StepPlan& plan, Travels travels) {
     rows_before_last_ += 1 - tree_->merges(rank_, leaf);
   }
   const int64_t depth = tree_->stack_depth(rank_);
-  if (!payload_stack_.defined() || payload_stack_.size(0) < depth ||
-      payload_stack_.size(1) != payload().numel()) {
-    payload_stack_ = at::zeros({depth, payload().numel()}, payload().options());
-    sums_stack_ = at::zeros({depth, sums_.numel()}, sums_.options());
+  if (!stack_.defined() || stack_.size(0) < depth || stack_.size(1) != message().numel()) {
+    stack_ = at::zeros({depth, message().numel()}, message().options());
   }
+  // A rank that fails before it fills its rows sends what lies in them.
+  stack_.narrow(1, 0, kFlags).zero_();
 }
 
 void GradientExchange::before_backward(bool last) {
@@ -104,14 +128,11 @@ void GradientExchange::after_backward(int64_t number, const at::Tensor& loss_sum
   leaf.narrow(0, kStatistics, student_.statistics().numel())
       .add_(student_.statistics(), mine / samples);
   if (!fixed_ || number + 1 == plan_.end_of(rank_)) return;
-  // Not the rank's last leaf: both values leave their buffers for the stack.
-  if (travels_ == Travels::points) student_.backward(true);
-  payload_stack_[stack_size_].copy_(payload());
-  sums_stack_[stack_size_].copy_(sums_);
-  ++stack_size_;
+  // Not the rank's last leaf: it leaves the message for the stack.
+  if (travels_ == Travels::points) pack_points();
+  stack_[stack_size_++].copy_(message());
   for (int merges = tree_->merges(rank_, number); merges > 0; --merges, --stack_size_) {
-    payload_stack_[stack_size_ - 2].add_(payload_stack_[stack_size_ - 1]);
-    sums_stack_[stack_size_ - 2].add_(sums_stack_[stack_size_ - 1]);
+    stack_[stack_size_ - 2].add_(stack_[stack_size_ - 1]);
   }
   student_.gradients().zero_();
 }
@@ -126,64 +147,67 @@ void GradientExchange::send_ready() {
 }
 
 void GradientExchange::send(const Range& chunk) {
-  float* data = student_.gradients().data_ptr<float>() + chunk.offset;
-  if (fixed_) {
-    sent_.push_back(sum_as_tree(*channel_, payload_stack_, data, chunk.offset, chunk.count));
-  } else {
-    sent_.push_back(channel_->all_reduce(data, chunk.count, nullptr));
-  }
+  const int64_t sums = sums_.numel();
+  // The chunk at the buffer's start is the plan's last; the sums before it go with it.
+  const Range part =
+      chunk.offset == 0 ? Range{0, sums + chunk.count} : Range{sums + chunk.offset, chunk.count};
+  sent_.push_back(sum_over_ranks(*channel_, part));
 }
 
-void GradientExchange::send_points() {
+void GradientExchange::pack_points() {
   student_.backward(true);
-  float* points = student_.learned_gradients().data_ptr<float>();
-  const int64_t count = student_.learned_gradients().numel();
-  sent_points_ = fixed_ ? sum_as_tree(*points_channel_, payload_stack_, points, 0, count)
-                        : points_channel_->all_reduce(points, count, nullptr);
+  const int64_t sums = sums_.numel(), points = student_.learned_gradients().numel();
+  points_message_.narrow(0, 0, sums).copy_(sums_);
+  points_message_.narrow(0, sums, points).copy_(student_.learned_gradients());
 }
 
-EventPtr GradientExchange::sum_as_tree(Channel& channel, const at::Tensor& stack, float* last,
-                                       int64_t offset, int64_t count) {
-  // The rank's last leaf lies in `last`, its earlier ones on the stack.
+void GradientExchange::unpack_points() {
+  const int64_t sums = sums_.numel(), points = student_.learned_gradients().numel();
+  sums_.copy_(points_message_.narrow(0, 0, sums));
+  student_.learned_gradients().copy_(points_message_.narrow(0, sums, points));
+}
+
+EventPtr GradientExchange::sum_over_ranks(Channel& channel, const Range& part) {
+  if (fixed_) return sum_as_tree(channel, part);
+  return channel.all_reduce(message().data_ptr<float>() + part.offset, part.count, nullptr);
+}
+
+EventPtr GradientExchange::sum_as_tree(Channel& channel, const Range& part) {
+  // The rank's last leaf lies in the message, its earlier ones on the stack.
+  float* last = message().data_ptr<float>() + part.offset;
   const bool has_leaves = plan_.end_of(rank_) > plan_.first_of(rank_);
   const int merges = has_leaves ? tree_->merges(rank_, plan_.end_of(rank_) - 1) : 0;
   std::vector<float*> rows;
   for (int64_t row = 0; row < rows_before_last_; ++row) {
-    rows.push_back(stack.data_ptr<float>() + row * stack.size(1) + offset);
+    rows.push_back(stack_.data_ptr<float>() + row * stack_.size(1) + part.offset);
   }
   return channel.enqueue(
-      [tree = tree_.get(), rows, merges, last, count, has_leaves](Communicator& comm) {
+      [tree = tree_.get(), rows, merges, last, part, has_leaves](Communicator& comm) {
+        if (part.offset == 0) collect_flags(comm, *tree, last);
         std::vector<float*> partials = rows;
         for (int m = 0; m < merges; ++m, partials.pop_back()) {
           const float* below = partials.back();
-          for (int64_t i = 0; i < count; ++i) last[i] = below[i] + last[i];
+          for (int64_t i = 0; i < part.count; ++i) last[i] = below[i] + last[i];
         }
         if (has_leaves) partials.push_back(last);
-        tree->sum(comm, partials, last, count);
+        tree->sum(comm, partials, last, part.count);
       });
 }
 
 StepTotals GradientExchange::finish(bool failed, bool stop, double batch_norm_momentum) {
   at::NoGradGuard no_grad;
   armed_ = false;
-  if (travels_ == Travels::points) {
-    send_points();
-  } else {
-    for (const Range& chunk : gate_.finish()) send(chunk);
-  }
   sums_[kFailed].fill_(failed ? 1 : 0);
   sums_[kStop].fill_(stop ? 1 : 0);
-  float* sums = sums_.data_ptr<float>();
-  if (fixed_) {
-    sent_.push_back(channel_->all_reduce(sums, kFlags, nullptr));
-    sent_.push_back(
-        sum_as_tree(*channel_, sums_stack_, sums + kFlags, kFlags, sums_.numel() - kFlags));
+  if (travels_ == Travels::points) {
+    pack_points();
+    points_channel_->wait(sum_over_ranks(*points_channel_, {0, points_message_.numel()}));
+    unpack_points();
   } else {
-    sent_.push_back(channel_->all_reduce(sums, sums_.numel(), nullptr));
+    for (const Range& chunk : gate_.finish()) send(chunk);
+    for (const EventPtr& event : sent_) channel_->wait(event);
+    channel_->wait_on_host(sent_.back());  // what follows blocks without asking after the others
   }
-  for (const EventPtr& event : sent_) channel_->wait(event);
-  channel_->wait_on_host(sent_.back());  // what follows blocks without asking after the others
-  if (sent_points_) points_channel_->wait(sent_points_);
 
   const at::Tensor host = sums_.narrow(0, 0, kStatistics).cpu();
   const float* values = host.const_data_ptr<float>();

@@ -47,13 +47,16 @@ constexpr double kMeanDecay = 0.9, kSquareDecay = 0.999, kEpsilon = 1e-8;
 
 struct MasterOptimizer::Impl {
   struct Group {
-    at::Tensor values, gradients;  // slices of the student's
+    Slice slice;
+    at::Tensor values;  // the student's
     double decay;
     NamedTensors state;  // sgd: momentum; else mean, square, step
   };
 
   void update(Group& group, double rate) const {
-    const at::TensorList values(group.values), gradients(group.gradients);
+    // Where the gradients lie now: an exchange moves them once.
+    const at::Tensor slice = student.gradients().narrow(0, group.slice.offset, group.slice.count);
+    const at::TensorList values(group.values), gradients(slice);
     const auto state = [&](std::size_t i) { return at::TensorList(group.state[i].second); };
     if (options.optimizer == Optimizer::sgd) {
       at::_fused_sgd_(values, gradients, group.state.empty() ? at::TensorList() : state(0),
@@ -73,20 +76,20 @@ struct MasterOptimizer::Impl {
     }
   }
 
+  explicit Impl(Student& of) : student(of) {}
+  Student& student;
   TrainOptions options;
-  at::Tensor all_gradients;
   std::vector<Group> groups;
 };
 
 MasterOptimizer::MasterOptimizer(Student& student, const TrainOptions& options,
                                  const Trained& trained)
-    : impl_(std::make_unique<Impl>()) {
+    : impl_(std::make_unique<Impl>(student)) {
   impl_->options = options;
-  impl_->all_gradients = student.gradients();
   for (const Slice& slice : slices_of(student, options.decay == Decay::weights, trained)) {
     Impl::Group group;
     group.values = student.masters().narrow(0, slice.offset, slice.count).detach();
-    group.gradients = student.gradients().narrow(0, slice.offset, slice.count);
+    group.slice = slice;
     group.decay = slice.decays ? options.weight_decay : 0;
     const at::Tensor zeros = at::zeros_like(group.values);
     if (options.optimizer != Optimizer::sgd) {
@@ -103,13 +106,13 @@ MasterOptimizer::~MasterOptimizer() = default;
 
 double MasterOptimizer::gradient_norm() const {
   at::NoGradGuard no_grad;
-  return impl_->all_gradients.norm().item<double>();
+  return impl_->student.gradients().norm().item<double>();
 }
 
 void MasterOptimizer::update(double rate, double norm) {
   at::NoGradGuard no_grad;
   const double bound = impl_->options.clip_norm;
-  if (bound > 0 && norm > bound) impl_->all_gradients.mul_(bound / norm);
+  if (bound > 0 && norm > bound) impl_->student.gradients().mul_(bound / norm);
   for (Impl::Group& group : impl_->groups) impl_->update(group, rate);
 }
 

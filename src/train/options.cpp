@@ -58,7 +58,8 @@ void check(const DistillOptions& o) {
 }
 
 void check(const ExchangeOptions& o) {
-  require(o.chunk_bytes >= 1024, "exchange.chunk_bytes", o.chunk_bytes, "give at least 1024");
+  require(o.chunk_bytes == 0 || o.chunk_bytes >= 1024, "exchange.chunk_bytes", o.chunk_bytes,
+          "give 0 (measured) or at least 1024");
 }
 
 void check(const TrainOptions& train, const ExchangeOptions& exchange) {

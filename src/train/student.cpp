@@ -63,8 +63,8 @@ void Student::make_views() {
     parameter.value.set_requires_grad(false);
     parameter.value.set_data(view_of(shadows_, segments_[i]));
     parameter.value.set_requires_grad(true);
-    parameter.value.mutable_grad() = view_of(gradients_, segments_[i]);
   }
+  move_gradients(gradients_);
   int64_t at = 0;
   for (Buffer* buffer : network_->buffers()) {
     const int64_t count = buffer->value.numel();
@@ -76,6 +76,13 @@ void Student::make_views() {
     // was not written since, and every other layer writes into the same flat buffer.
     buffer->statistics = statistics_.narrow(0, at, count).view(shape).variable_data();
     at += count;
+  }
+}
+
+void Student::move_gradients(const at::Tensor& flat) {
+  gradients_ = flat;
+  for (std::size_t i = 0; i < segments_.size(); ++i) {
+    network_->parameters()[i]->value.mutable_grad() = view_of(gradients_, segments_[i]);
   }
 }
 

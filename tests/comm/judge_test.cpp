@@ -57,6 +57,16 @@ TEST(Judge, LeavesHealthyRanksAlone) {
   EXPECT_EQ(play({healthy(), healthy(), healthy()}).line, "");
 }
 
+TEST(Judge, NamesTogetherWhomACutCableTakesAway) {
+  // Their last reports are of moments that lie apart; the one who was heard of since is well.
+  const Outcome outcome = play({healthy(), silent_from(10, healthy()), healthy(),
+                                silent_from(10.4, healthy()), silent_from(13, healthy())});
+  expect_verdict(outcome,
+                 "no progress for 5.0 s: rank 1 on n1 and rank 3 on n3 do not answer (last: phase "
+                 "forward, step 17)",
+                 14.5);
+}
+
 TEST(Judge, NamesASilentRank) {
   const Script waits = stays(Phase::exchange, 17, 3.1);
   expect_verdict(

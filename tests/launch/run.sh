@@ -42,6 +42,18 @@ expect 6 'its own words$' "$run" -n 2 sh -c "$(on_rank_1 'echo error: its own wo
 expect 6 'after a bar$' "$run" -n 1 sh -c 'printf "\r10 %%\r20 %%\r" >&2; echo "
 error: after a bar" >&2; exit 6'
 
+# mpirun that waits for ever, for a host whose cable is cut, once a rank has died.
+mkdir "$WORK/stuck"
+cat >"$WORK/stuck/mpirun" <<'END'
+#!/bin/sh
+echo '[host:7] [[99,0],0] ACTIVATE PROC [[99,1],2] STATE CALLED ABORT AT base/plm_base_receive.c:324' >&2
+sleep 60
+END
+chmod +x "$WORK/stuck/mpirun"
+start=$SECONDS
+expect 5 'rank 2 ' env PATH="$WORK/stuck:$PATH" "$run" -n 4 true
+[ $((SECONDS - start)) -le 12 ]
+
 expect 2 '.*-n' "$run" true
 expect 2 '.*-n' "$run" -n 0 true
 expect 2 'unknown option' "$run" --ranks 2 true

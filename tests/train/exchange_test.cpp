@@ -24,11 +24,12 @@ struct Setting {
   bool lane = false;
   int64_t chunk_bytes = 1024;
   bool teacher = true;
+  Travels travels = Travels::weights;
 };
 
 /// What a rank has after some steps.
 struct Outcome {
-  at::Tensor gradients, running;
+  at::Tensor gradients, running;  // where only points travel, their gradients
   StepTotals totals;
 };
 
@@ -60,12 +61,24 @@ GradientExchange exchange_of(Communicator& comm, Student& student, const Setting
   ExchangeOptions options;
   options.order = setting.order;
   options.chunk_bytes = setting.chunk_bytes;
-  return {student, comm.rank(), options, channel_of(comm, setting)};
+  auto points = setting.travels == Travels::points
+                    ? make_inline_channel(comm.duplicate(Traffic::points))
+                    : nullptr;
+  return {student, comm.rank(), options, channel_of(comm, setting), std::move(points)};
+}
+
+/// Its points learn where only points travel.
+Student student_of(const Setting& setting) {
+  QuantOptions options;
+  if (setting.travels == Travels::points) options.method = QuantMethod::points;
+  options.bits = 2;
+  return small_student(4, options);
 }
 
 StepTotals take_step(Communicator& comm, Student& student, GradientExchange& exchange,
-                     const Images& images, const StepPlan& plan) {
-  exchange.begin(plan);
+                     const Images& images, const StepPlan& plan,
+                     Travels travels = Travels::weights) {
+  exchange.begin(plan, travels);
   for (int64_t n = plan.first_of(comm.rank()); n < plan.end_of(comm.rank()); ++n) {
     const MicroBatch& micro = plan.micro_batches[static_cast<std::size_t>(n)];
     const bool last = n + 1 == plan.end_of(comm.rank());
@@ -82,12 +95,15 @@ std::vector<Outcome> run_epoch(int world, const Images& images, const EpochPlan&
   std::vector<std::vector<Outcome>> all(static_cast<std::size_t>(world));
   run_as_ranks(world, [&](Communicator& comm) {
     at::set_num_threads(1);
-    Student student = small_student(4);
+    Student student = student_of(setting);
     GradientExchange exchange = exchange_of(comm, student, setting);
+    const bool points = setting.travels == Travels::points;
     for (int64_t s = 0; s < epoch.steps(); ++s) {
-      const StepTotals totals = take_step(comm, student, exchange, images, epoch.step(s));
+      const StepTotals totals =
+          take_step(comm, student, exchange, images, epoch.step(s), setting.travels);
+      const at::Tensor& sent = points ? student.learned_gradients() : student.gradients();
       all[static_cast<std::size_t>(comm.rank())].push_back(
-          {student.gradients().clone(), student.running().clone(), totals});
+          {sent.clone(), student.running().clone(), totals});
       student.check_views();
     }
   });
@@ -308,6 +324,29 @@ TEST(Exchange, FlagsAreCountedAndAFailedStepLeavesTheStatistics) {
   }
 }
 
+TEST(Exchange, FlagsOfRanksWithoutSamplesAndOfSeveralLeavesAreCountedOnce) {
+  const Images images(8);
+  // 3 leaves on 1 to 5 ranks: some have two, some none.
+  for (const ExchangeOrder order : {ExchangeOrder::fast, ExchangeOrder::fixed}) {
+    for (const int world : {1, 2, 4, 5}) {
+      const EpochPlan epoch(8, 8, 3, world);
+      run_as_ranks(world, [&](Communicator& comm) {
+        at::set_num_threads(1);
+        Student student = small_student(4);
+        GradientExchange exchange = exchange_of(comm, student, {order, true, 4096, true});
+        const StepPlan plan = epoch.step(0);
+        for (int repeat = 0; repeat < 3; ++repeat) {
+          take_step(comm, student, exchange, images, plan);
+          exchange.begin(plan);  // and now no rank comes to a leaf
+          const StepTotals totals = exchange.finish(comm.rank() % 2 == 0, true, kMomentum);
+          EXPECT_EQ(totals.failed, (world + 1) / 2);
+          EXPECT_EQ(totals.stops, world);
+        }
+      });
+    }
+  }
+}
+
 TEST(Exchange, StatisticsThatAreNotFiniteDoNotStay) {
   Images images(8);
   images.x[5][0][3][2] = NAN;
@@ -326,25 +365,87 @@ TEST(Exchange, StatisticsThatAreNotFiniteDoNotStay) {
   }
 }
 
-TEST(Exchange, BytesAreThePlans) {
+TEST(Exchange, PointsAloneAreTheSumOfAllRanks) {
+  const Images images(26);
+  for (const Plan& p : kPlans) {
+    const auto at_world = [&](int world, ExchangeOrder order) {
+      const EpochPlan epoch(p.samples, p.global_batch, p.micro_batch, world);
+      return run_epoch(world, images, epoch, {order, false, 1024, true, Travels::points});
+    };
+    const auto one = at_world(1, ExchangeOrder::fixed);
+    EXPECT_GT(one[0].gradients.abs().max().item<double>(), 1e-3);
+    for (const int world : {2, 3, 4}) {
+      SCOPED_TRACE(testing::Message() << p.samples << "/" << p.global_batch << "/" << p.micro_batch
+                                      << " on " << world);
+      const auto fixed = at_world(world, ExchangeOrder::fixed);
+      const auto fast = at_world(world, ExchangeOrder::fast);
+      for (std::size_t s = 0; s < one.size(); ++s) {
+        EXPECT_TRUE(same_bits(fixed[s].gradients, one[s].gradients));
+        EXPECT_TRUE(same_bits(fixed[s].running, one[s].running));
+        EXPECT_EQ(fixed[s].totals.soft, one[s].totals.soft);
+        EXPECT_EQ(fixed[s].totals.correct, one[s].totals.correct);
+        EXPECT_LT(largest_difference(fast[s].gradients, one[s].gradients), 1e-5);
+        EXPECT_LT(largest_difference(fast[s].running, one[s].running), 1e-6);
+        EXPECT_NEAR(fast[s].totals.soft, one[s].totals.soft, 1e-5);
+        EXPECT_EQ(fast[s].totals.correct, one[s].totals.correct);
+      }
+    }
+  }
+}
+
+/// Two flags, three sums and the statistics, which ride in a step's last message.
+constexpr int64_t kSums = 5 + 2 * (3 + 5 + 9);
+
+/// What all ranks send in an epoch, of a kind.
+TrafficCount sent_in_epoch(int world, const Images& images, const EpochPlan& epoch,
+                           const Setting& setting, Traffic kind = Traffic::gradients) {
+  const auto k = static_cast<std::size_t>(kind);
+  const TrafficCount before = traffic_counts()[k];
+  run_epoch(world, images, epoch, setting);
+  const TrafficCount after = traffic_counts()[k];
+  return {after.bytes - before.bytes, after.messages - before.messages};
+}
+
+TEST(Exchange, MessagesAreThePlansChunksAndNoMore) {
+  const Images images(12);
+  const Student student = small_student(4);
+  std::vector<Range> ranges;
+  int64_t elements = 0;
+  for (const Segment& segment : student.segments()) {
+    ranges.push_back({segment.offset, segment.count});
+    elements = (segment.offset + segment.count + 15) / 16 * 16;
+  }
+  const EpochPlan epoch(12, 6, 2, 3), with_leafless(10, 5, 2, 4);  // 2 steps
+  for (const int64_t chunk_bytes : {512, 1024, 1 << 20}) {
+    const auto chunks = static_cast<int64_t>(plan_chunks(elements, ranges, chunk_bytes).size());
+    EXPECT_EQ(chunks > 1, chunk_bytes < 1 << 20);
+    for (const bool lane : {false, true}) {
+      // 3 ranks. Fixed order: two additions across ranks and a broadcast, each one message.
+      for (const ExchangeOrder order : {ExchangeOrder::fast, ExchangeOrder::fixed}) {
+        const TrafficCount sent = sent_in_epoch(3, images, epoch, {order, lane, chunk_bytes, true});
+        EXPECT_EQ(sent.bytes, 3 * 2 * 4 * (elements + kSums)) << order;
+        EXPECT_EQ(sent.messages, 3 * 2 * chunks) << order;
+      }
+    }
+    // 2 leaves on 4 ranks: an addition and a broadcast a chunk, and the flags of two ranks.
+    const TrafficCount sent =
+        sent_in_epoch(4, images, with_leafless, {ExchangeOrder::fixed, true, chunk_bytes, true});
+    EXPECT_EQ(sent.bytes, 2 * 2 * 4 * (elements + kSums) + 2 * 2 * 2 * 4);
+    EXPECT_EQ(sent.messages, 2 * 2 * chunks + 2 * 2);
+  }
+}
+
+TEST(Exchange, PointsAloneAreOneMessageAStep) {
   const Images images(12);
   const EpochPlan epoch(12, 6, 2, 3);
-  const Student student = small_student(4);
-  for (const int64_t chunk_bytes : {512, 1024}) {
-    std::vector<Range> ranges;
-    int64_t elements = 0;
-    for (const Segment& segment : student.segments()) {
-      ranges.push_back({segment.offset, segment.count});
-      elements = (segment.offset + segment.count + 15) / 16 * 16;
-    }
-    const auto chunks = static_cast<int64_t>(plan_chunks(elements, ranges, chunk_bytes).size());
-    const TrafficCount before = traffic_counts()[static_cast<int>(Traffic::gradients)];
-    run_epoch(3, images, epoch, {ExchangeOrder::fast, true, chunk_bytes, true});
-    const TrafficCount after = traffic_counts()[static_cast<int>(Traffic::gradients)];
-    // Two flags, three sums and the statistics ride in one more message; 3 ranks, 2 steps.
-    EXPECT_EQ(after.bytes - before.bytes, 3 * 2 * 4 * (elements + 5 + 2 * (3 + 5 + 9)));
-    EXPECT_EQ(after.messages - before.messages, 3 * 2 * (chunks + 1));
-    EXPECT_GT(chunks, 1);
+  for (const ExchangeOrder order : {ExchangeOrder::fast, ExchangeOrder::fixed}) {
+    const Setting setting{order, true, 1024, true, Travels::points};
+    const int64_t points = student_of(setting).learned_gradients().numel();
+    EXPECT_GT(points, 0);
+    const TrafficCount sent = sent_in_epoch(3, images, epoch, setting, Traffic::points);
+    EXPECT_EQ(sent.bytes, 3 * 2 * 4 * (points + kSums)) << order;
+    EXPECT_EQ(sent.messages, 3 * 2) << order;
+    EXPECT_EQ(sent_in_epoch(3, images, epoch, setting, Traffic::gradients).messages, 0) << order;
   }
 }
 

@@ -158,7 +158,8 @@ TEST(Options, EveryBadValueIsNamed) {
                 {"distill.soft_weight", [](D& o) { o.soft_weight = 1.1; }},
                 {"distill.soft_weight", [](D& o) { o.soft_weight = -0.1; }}});
   using E = ExchangeOptions;
-  check_all<E>({{"exchange.chunk_bytes", [](E& o) { o.chunk_bytes = 1000; }}});
+  check_all<E>({{"exchange.chunk_bytes", [](E& o) { o.chunk_bytes = 1000; }},
+                {"exchange.chunk_bytes", [](E& o) { o.chunk_bytes = -1; }}});
 }
 
 TEST(Options, FixedOrderNeedsMicroBatchesAndLocalStatistics) {

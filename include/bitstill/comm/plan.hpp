@@ -22,7 +22,7 @@ struct Range {
 
 /// Large enough that a message's start-up is small against its transfer, small enough that the last
 /// one, which nothing hides, is short.
-constexpr int64_t kDefaultChunkBytes = 1 << 20;
+constexpr int64_t kDefaultChunkBytes = 1 << 17;
 
 /// Cuts a buffer of `elements` into chunks of about chunk_bytes, in sending order, last elements
 /// first. `segments`: the parameters, ascending, without overlap; what lies between them is
@@ -42,9 +42,11 @@ class ChunkGate {
   /// segment, for one marked before in this step, and for one whose chunk has been given.
   void mark_ready(const Range& range);
   /// The next chunks of the plan whose segments are all ready, none of them given before; often
-  /// empty. Chunk k never comes before k - 1.
+  /// empty. Chunk k never comes before k - 1, and the last one not here: the step's sums, which are
+  /// complete after backward, go with it.
   std::span<const Range> take_ready();
-  /// The rest of the plan, ready or not: at the end of backward, for parameters without a hook.
+  /// The rest of the plan, ready or not: at the end of backward; the last chunk and what waits for
+  /// parameters without a hook.
   std::span<const Range> finish();
 
   const std::vector<Range>& plan() const { return plan_; }

@@ -53,6 +53,9 @@ class GradientExchange {
   /// statistics' moving average.
   StepTotals finish(bool failed, bool stop, double batch_norm_momentum);
 
+  /// How many floats go with a step's gradients or points.
+  int64_t sums() const { return sums_.numel(); }
+
   /// Seconds spent inside collectives since the last call, hidden or not.
   double take_busy_seconds();
 
@@ -60,13 +63,12 @@ class GradientExchange {
   struct Hook;
   void send_ready();
   void send(const Range& chunk);
-  void send_points();
-  /// What travels besides the sums.
-  at::Tensor& payload() {
-    return travels_ == Travels::points ? student_.learned_gradients() : student_.gradients();
-  }
-  EventPtr sum_as_tree(Channel& channel, const at::Tensor& stack, float* last, int64_t offset,
-                       int64_t count);
+  /// The step's message: [sums, gradients], or [sums, points' gradients] on the CPU.
+  at::Tensor& message() { return travels_ == Travels::points ? points_message_ : weights_message_; }
+  void pack_points();
+  void unpack_points();
+  EventPtr sum_over_ranks(Channel& channel, const Range& part);
+  EventPtr sum_as_tree(Channel& channel, const Range& part);
 
   Student& student_;
   int rank_;
@@ -76,13 +78,13 @@ class GradientExchange {
   ChunkGate gate_;
   bool armed_ = false;  // in the rank's last backward pass of the step
   std::vector<EventPtr> sent_;
-  EventPtr sent_points_;
   StepPlan plan_;
-  at::Tensor sums_;  // [flags, losses, statistics]: the last chunk
+  at::Tensor weights_message_, points_message_;
+  at::Tensor sums_;  // [flags, losses, statistics]: the head of weights_message_
 
-  // Fixed order only: partial sums of the rank's leaves before its last one, [rows, elements].
+  // Fixed order only: messages of the rank's leaves before its last one, partly added up.
   std::unique_ptr<LeafTree> tree_;
-  at::Tensor payload_stack_, sums_stack_;
+  at::Tensor stack_;  // [rows, elements of the message]
   int64_t stack_size_ = 0;
   int64_t rows_before_last_ = 0;  // the stack's size when the last leaf comes
 };

@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "bitstill/base/words.hpp"
+#include "bitstill/comm/plan.hpp"
 #include "bitstill/comm/processors.hpp"
 #include "bitstill/comm/world.hpp"
 #include "bitstill/data/augmentation.hpp"
@@ -143,13 +144,14 @@ void visit_settings(Options& options, const Visit& visit) {
 struct ExchangeOptions {
   Overlap overlap = Overlap::automatic;
   ExchangeOrder order = ExchangeOrder::fast;
-  int64_t chunk_bytes = 1 << 20;
+  int64_t chunk_bytes = kDefaultChunkBytes;
 };
 template <ConstOr<ExchangeOptions> Options, class Visit>
 void visit_settings(Options& options, const Visit& visit) {
   visit("overlap", options.overlap, "send while backward runs");
   visit("order", options.order, "");
-  visit("chunk_bytes", options.chunk_bytes, "gradient bytes a message");
+  visit("chunk_bytes", options.chunk_bytes,
+        "gradient bytes a message; 0: measured at a run's start, then kept in its recipe");
 }
 
 /// run.*; each setting's meaning stands in visit_settings below.

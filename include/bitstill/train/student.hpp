@@ -50,6 +50,8 @@ class Student {
   /// for, those of what is learned, for the weights of the last quantize(). Linear in the
   /// gradients.
   void backward(bool learned);
+  /// The gradients become views of `flat` [elements], a part of a message; their values are lost.
+  void move_gradients(const at::Tensor& flat);
   /// Every parameter and gradient is still a view of the flat buffers; else Error(environment).
   void check_views() const;
   /// Copies of masters (not shadows) and running statistics by name, on the CPU; and the learned
