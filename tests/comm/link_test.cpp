@@ -23,6 +23,9 @@ class SlowLink final : public Communicator {
   std::unique_ptr<Communicator> duplicate(Traffic kind) override { return inner_.duplicate(kind); }
 
  protected:
+  std::unique_ptr<Communicator> do_split(int color, int key, Traffic kind) override {
+    return inner_.split(color, key, kind);
+  }
   void do_all_reduce(void* data, int64_t count, ElementType type, Reduction op) override {
     const double seconds = kLatency_s + 4 * static_cast<double>(count) / kBytesPerS;
     now_s_ += sums_++ < 2 ? 0.1 * seconds : seconds;
