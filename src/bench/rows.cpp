@@ -25,6 +25,8 @@ constexpr RowKind kRows[] = {
      bench_distillation_step},
     {"P2", "a quantized step over the same step in fp32", bench_quantized_step},
     {"P3", "the fused quantize kernel against memcpy and LibTorch's operations", bench_kernels},
+    {"P4", "the hidden share of the exchange, 4 emulated hosts at 200 Mbit/s (root)",
+     bench_hidden_exchange},
     {"P10", "what learned points cost in messages, counted by kind", bench_traffic},
     {"P12", "sizes of compressed codes and files against entropy and zstd", bench_file_size},
     {"P13", "decoding against zstd's huff0, unpacking against memcpy", bench_decode},

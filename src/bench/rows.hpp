@@ -32,6 +32,7 @@ struct Row {
 Row bench_distillation_step(const BenchOptions& options);  // P1
 Row bench_quantized_step(const BenchOptions& options);     // P2
 Row bench_kernels(const BenchOptions& options);            // P3
+Row bench_hidden_exchange(const BenchOptions& options);    // P4
 Row bench_traffic(const BenchOptions& options);            // P10
 Row bench_file_size(const BenchOptions& options);          // P12
 Row bench_decode(const BenchOptions& options);             // P13
