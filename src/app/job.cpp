@@ -59,6 +59,10 @@ void Job::prepare() {
         ExitCode::settings,
         "exchange.order = fixed adds on the CPU; give run.device = cpu, or order fast");
   }
+  if (device_.device.is_cuda() && config_.exchange.codec != Codec::none) {
+    throw AgreedError(ExitCode::settings,
+                      "exchange.codec runs on the CPU; give run.device = cpu, or codec none");
+  }
   if (device_.device.is_cuda() && config_.exchange.chunk_bytes == 0) {
     throw AgreedError(ExitCode::settings,
                       "exchange.chunk_bytes = 0 measures MPI, not NCCL; give bytes, for example "

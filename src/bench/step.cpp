@@ -16,6 +16,7 @@
 #include "bitstill/data/shard_writer.hpp"
 #include "bitstill/train/assemble.hpp"
 #include "bitstill/train/run_records.hpp"
+#include "emulated.hpp"
 #include "random_cache.hpp"
 #include "rows.hpp"
 #include "temporary_folder.hpp"
@@ -100,6 +101,8 @@ TrainingOptions training_options(const BenchStepOptions& s, QuantMethod method, 
   options.train.rate = 1e-3;
   options.train.global_batch = s.batch * world;
   options.train.precision = s.precision;
+  options.exchange.overlap = s.overlap;
+  options.exchange.chunk_bytes = s.chunk_bytes;
   options.run.seed = kSeed;
   options.train.epochs = int64_t{1} << 40;  // no step is the run's last one
   return options;
@@ -109,6 +112,33 @@ std::unique_ptr<Network> initialized(const NetworkSpec& spec) {
   auto network = make_network(spec);
   initialize(*network, kSeed);
   return network;
+}
+
+constexpr double kForwardShare = 0.5;  // of the backward pass; the teacher's too
+
+std::vector<EmulatedLayer> student_layers(const BenchStepOptions& s, const Dataset& dataset) {
+  if (s.emulate == 0) return {};
+  return emulated_layers(*initialized(spec_of(s.student, dataset)), kForwardShare * s.emulate,
+                         s.emulate);
+}
+
+std::unique_ptr<Network> student_network(const BenchStepOptions& s, const Dataset& dataset,
+                                         const std::vector<EmulatedLayer>& layers) {
+  auto network = initialized(spec_of(s.student, dataset));
+  return layers.empty() ? std::move(network) : emulate(std::move(network), layers);
+}
+
+const TrainingOptions& settle(World& world, Student& student, TrainingOptions* options) {
+  options->exchange.chunk_bytes =
+      settled_chunk_bytes(world, options->exchange.chunk_bytes, 4 * student.gradients().numel());
+  return *options;
+}
+
+std::unique_ptr<Network> teacher_network(const BenchStepOptions& s, const Dataset& dataset) {
+  auto network = initialized(spec_of(s.teacher, dataset));
+  if (s.emulate == 0) return network;
+  const auto layers = emulated_layers(*network, kForwardShare * s.emulate, 0);
+  return emulate(std::move(network), layers);
 }
 
 /// One trainer: the parts of src/train's Run, without logs, validation and files.
@@ -124,10 +154,11 @@ class Arm {
   const QuantMethod method;
   PhaseSeconds before;  // at the end of the warm-up
   std::vector<double> step_ms, round_ms;
-  double cpu_s = 0;
+  double cpu_s = 0, busy_s = 0;
   TrafficCounts traffic{};  // of this rank in the timed steps
 
   TrainingStep& step() { return parts_.step; }
+  GradientExchange& exchange() { return parts_.exchange; }
 
  private:
   BatchPlan batch_plan(const Dataset& dataset);
@@ -137,6 +168,7 @@ class Arm {
   const at::Device device_;
   const Teacher* teacher_;
   TrainingOptions options_;
+  std::vector<EmulatedLayer> layers_;  // of the student; empty where it computes
   Student student_;
   TrainingParts parts_;
   std::vector<int64_t> order_;  // of the epoch that the prefetch thread is in
@@ -152,8 +184,10 @@ Arm::Arm(World& world, const BenchStepOptions& s, const at::Device& device, Quan
       device_(device),
       teacher_(teacher),
       options_(training_options(s, method, world.place().world)),
-      student_(initialized(spec_of(s.student, dataset)), options_.quant, kSeed, device),
-      parts_(world, watchdog, dataset, student_, teacher, options_, device, [] { return false; }),
+      layers_(student_layers(s, dataset)),
+      student_(student_network(s, dataset, layers_), options_.quant, kSeed, device),
+      parts_(world, watchdog, dataset, student_, teacher, settle(world, student_, &options_),
+             device, [] { return false; }),
       prefetcher_(dataset, Split::train, batch_plan(dataset), &options_.augmentation, kSeed, 4,
                   [teacher](Batch* batch) {
                     if (teacher != nullptr) teacher->read_ahead(batch);
@@ -210,38 +244,58 @@ Json Arm::result() {
         {"bytes", static_cast<double>(total.bytes) / count},
         {"messages", static_cast<double>(total.messages) / count}};
   }
-  return {{"method", method},
-          {"student", settings_.student},
-          {"batch", settings_.batch},
-          {"world", world},
-          {"threads", settings_.threads},
-          {"device", device_.str()},
-          {"precision", use_bf16(settings_.precision, device_) ? "bf16" : "fp32"},
-          {"teacher_precision",
-           teacher_ != nullptr ? precision_name(teacher_->traits().precision) : "none"},
-          {"step_ms_median", middle},
-          {"step_ms_min", *std::min_element(step_ms.begin(), step_ms.end())},
-          {"images_per_s", 1000 * images / middle},
-          {"cpu_s_per_image", cpu / (images * count)},
-          {"ms",
-           {{"data", ms(&PhaseSeconds::data)},
-            {"teacher", ms(&PhaseSeconds::teacher)},
-            {"quantize", ms(&PhaseSeconds::quantize)},
-            {"forward", ms(&PhaseSeconds::forward)},
-            {"backward", ms(&PhaseSeconds::backward)},
-            {"exchange", ms(&PhaseSeconds::exchange)},
-            {"update", ms(&PhaseSeconds::update)}}},
-          {"sent", sent},
-          {"teacher_slices", slices_json(teacher_)},
-          {"memory_mb", most_memory_mb(world_)},
-          {"learned_values", student_.quantizer() ? student_.quantizer()->learned().size() : 0},
-          {"round_ms", worst}};
+  const double exchange_ms = ms(&PhaseSeconds::exchange), busy_ms = 1000 * busy_s / count;
+  Json line = {
+      {"method", method},
+      {"student", settings_.student},
+      {"batch", settings_.batch},
+      {"world", world},
+      {"threads", settings_.threads},
+      {"device", device_.str()},
+      {"overlap", settings_.overlap},
+      {"chunk_bytes", options_.exchange.chunk_bytes},
+      {"precision", use_bf16(settings_.precision, device_) ? "bf16" : "fp32"},
+      {"teacher_precision",
+       teacher_ != nullptr ? precision_name(teacher_->traits().precision) : "none"},
+      {"step_ms_median", middle},
+      {"step_ms_min", *std::min_element(step_ms.begin(), step_ms.end())},
+      {"images_per_s", 1000 * images / middle},
+      {"cpu_s_per_image", cpu / (images * count)},
+      {"ms",
+       {{"data", ms(&PhaseSeconds::data)},
+        {"teacher", ms(&PhaseSeconds::teacher)},
+        {"quantize", ms(&PhaseSeconds::quantize)},
+        {"forward", ms(&PhaseSeconds::forward)},
+        {"backward", ms(&PhaseSeconds::backward)},
+        {"exchange", exchange_ms},
+        {"update", ms(&PhaseSeconds::update)},
+        {"exchange_busy", busy_ms}}},
+      {"sent", sent},
+      {"teacher_slices", slices_json(teacher_)},
+      {"memory_mb", most_memory_mb(world_)},
+      {"sum_bytes", 4 * parts_.exchange.sums()},
+      {"learned_values", student_.quantizer() ? student_.quantizer()->learned().size() : 0},
+      {"round_ms", worst}};
+  if (settings_.emulate > 0) {
+    // What of the exchange is no wait after the pass makes the pass longer than its sleeps.
+    const double exposed_ms =
+        exchange_ms + std::max(0.0, ms(&PhaseSeconds::backward) - settings_.emulate);
+    const double others_ms = kForwardShare * settings_.emulate;
+    line["emulated"] = {{"backward_ms", settings_.emulate},
+                        {"forward_ms", others_ms},
+                        {"teacher_ms", teacher_ != nullptr ? others_ms : 0},
+                        {"exposed_ms", exposed_ms},
+                        {"hidden", busy_ms > 0 ? 1 - exposed_ms / busy_ms : 1}};
+    for (const EmulatedLayer& layer : layers_) line["emulated"]["layers"].push_back(to_json(layer));
+  }
+  return line;
 }
 
 void measure(World& world, const BenchStepOptions& s, std::vector<std::unique_ptr<Arm>>& arms) {
   for (auto& arm : arms) {
     arm->run(s.warmup);
     arm->before = arm->step().seconds();
+    arm->exchange().take_busy_seconds();
   }
   for (int64_t round = 0; round < s.rounds; ++round) {
     for (auto& arm : arms) {
@@ -254,6 +308,7 @@ void measure(World& world, const BenchStepOptions& s, std::vector<std::unique_pt
         arm->traffic[kind].messages += traffic_counts()[kind].messages - sent[kind].messages;
       }
       arm->cpu_s += cpu_seconds() - cpu;
+      arm->busy_s += arm->exchange().take_busy_seconds();
       arm->round_ms.push_back(median(ms));
       arm->step_ms.insert(arm->step_ms.end(), ms.begin(), ms.end());
     }
@@ -274,13 +329,17 @@ void bench_step(World& world, const BenchStepOptions& s, const at::Device& devic
   std::unique_ptr<Network> network;
   std::unique_ptr<Teacher> cached;
   agree(world.control(), [&] {
-    if (s.batch < 1 || s.steps < 1 || s.rounds < 1 || s.warmup < 0) {
-      throw Error(ExitCode::settings, "batch, steps and rounds are 1 or more, warmup 0 or more");
+    if (s.batch < 1 || s.steps < 1 || s.rounds < 1 || s.warmup < 0 || !(s.emulate >= 0)) {
+      throw Error(ExitCode::settings,
+                  "batch, steps and rounds are 1 or more, warmup and emulate 0 or more");
     }
+    ExchangeOptions exchange;
+    exchange.chunk_bytes = s.chunk_bytes;
+    check(exchange);
     shards = std::make_unique<RandomShards>(kStepsAnEpoch * s.batch * world.place().world);
     dataset = std::make_unique<Dataset>(shards->path());
     if (!s.teacher_file.empty()) return;
-    if (s.teacher != "none") network = initialized(spec_of(s.teacher, *dataset));
+    if (s.teacher != "none") network = teacher_network(s, *dataset);
     if (network) network->to(device);
     if (s.cached) cached = random_cached_teacher(*dataset, shards->path() + "/logits", device);
   });

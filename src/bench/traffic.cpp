@@ -40,7 +40,8 @@ Row bench_traffic(const BenchOptions&) {
       }
     }
     const Json& points = lines.at(3);
-    const double bytes = sent(points, "points", "bytes");
+    // The step's sums (losses, statistics) ride in the same message.
+    const double bytes = sent(points, "points", "bytes") - points["sum_bytes"].get<double>();
     row.parts.push_back({concat("points", where, ", their bytes a step over 4 x points"),
                          bytes / (4 * points["learned_values"].get<double>()),
                          1,

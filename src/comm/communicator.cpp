@@ -32,7 +32,7 @@ const char* type_name(ElementType type) {
 
 bool reducible(ElementType type, Reduction op) {
   if (type == ElementType::f64 || type == ElementType::i64) return true;
-  return type == ElementType::f32 && op == Reduction::sum;
+  return (type == ElementType::f32 || type == ElementType::bf16) && op == Reduction::sum;
 }
 
 }  // namespace

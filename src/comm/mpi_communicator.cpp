@@ -5,6 +5,7 @@
 #include <exception>
 #include <string>
 
+#include "bitstill/base/bf16.hpp"
 #include "bitstill/base/error.hpp"
 #include "bitstill/base/text.hpp"
 
@@ -20,7 +21,7 @@ MPI_Datatype mpi_type(ElementType type) {
     case ElementType::f64:
       return MPI_DOUBLE;
     case ElementType::bf16:
-      return MPI_UINT16_T;  // moved, never reduced
+      return MPI_UINT16_T;  // its sums by an operation of ours
     case ElementType::i64:
       return MPI_INT64_T;
     case ElementType::u8:
@@ -29,7 +30,24 @@ MPI_Datatype mpi_type(ElementType type) {
   return MPI_DATATYPE_NULL;
 }
 
-MPI_Op mpi_op(Reduction op) {
+void add_bf16(void* in, void* in_and_out, int* count, MPI_Datatype*) {
+  const auto* a = static_cast<const uint16_t*>(in);
+  auto* b = static_cast<uint16_t*>(in_and_out);
+  for (int i = 0; i < *count; ++i) b[i] = to_bf16(from_bf16(a[i]) + from_bf16(b[i]));
+}
+
+/// Of the process; MPI_Finalize frees it.
+MPI_Op bf16_sum() {
+  static const MPI_Op op = [] {
+    MPI_Op made = MPI_OP_NULL;
+    check_mpi(MPI_Op_create(&add_bf16, 1, &made), "MPI_Op_create");
+    return made;
+  }();
+  return op;
+}
+
+MPI_Op mpi_op(Reduction op, ElementType type) {
+  if (type == ElementType::bf16) return bf16_sum();
   if (op == Reduction::min) return MPI_MIN;
   return op == Reduction::max ? MPI_MAX : MPI_SUM;
 }
@@ -100,7 +118,7 @@ class MpiCommunicator final : public Communicator {
   }
   void do_all_reduce(void* data, int64_t count, ElementType type, Reduction op) override {
     in_pieces(data, count, type, [&](void* piece, int length) {
-      check_mpi(MPI_Allreduce(MPI_IN_PLACE, piece, length, mpi_type(type), mpi_op(op), comm_),
+      check_mpi(MPI_Allreduce(MPI_IN_PLACE, piece, length, mpi_type(type), mpi_op(op, type), comm_),
                 "MPI_Allreduce");
     });
   }

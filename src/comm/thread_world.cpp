@@ -13,6 +13,7 @@
 #include <utility>
 #include <vector>
 
+#include "bitstill/base/bf16.hpp"
 #include "bitstill/base/error.hpp"
 #include "bitstill/base/text.hpp"
 
@@ -152,6 +153,16 @@ void reduce_into(T* total, const T* other, int64_t count, Reduction op) {
   }
 }
 
+/// One bf16 as reduce_into adds it.
+struct Bf16 {
+  uint16_t bits = 0;
+  Bf16& operator+=(Bf16 other) {
+    bits = to_bf16(from_bf16(bits) + from_bf16(other.bits));
+    return *this;
+  }
+  bool operator<(Bf16 other) const { return from_bf16(bits) < from_bf16(other.bits); }
+};
+
 template <class T>
 void reduce_calls(const std::vector<Call>& calls, int64_t count, Reduction op) {
   const T* first = static_cast<const T*>(calls[0].in);
@@ -183,6 +194,7 @@ class ThreadCommunicator final : public Communicator {
                    if (type == ElementType::f32) reduce_calls<float>(calls, count, op);
                    if (type == ElementType::f64) reduce_calls<double>(calls, count, op);
                    if (type == ElementType::i64) reduce_calls<int64_t>(calls, count, op);
+                   if (type == ElementType::bf16) reduce_calls<Bf16>(calls, count, op);
                  });
   }
   void do_all_gather(const void* mine, void* all, int64_t count, ElementType type) override {

@@ -58,6 +58,11 @@ void check(const RunConfig& c) {
   check(c.exchange);
   check(c.layout);
   check(c.train, c.exchange);
+  const Trained trained = trained_by(c.quant);
+  require(c.exchange.codec == Codec::none || c.quant.alternate != Alternate::off ||
+              trained.weights || trained.others,
+          concat("exchange.codec = ", c.exchange.codec,
+                 ": only points travel with these quant.* settings; give none"));
 }
 
 }  // namespace bitstill

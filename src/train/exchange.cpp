@@ -6,7 +6,10 @@
 #include <torch/csrc/autograd/function_hook.h>
 #include <torch/csrc/autograd/variable.h>
 
+#include <algorithm>
 #include <functional>
+
+#include "bitstill/base/bf16.hpp"
 
 namespace bitstill {
 namespace {
@@ -58,6 +61,7 @@ GradientExchange::GradientExchange(Student& student, int rank, const ExchangeOpt
     : student_(student),
       rank_(rank),
       fixed_(options.order == ExchangeOrder::fixed),
+      codec_(options.codec),
       channel_(std::move(channel)),
       points_channel_(std::move(points)),
       gate_(make_gate(student, options)) {
@@ -68,6 +72,7 @@ GradientExchange::GradientExchange(Student& student, int rank, const ExchangeOpt
   student.move_gradients(buffer.narrow(0, room, elements));
   weights_message_ = buffer.narrow(0, room - sums, sums + elements);
   sums_ = weights_message_.narrow(0, 0, sums);
+  if (codec_ == Codec::bf16) codes_.resize(static_cast<std::size_t>(elements));
   points_message_ = at::zeros({sums + student.learned_gradients().numel()});
   const auto& parameters = student.network().parameters();
   for (std::size_t i = 0; i < parameters.size(); ++i) {
@@ -147,11 +152,27 @@ void GradientExchange::send_ready() {
 }
 
 void GradientExchange::send(const Range& chunk) {
+  if (codec_ == Codec::bf16) {
+    send_rounded(chunk);
+    return;
+  }
   const int64_t sums = sums_.numel();
   // The chunk at the buffer's start is the plan's last; the sums before it go with it.
   const Range part =
       chunk.offset == 0 ? Range{0, sums + chunk.count} : Range{sums + chunk.offset, chunk.count};
   sent_.push_back(sum_over_ranks(*channel_, part));
+}
+
+/// The sums, which need all their bits, are then a message of their own, behind the last chunk.
+void GradientExchange::send_rounded(const Range& chunk) {
+  float* values = student_.gradients().data_ptr<float>() + chunk.offset;
+  uint16_t* codes = codes_.data() + chunk.offset;
+  sent_.push_back(channel_->enqueue([values, codes, count = chunk.count](Communicator& comm) {
+    std::transform(values, values + count, codes, to_bf16);
+    comm.all_reduce(codes, count, ElementType::bf16);
+    std::transform(codes, codes + count, values, from_bf16);
+  }));
+  if (chunk.offset == 0) sent_.push_back(sum_over_ranks(*channel_, {0, sums_.numel()}));
 }
 
 void GradientExchange::pack_points() {

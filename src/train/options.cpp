@@ -60,6 +60,8 @@ void check(const DistillOptions& o) {
 void check(const ExchangeOptions& o) {
   require(o.chunk_bytes == 0 || o.chunk_bytes >= 1024, "exchange.chunk_bytes", o.chunk_bytes,
           "give 0 (measured) or at least 1024");
+  require(o.codec == Codec::none || o.order == ExchangeOrder::fast, "exchange.codec", o.codec,
+          "rounded sums depend on the number of ranks; use none with exchange.order = fixed");
 }
 
 void check(const TrainOptions& train, const ExchangeOptions& exchange) {

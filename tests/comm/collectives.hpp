@@ -3,9 +3,11 @@
 
 #include <gtest/gtest.h>
 
+#include <cmath>
 #include <cstdint>
 #include <vector>
 
+#include "bitstill/base/bf16.hpp"
 #include "bitstill/base/error.hpp"
 #include "bitstill/comm/communicator.hpp"
 
@@ -39,6 +41,38 @@ void check_all_reduce(Communicator& comm, int64_t count, ElementType type, Reduc
   std::vector<T> data = pattern_of<T>(comm.rank(), count);
   comm.all_reduce(data.data(), count, type, op);
   EXPECT_EQ(data, expected) << count << " elements";
+}
+
+/// Sums of bf16: exact where whole numbers stay small, the same bits on every rank elsewhere, and
+/// what is not finite goes through.
+inline void check_bf16_sums(Communicator& comm, int64_t count) {
+  const auto size = static_cast<std::size_t>(count);
+  std::vector<uint16_t> whole(size), expected(size), rough(size);
+  for (std::size_t i = 0; i < size; ++i) {
+    const auto at_rank = [&](int rank) {
+      return static_cast<float>(static_cast<int>(i % 31) - 15 * rank);
+    };
+    float sum = 0;
+    for (int r = 0; r < comm.world(); ++r) sum += at_rank(r);
+    whole[i] = to_bf16(at_rank(comm.rank()));
+    expected[i] = to_bf16(sum);
+    rough[i] = to_bf16(std::sin(static_cast<float>(i + 1) * static_cast<float>(comm.rank() + 3)));
+  }
+  const int last = comm.world() - 1;
+  if (size > 2 && comm.rank() == last) {
+    rough[1] = to_bf16(INFINITY);
+    rough[2] = to_bf16(NAN);
+  }
+  comm.all_reduce(whole.data(), count, ElementType::bf16);
+  EXPECT_EQ(whole, expected) << count << " elements";
+  comm.all_reduce(rough.data(), count, ElementType::bf16);
+  std::vector<uint16_t> first = rough;
+  comm.broadcast(first.data(), count, ElementType::bf16, 0);
+  EXPECT_EQ(rough, first) << count << " elements";
+  if (size > 2) {
+    EXPECT_EQ(from_bf16(rough[1]), INFINITY);
+    EXPECT_TRUE(std::isnan(from_bf16(rough[2])));
+  }
 }
 
 template <class T>
@@ -105,6 +139,7 @@ inline void check_collectives(Communicator& comm) {
       check_all_reduce<double>(comm, count, ElementType::f64, op);
       check_all_reduce<int64_t>(comm, count, ElementType::i64, op);
     }
+    check_bf16_sums(comm, count);
     check_moves<float>(comm, count, ElementType::f32);
     check_moves<uint16_t>(comm, count, ElementType::bf16);
     check_moves<int64_t>(comm, count, ElementType::i64);
@@ -112,7 +147,8 @@ inline void check_collectives(Communicator& comm) {
   }
   comm.barrier();
   float value = 0;
-  EXPECT_THROW(comm.all_reduce(&value, 1, ElementType::bf16), Error);
+  EXPECT_THROW(comm.all_reduce(&value, 1, ElementType::u8), Error);
+  EXPECT_THROW(comm.all_reduce(&value, 1, ElementType::bf16, Reduction::max), Error);
   EXPECT_THROW(comm.all_reduce(&value, 1, ElementType::f32, Reduction::max), Error);
 
   // A duplicate has its own order of messages: the two are used in opposite order of sending.

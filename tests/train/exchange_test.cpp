@@ -25,6 +25,7 @@ struct Setting {
   int64_t chunk_bytes = 1024;
   bool teacher = true;
   Travels travels = Travels::weights;
+  Codec codec = Codec::none;
 };
 
 /// What a rank has after some steps.
@@ -61,6 +62,7 @@ GradientExchange exchange_of(Communicator& comm, Student& student, const Setting
   ExchangeOptions options;
   options.order = setting.order;
   options.chunk_bytes = setting.chunk_bytes;
+  options.codec = setting.codec;
   auto points = setting.travels == Travels::points
                     ? make_inline_channel(comm.duplicate(Traffic::points))
                     : nullptr;
@@ -393,6 +395,50 @@ TEST(Exchange, PointsAloneAreTheSumOfAllRanks) {
   }
 }
 
+Setting rounded(int64_t chunk_bytes, bool lane) {
+  return {ExchangeOrder::fast, lane, chunk_bytes, true, Travels::weights, Codec::bf16};
+}
+
+TEST(Exchange, RoundedGradientsAreNearTheSumAndTheSumsExact) {
+  const Images images(26);
+  for (const int world : {1, 2, 3, 4}) {
+    const EpochPlan epoch(26, 13, 0, world);
+    const auto plain = run_epoch(world, images, epoch, {ExchangeOrder::fast, false, 1024, true});
+    const auto near = run_epoch(world, images, epoch, rounded(1024, world % 2 == 0));
+    for (std::size_t s = 0; s < near.size(); ++s) {
+      at::Tensor bound = at::zeros_like(plain[s].gradients);
+      for (const Leaf& leaf : leaves_of(images, epoch.step(static_cast<int64_t>(s)))) {
+        bound += leaf.gradient.abs();
+      }
+      // Each value is rounded once, each sum of ranks again: 2^-8 of what lies there, each time.
+      bound = bound * (world * 0x1p-8 * 1.05) + 1e-12;
+      const at::Tensor error = (near[s].gradients - plain[s].gradients).abs();
+      EXPECT_TRUE(error.le(bound).all().item<bool>()) << world;
+      EXPECT_GT(error.max().item<double>(), 0) << world;
+      EXPECT_TRUE(same_bits(near[s].running, plain[s].running)) << world;
+      EXPECT_EQ(near[s].totals.soft, plain[s].totals.soft) << world;
+      EXPECT_EQ(near[s].totals.correct, plain[s].totals.correct) << world;
+    }
+  }
+}
+
+TEST(Exchange, WhatIsNotFinitePassesRounding) {
+  const EpochPlan epoch(6, 6, 2, 3);
+  for (const float bad : {NAN, INFINITY, -INFINITY}) {
+    run_as_ranks(3, [&](Communicator& comm) {
+      Student student = small_student(4);
+      GradientExchange exchange = exchange_of(comm, student, rounded(1024, true));
+      exchange.begin(epoch.step(0));
+      student.gradients().fill_(1);
+      if (comm.rank() == 1) student.gradients()[7] = bad;
+      exchange.finish(false, false, kMomentum);
+      const float got = student.gradients()[7].item<float>();
+      EXPECT_TRUE(std::isnan(bad) ? std::isnan(got) : got == bad) << bad << " became " << got;
+      EXPECT_EQ(student.gradients()[8].item<float>(), 3);
+    });
+  }
+}
+
 /// Two flags, three sums and the statistics, which ride in a step's last message.
 constexpr int64_t kSums = 5 + 2 * (3 + 5 + 9);
 
@@ -432,6 +478,10 @@ TEST(Exchange, MessagesAreThePlansChunksAndNoMore) {
         sent_in_epoch(4, images, with_leafless, {ExchangeOrder::fixed, true, chunk_bytes, true});
     EXPECT_EQ(sent.bytes, 2 * 2 * 4 * (elements + kSums) + 2 * 2 * 2 * 4);
     EXPECT_EQ(sent.messages, 2 * 2 * chunks + 2 * 2);
+    // Rounded: half the bytes, and the sums in a message of their own.
+    const TrafficCount half = sent_in_epoch(3, images, epoch, rounded(chunk_bytes, true));
+    EXPECT_EQ(half.bytes, 3 * 2 * (2 * elements + 4 * kSums));
+    EXPECT_EQ(half.messages, 3 * 2 * (chunks + 1));
   }
 }
 

@@ -159,7 +159,11 @@ TEST(Options, EveryBadValueIsNamed) {
                 {"distill.soft_weight", [](D& o) { o.soft_weight = -0.1; }}});
   using E = ExchangeOptions;
   check_all<E>({{"exchange.chunk_bytes", [](E& o) { o.chunk_bytes = 1000; }},
-                {"exchange.chunk_bytes", [](E& o) { o.chunk_bytes = -1; }}});
+                {"exchange.chunk_bytes", [](E& o) { o.chunk_bytes = -1; }},
+                {"exchange.codec", [](E& o) {
+                   o.codec = Codec::bf16;
+                   o.order = ExchangeOrder::fixed;
+                 }}});
 }
 
 TEST(Options, FixedOrderNeedsMicroBatchesAndLocalStatistics) {

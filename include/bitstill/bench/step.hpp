@@ -30,6 +30,9 @@ struct BenchStepOptions {
   DeviceWish device = DeviceWish::cpu;
   int64_t bits = 4, bucket = 256, batch = 32;
   int64_t warmup = 5, steps = 20, rounds = 1, threads = 1;
+  double emulate = 0;
+  Overlap overlap = Overlap::automatic;
+  int64_t chunk_bytes = kDefaultChunkBytes;
 };
 template <ConstOr<BenchStepOptions> Options, class Visit>
 void visit_settings(Options& options, const Visit& visit) {
@@ -48,6 +51,14 @@ void visit_settings(Options& options, const Visit& visit) {
   visit("steps", options.steps, "timed steps of each arm a round");
   visit("rounds", options.rounds, "");
   visit("threads", options.threads, "of each rank");
+  visit(
+      "emulate", options.emulate,
+      "milliseconds: networks sleep instead of computing, as on an accelerator that leaves the "
+      "cores idle. So long the backward pass, half of it the forward pass and the teacher's; each "
+      "layer by its multiply-adds. Buffers, hooks, messages and updates stay real; prints the "
+      "hidden share of the exchange, 1 - exposed / busy");
+  visit("overlap", options.overlap, "exchange.overlap");
+  visit("chunk_bytes", options.chunk_bytes, "exchange.chunk_bytes");
 }
 
 /// The teacher of a network, or (null) of options.teacher_file. Collective.

@@ -38,8 +38,8 @@ class Channel {
   /// returns at once. CPU channels only; a device channel throws Error(environment).
   virtual EventPtr enqueue(std::function<void(Communicator&)> work) = 0;
 
-  /// Sum over ranks in place, once `ready` (null: now) has happened. CPU: f32, f64, i64; device:
-  /// f32, bf16.
+  /// Sum over ranks in place, once `ready` (null: now) has happened. CPU: f32, f64, i64,
+  /// bf16; device: f32, bf16.
   /// Collective: every rank calls this, in the same order.
   virtual EventPtr all_reduce(void* data, int64_t count, ElementType type, EventPtr ready) = 0;
   EventPtr all_reduce(float* data, int64_t count, EventPtr ready) {

@@ -48,8 +48,9 @@ class Communicator {
   int world() const { return world_; }
   Traffic kind() const { return kind_; }
 
-  /// In place: data[i] = the reduction over all ranks, bit-equal on all ranks. Sums of f32, f64 and
-  /// i64, min and max of f64 and i64; anything else is Error(environment).
+  /// In place: data[i] = the reduction over all ranks, bit-equal on all ranks. Sums of f32, f64,
+  /// i64 and bf16 (each addition rounded), min and max of f64 and i64; anything else is
+  /// Error(environment).
   void all_reduce(void* data, int64_t count, ElementType type, Reduction op = Reduction::sum);
   /// all[r * count ...] = rank r's `mine`.
   void all_gather(const void* mine, void* all, int64_t count, ElementType type);

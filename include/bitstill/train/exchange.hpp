@@ -63,6 +63,7 @@ class GradientExchange {
   struct Hook;
   void send_ready();
   void send(const Range& chunk);
+  void send_rounded(const Range& chunk);
   /// The step's message: [sums, gradients], or [sums, points' gradients] on the CPU.
   at::Tensor& message() { return travels_ == Travels::points ? points_message_ : weights_message_; }
   void pack_points();
@@ -73,6 +74,7 @@ class GradientExchange {
   Student& student_;
   int rank_;
   bool fixed_;
+  Codec codec_;
   std::unique_ptr<Channel> channel_, points_channel_;
   Travels travels_ = Travels::weights;
   ChunkGate gate_;
@@ -80,7 +82,8 @@ class GradientExchange {
   std::vector<EventPtr> sent_;
   StepPlan plan_;
   at::Tensor weights_message_, points_message_;
-  at::Tensor sums_;  // [flags, losses, statistics]: the head of weights_message_
+  std::vector<uint16_t> codes_;  // bf16 only: the gradients on their way
+  at::Tensor sums_;              // [flags, losses, statistics]: the head of weights_message_
 
   // Fixed order only: messages of the rank's leaves before its last one, partly added up.
   std::unique_ptr<LeafTree> tree_;

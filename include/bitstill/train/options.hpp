@@ -77,6 +77,15 @@ struct WordsOf<ExchangeOrder> {
       {fixed, "fixed", "bit-identical for any number of ranks; needs train.micro_batch"}};
 };
 
+/// How gradients look on their way.
+enum class Codec { none, bf16 };
+template <>
+struct WordsOf<Codec> {
+  using enum Codec;
+  static constexpr Word<Codec> kTable[] = {
+      {none, "none"}, {bf16, "bf16", "half the bytes; each addition is rounded"}};
+};
+
 /// train.*; each setting's meaning stands in visit_settings below, as for the others.
 struct TrainOptions {
   int64_t epochs = 12;
@@ -145,6 +154,7 @@ struct ExchangeOptions {
   Overlap overlap = Overlap::automatic;
   ExchangeOrder order = ExchangeOrder::fast;
   int64_t chunk_bytes = kDefaultChunkBytes;
+  Codec codec = Codec::none;
 };
 template <ConstOr<ExchangeOptions> Options, class Visit>
 void visit_settings(Options& options, const Visit& visit) {
@@ -152,6 +162,7 @@ void visit_settings(Options& options, const Visit& visit) {
   visit("order", options.order, "");
   visit("chunk_bytes", options.chunk_bytes,
         "gradient bytes a message; 0: measured at a run's start, then kept in its recipe");
+  visit("codec", options.codec, "of gradients on their way");
 }
 
 /// run.*; each setting's meaning stands in visit_settings below.

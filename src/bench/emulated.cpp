@@ -1,0 +1,117 @@
+#include "emulated.hpp"
+
+#include <ATen/TensorOperators.h>
+#include <ATen/core/grad_mode.h>
+#include <ATen/ops/zeros.h>
+#include <sys/prctl.h>
+
+#include <algorithm>
+#include <chrono>
+#include <thread>
+
+#include "bitstill/base/timer.hpp"
+
+namespace bitstill {
+namespace {
+
+/// How much longer than asked for a thread sleeps: the least of some tries.
+double overshoot_s() {
+  ::prctl(PR_SET_TIMERSLACK, 1UL);
+  double least_s = 1;
+  for (int i = 0; i < 20; ++i) {
+    const Timer timer;
+    std::this_thread::sleep_for(std::chrono::milliseconds(1));
+    least_s = std::min(least_s, timer.seconds() - 1e-3);
+  }
+  return std::max(least_s, 0.0);
+}
+
+void sleep_ms(double ms) {
+  static thread_local const double overshoot = overshoot_s();
+  const double seconds = 1e-3 * ms - overshoot;
+  if (seconds > 0) std::this_thread::sleep_for(std::chrono::duration<double>(seconds));
+}
+
+class SleepingUnit final : public Unit {
+ public:
+  SleepingUnit(std::shared_ptr<Network> whole, std::size_t index, EmulatedLayer layer)
+      : whole_(std::move(whole)), unit_(*whole_->units()[index]), layer_(std::move(layer)) {}
+
+  std::vector<Parameter*> parameters() override { return unit_.parameters(); }
+  std::vector<Buffer*> buffers() override { return unit_.buffers(); }
+
+  at::Tensor forward(const at::Tensor& x, const ForwardMode&) override {
+    sleep_ms(layer_.forward_ms);
+    const int64_t classes = whole_->spec().classes;
+    at::Tensor y = x.dim() == 2 && x.size(1) == classes ? x : at::zeros({x.size(0), classes});
+    // Gradients as large as the parameters, at next to no cost: those of a sum are one number.
+    for (const Parameter* parameter : parameters()) {
+      if (parameter->value.requires_grad()) y = y + parameter->value.sum() * 0;
+    }
+    if (y.requires_grad() && layer_.backward_ms > 0) {
+      // Called before the unit's gradients become complete.
+      y.register_hook([ms = layer_.backward_ms](const at::Tensor&) { sleep_ms(ms); });
+    }
+    return y;
+  }
+
+ private:
+  std::shared_ptr<Network> whole_;
+  Unit& unit_;
+  EmulatedLayer layer_;
+};
+
+/// Multiply-adds of one sample in each unit.
+std::vector<double> costs(const Network& network) {
+  const at::NoGradGuard no_grad;
+  const ImageShape& in = network.spec().input;
+  at::Tensor x = at::zeros({2, in.channels, in.height, in.width});
+  std::vector<double> result;
+  for (const auto& unit : network.units()) {
+    x = unit->forward(x, ForwardMode{});
+    const int64_t pixels = x.dim() == 4 ? x.size(2) * x.size(3) : 1;
+    double cost = 0;
+    for (const Parameter* parameter : unit->parameters()) {
+      if (parameter->role != ParameterRole::weight) continue;
+      cost += static_cast<double>(parameter->value.numel() * pixels);
+    }
+    result.push_back(cost);
+  }
+  return result;
+}
+
+}  // namespace
+
+Json to_json(const EmulatedLayer& layer) {
+  return {{"forward_ms", layer.forward_ms},
+          {"backward_ms", layer.backward_ms},
+          {"parameters", layer.parameters}};
+}
+
+std::vector<EmulatedLayer> emulated_layers(const Network& network, double forward_ms,
+                                           double backward_ms) {
+  const std::vector<double> cost = costs(network);
+  double all = 0;
+  for (const double one : cost) all += one;
+  std::vector<EmulatedLayer> layers;
+  for (std::size_t u = 0; u < cost.size(); ++u) {
+    EmulatedLayer layer{forward_ms * cost[u] / all, backward_ms * cost[u] / all, {}};
+    for (const Parameter* parameter : network.units()[u]->parameters()) {
+      layer.parameters.push_back(parameter->value.numel());
+    }
+    layers.push_back(std::move(layer));
+  }
+  return layers;
+}
+
+std::unique_ptr<Network> emulate(std::unique_ptr<Network> network,
+                                 const std::vector<EmulatedLayer>& layers) {
+  const std::shared_ptr<Network> whole = std::move(network);
+  std::vector<std::unique_ptr<Unit>> units;
+  for (std::size_t u = 0; u < layers.size(); ++u) {
+    units.push_back(std::make_unique<SleepingUnit>(whole, u, layers[u]));
+  }
+  return std::make_unique<Network>(whole->spec(), std::move(units));
+}
+
+}  // namespace bitstill

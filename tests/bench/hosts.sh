@@ -1,0 +1,58 @@
+#!/usr/bin/env bash
+# What bitstill bench measures on several hosts, which are network namespaces of this machine
+# (tests/hosts/hosts.bash); root.
+#   tests/bench/hosts.sh P4 BITSTILL [ROUNDS [STEPS]]
+# P4: bench step --emulate on 4 hosts at 200 Mbit/s, with overlap and without, and the peer ddp_emulate.py
+# where BITSTILL_PEER_PYTHON names a Python with PyTorch. A JSON line for each program of a round;
+# {"skip": REASON} where hosts cannot be made.
+set -uo pipefail
+if [ $# -lt 2 ] || [ "$1" != P4 ]; then
+  sed -n '2,/^set/{/^#/s/^# \{0,1\}//p}' "$0" >&2
+  exit 2
+fi
+BITSTILL=$(readlink -f "$2") SOURCE=$(cd "$(dirname "$0")/../.." && pwd) WORK=$(mktemp -d)
+rounds=${3:-3} steps=${4:-6}
+backward_ms=400  # student1's 4 MB take two thirds of it
+python=${BITSTILL_PEER_PYTHON:-}
+. "$SOURCE/tests/hosts/hosts.bash"
+skip_hosts() {
+  printf '{"skip": "%s"}\n' "$*"
+  exit 0
+}
+hosts_up 4
+trap 'hosts_down; rm -rf "$WORK"' EXIT
+shape 200mbit
+
+# failed WHAT: it could not be measured
+failed() {
+  cat "$WORK/err" >&2
+  echo "$* failed" >&2
+  exit 8
+}
+
+ours() {
+  on_hosts 4 bench step --emulate $backward_ms --overlap "$1" --batch 8 --warmup 2 --steps "$steps" ||
+    failed "bench step --overlap $1"
+  cat "$WORK/out"
+}
+
+peer() {
+  local i pids=()
+  for i in 1 2 3 4; do
+    inside $i env RANK=$((i - 1)) WORLD_SIZE=4 MASTER_ADDR=10.77.0.1 MASTER_PORT=29500 GLOO_SOCKET_IFNAME=eth0 \
+      OMP_NUM_THREADS=1 "$python" "$SOURCE/tests/bench/ddp_emulate.py" "$WORK/layers" --steps "$steps" \
+      >"$WORK/peer.$i" 2>"$WORK/err.$i" &
+    pids+=($!)
+  done
+  for i in 0 1 2 3; do
+    wait "${pids[i]}" || { cp "$WORK/err.$((i + 1))" "$WORK/err"; failed ddp_emulate.py; }
+  done
+  cat "$WORK/peer.1"
+}
+
+for ((round = 0; round < rounds; round++)); do
+  ours on
+  cp "$WORK/out" "$WORK/layers"
+  ours off
+  [ -z "$python" ] || peer
+done
