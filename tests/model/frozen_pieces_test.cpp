@@ -85,6 +85,9 @@ class FrozenPiecesTest : public testing::TestWithParam<InferencePrecision> {
 };
 
 TEST_P(FrozenPiecesTest, AnswerAsTheFrozenNetworkToTheBit) {
+  if (!pieces_answer_as_whole(GetParam())) {
+    GTEST_SKIP() << "oneDNN computes some rows of a layer otherwise than all, on this processor";
+  }
   for (const Case& one : cases()) {
     const auto network = one.make();
     const at::Tensor sample = random_images(*network, 40);

@@ -27,6 +27,12 @@ std::unique_ptr<Piecewise> make_frozen_pieces(const Network& network,
                                               const FrozenPieceOptions& options,
                                               TensorSource* source, std::string* obstacle);
 
+/// Whether this processor computes some of a linear layer's rows to the same bits as all of them
+/// at once, which oneDNN does not promise: asked of a small random network, in some milliseconds.
+/// Where it does not, a network in pieces differs from FrozenNetwork in its last bits, but not
+/// from itself in the same pieces.
+bool pieces_answer_as_whole(InferencePrecision precision);
+
 /// For int8; `sample` as FrozenNetwork::make's, the weights from `source`, one layer at a time.
 /// Empty where the network cannot run so: make_frozen_pieces says why.
 CodeScales find_code_scales(const Network& network, TensorSource& source, const at::Tensor& sample);
