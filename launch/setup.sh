@@ -20,6 +20,7 @@ packages=(build-essential cmake ninja-build ccache pkg-config git python3 python
   libopenmpi-dev openmpi-bin libhdf5-dev libboost-program-options-dev libgtest-dev
   nlohmann-json3-dev libhwy-dev libjpeg-dev libpng-dev zlib1g-dev libssl-dev
   libzstd-dev)
+test_packages=(iproute2)  # several hosts as network namespaces
 dev_packages=(clang-14 clang-format-14 clang-tidy-14 libclang-rt-14-dev python3-numpy)
 
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
@@ -31,8 +32,8 @@ check_only=false
 for argument in "$@"; do
   case $argument in
     --gpu) torch_set=gpu with_nvcc=true ;;
-    --tests) with_nvcc=true ;;
-    --dev) packages+=("${dev_packages[@]}") with_nvcc=true ;;
+    --tests) packages+=("${test_packages[@]}") with_nvcc=true ;;
+    --dev) packages+=("${test_packages[@]}" "${dev_packages[@]}") with_nvcc=true ;;
     --check) check_only=true ;;
     --help | -h) usage; exit 0 ;;
     *) echo "error: unknown option $argument (launch/setup.sh --help)" >&2; exit 2 ;;
