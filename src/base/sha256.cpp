@@ -64,14 +64,12 @@ std::string sha256_of_file(const std::string& path, ExitCode code) {
 std::string sha256_of_samples(const std::string& path, ExitCode code) {
   constexpr uint64_t kSamples = 64, kBytes = 4096;
   const InputFile file(path, code);
-  const uint64_t size = file.size(), bytes = std::min(kBytes, size);
+  const uint64_t size = file.size(), bytes = std::min(kBytes, size), last = size - bytes;
   Sha256 hash;
   hash.add(&size, sizeof size);
   std::string sample(static_cast<std::size_t>(bytes), '\0');
   for (uint64_t i = 0; i < kSamples; ++i) {
-    file.read((size - bytes) / (kSamples - 1) * i +
-                  (i + 1 == kSamples ? (size - bytes) % (kSamples - 1) : 0),
-              sample.data(), sample.size());
+    file.read(i + 1 < kSamples ? last / (kSamples - 1) * i : last, sample.data(), sample.size());
     hash.add(sample.data(), sample.size());
   }
   return hash.hex();

@@ -33,9 +33,9 @@ Row bench_distillation_step(const BenchOptions& options);  // P1
 Row bench_quantized_step(const BenchOptions& options);     // P2
 Row bench_kernels(const BenchOptions& options);            // P3
 Row bench_hidden_exchange(const BenchOptions& options);    // P4
-Row bench_cached_step(const BenchOptions& options);        // P9
 Row bench_slice_memory(const BenchOptions& options);       // P7
 Row bench_slice_time(const BenchOptions& options);         // P8
+Row bench_cached_step(const BenchOptions& options);        // P9
 Row bench_traffic(const BenchOptions& options);            // P10
 Row bench_file_size(const BenchOptions& options);          // P12
 Row bench_decode(const BenchOptions& options);             // P13

@@ -199,9 +199,7 @@ LoadedModel load_skeleton(const TensorFile& file, const FileFacts& facts) {
   int64_t values = 0;
   for (const SafetensorsEntry& entry : front.header.entries) {
     if (!of_network(entry.name)) continue;
-    const bool floating = entry.dtype == Dtype::f64 || entry.dtype == Dtype::f32 ||
-                          entry.dtype == Dtype::f16 || entry.dtype == Dtype::bf16;
-    tensors.push_back({entry.name, entry.shape, dtype_name(entry.dtype), floating});
+    tensors.push_back({entry.name, entry.shape, dtype_name(entry.dtype), is_floating(entry.dtype)});
     values += static_cast<int64_t>(entry.bytes) / dtype_bytes(entry.dtype);
   }
   LoadedModel model =

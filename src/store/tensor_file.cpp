@@ -7,6 +7,10 @@
 
 namespace bitstill {
 
+bool is_floating(Dtype dtype) {
+  return at::isFloatingType(scalar_type_of(dtype));
+}
+
 TensorFile::TensorFile(const std::string& path) : path_(path), input_(path, ExitCode::model) {
   front_ = read_model_front(
       {input_.size(), [this](uint64_t offset, void* bytes,
@@ -24,7 +28,7 @@ TensorFile::TensorFile(const std::string& path) : path_(path), input_(path, Exit
 
 const SafetensorsEntry& TensorFile::entry_of(const std::string& name) const {
   const auto found = entries_.find(name);
-  if (found == entries_.end() || !at::isFloatingType(scalar_type_of(found->second->dtype))) {
+  if (found == entries_.end() || !is_floating(found->second->dtype)) {
     throw Error(ExitCode::model, concat(path_, ": holds no weights ", name));
   }
   return *found->second;

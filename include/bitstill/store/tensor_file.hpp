@@ -12,6 +12,9 @@
 
 namespace bitstill {
 
+/// Whether tensors of this type can be weights.
+bool is_floating(Dtype dtype);
+
 /// The header is read once; of the tensors only what is asked for. Safe to use from several
 /// threads.
 class TensorFile {
