@@ -25,6 +25,7 @@ int run_bench_step(World& world, const Words& arguments) {
   config.teacher_file = options.teacher_file;
   config.teacher_precision = options.teacher_precision;
   config.layout = options.layout;
+  config.exchange.overlap = options.gathers;
   config.train.precision = options.precision;
   config.train.global_batch = options.batch * world.place().world;
   const auto make = [&](std::unique_ptr<Network> network, const Dataset& shards) {

@@ -61,6 +61,35 @@ class SleepingUnit final : public Unit {
   EmulatedLayer layer_;
 };
 
+class SleepingPieces final : public Piecewise {
+ public:
+  SleepingPieces(std::unique_ptr<Piecewise> pieces, int64_t classes, double forward_ms)
+      : pieces_(std::move(pieces)), classes_(classes) {
+    double all = 0;
+    for (const Piece& piece : pieces_->pieces()) all += static_cast<double>(piece.multiply_adds);
+    for (const Piece& piece : pieces_->pieces()) {
+      ms_.push_back(forward_ms * static_cast<double>(piece.multiply_adds) / all);
+    }
+  }
+
+  std::span<const Piece> pieces() const override { return pieces_->pieces(); }
+  void read(std::size_t piece, TensorSource& source, void* plain) const override {
+    pieces_->read(piece, source, plain);
+  }
+  PassState begin(const at::Tensor& x) const override { return {{x}}; }
+  void run(std::size_t piece, const void*, std::span<PassState> states) const override {
+    for (std::size_t i = 0; i < states.size(); ++i) sleep_ms(ms_[piece]);
+  }
+  at::Tensor finish(PassState&& state) const override {
+    return at::zeros({state.values[0].size(0), classes_});
+  }
+
+ private:
+  std::unique_ptr<Piecewise> pieces_;
+  int64_t classes_;
+  std::vector<double> ms_;  // of each piece, a micro-batch
+};
+
 /// Multiply-adds of one sample in each unit.
 std::vector<double> costs(const Network& network) {
   const at::NoGradGuard no_grad;
@@ -112,6 +141,11 @@ std::unique_ptr<Network> emulate(std::unique_ptr<Network> network,
     units.push_back(std::make_unique<SleepingUnit>(whole, u, layers[u]));
   }
   return std::make_unique<Network>(whole->spec(), std::move(units));
+}
+
+std::unique_ptr<Piecewise> emulate(std::unique_ptr<Piecewise> pieces, int64_t classes,
+                                   double forward_ms) {
+  return std::make_unique<SleepingPieces>(std::move(pieces), classes, forward_ms);
 }
 
 }  // namespace bitstill

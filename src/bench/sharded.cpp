@@ -1,13 +1,14 @@
 // P7 and P8: a teacher in slices, what it takes of memory and of time.
 #include <cmath>
 #include <filesystem>
+#include <map>
 
 #include "bitstill/base/text.hpp"
 #include "bitstill/infer/loaded_model.hpp"
 #include "bitstill/model/weights.hpp"
 #include "bitstill/store/model_file.hpp"
+#include "hosts.hpp"
 #include "process.hpp"
-#include "rows.hpp"
 #include "temporary_folder.hpp"
 
 namespace bitstill {
@@ -44,6 +45,36 @@ Json step_with(const std::string& teacher, const std::string& precision) {
                  "gather",   "--teacher.precision",
                  precision};
   return json_lines(run_program(on_ranks(kMemoryRanks, words)).output).at(0);
+}
+
+/// Emulated compute on shaped hosts, where a gather takes half of it: must at 2, wish at 4.
+void emulated_parts(const BenchOptions& options, Row& row) {
+  struct Steps {
+    std::vector<double> whole, sliced, blocking, gather_ms;
+  };
+  std::map<int, Steps> by_hosts;
+  for (const Json& line : lines_of_hosts("P8", options, row)) {
+    Steps& steps = by_hosts[line["world"].get<int>()];
+    const double ms = line["step_ms_median"].get<double>();
+    if (!line["teacher_slices"].is_object()) {
+      steps.whole.push_back(ms);
+    } else if (line["teacher_overlap"] == "off") {
+      steps.blocking.push_back(ms);
+      steps.gather_ms.push_back(line["ms"]["gather_busy"].get<double>());
+    } else {
+      steps.sliced.push_back(ms);
+    }
+  }
+  for (const auto& [hosts, steps] : by_hosts) {
+    const double whole = median(steps.whole), sliced = median(steps.sliced),
+                 blocking = median(steps.blocking);
+    const Json details = {{"step_ms", {sliced, whole, blocking}},
+                          {"gather_ms", median(steps.gather_ms)}};
+    row.parts.push_back({concat("emulated, ", hosts, " hosts, in slices over whole"),
+                         sliced / whole, 1.06, false, details});
+    row.parts.push_back({concat("emulated, ", hosts, " hosts, over no prefetch"), sliced / blocking,
+                         0.72, false, details});
+  }
 }
 
 }  // namespace
@@ -102,6 +133,7 @@ Row bench_slice_time(const BenchOptions& options) {
                          false,
                          {{"cpu_s_per_image", {median(sliced), median(whole)}}}});
   }
+  emulated_parts(options, row);
   return row;
 }
 

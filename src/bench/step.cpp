@@ -114,8 +114,6 @@ std::unique_ptr<Network> initialized(const NetworkSpec& spec) {
   return network;
 }
 
-constexpr double kForwardShare = 0.5;  // of the backward pass; the teacher's too
-
 std::vector<EmulatedLayer> student_layers(const BenchStepOptions& s, const Dataset& dataset) {
   if (s.emulate == 0) return {};
   return emulated_layers(*initialized(spec_of(s.student, dataset)), kForwardShare * s.emulate,
@@ -155,10 +153,14 @@ class Arm {
   PhaseSeconds before;  // at the end of the warm-up
   std::vector<double> step_ms, round_ms;
   double cpu_s = 0, busy_s = 0;
+  GatherSeconds gather;
   TrafficCounts traffic{};  // of this rank in the timed steps
 
   TrainingStep& step() { return parts_.step; }
   GradientExchange& exchange() { return parts_.exchange; }
+  GatherSeconds take_gather_seconds() {
+    return teacher_ != nullptr ? teacher_->take_gather_seconds() : GatherSeconds{};
+  }
 
  private:
   BatchPlan batch_plan(const Dataset& dataset);
@@ -166,7 +168,7 @@ class Arm {
   World& world_;
   const BenchStepOptions& settings_;
   const at::Device device_;
-  const Teacher* teacher_;
+  Teacher* teacher_;
   TrainingOptions options_;
   std::vector<EmulatedLayer> layers_;  // of the student; empty where it computes
   Student student_;
@@ -253,6 +255,7 @@ Json Arm::result() {
       {"threads", settings_.threads},
       {"device", device_.str()},
       {"overlap", settings_.overlap},
+      {"teacher_overlap", settings_.gathers},
       {"chunk_bytes", options_.exchange.chunk_bytes},
       {"precision", use_bf16(settings_.precision, device_) ? "bf16" : "fp32"},
       {"teacher_precision",
@@ -269,7 +272,9 @@ Json Arm::result() {
         {"backward", ms(&PhaseSeconds::backward)},
         {"exchange", exchange_ms},
         {"update", ms(&PhaseSeconds::update)},
-        {"exchange_busy", busy_ms}}},
+        {"exchange_busy", busy_ms},
+        {"gather", 1000 * gather.exposed / count},
+        {"gather_busy", 1000 * gather.busy / count}}},
       {"sent", sent},
       {"teacher_slices", slices_json(teacher_)},
       {"memory_mb", most_memory_mb(world_)},
@@ -296,6 +301,7 @@ void measure(World& world, const BenchStepOptions& s, std::vector<std::unique_pt
     arm->run(s.warmup);
     arm->before = arm->step().seconds();
     arm->exchange().take_busy_seconds();
+    arm->take_gather_seconds();
   }
   for (int64_t round = 0; round < s.rounds; ++round) {
     for (auto& arm : arms) {
@@ -309,6 +315,9 @@ void measure(World& world, const BenchStepOptions& s, std::vector<std::unique_pt
       }
       arm->cpu_s += cpu_seconds() - cpu;
       arm->busy_s += arm->exchange().take_busy_seconds();
+      const GatherSeconds gathers = arm->take_gather_seconds();
+      arm->gather.busy += gathers.busy;
+      arm->gather.exposed += gathers.exposed;
       arm->round_ms.push_back(median(ms));
       arm->step_ms.insert(arm->step_ms.end(), ms.begin(), ms.end());
     }
@@ -339,12 +348,17 @@ void bench_step(World& world, const BenchStepOptions& s, const at::Device& devic
     shards = std::make_unique<RandomShards>(kStepsAnEpoch * s.batch * world.place().world);
     dataset = std::make_unique<Dataset>(shards->path());
     if (!s.teacher_file.empty()) return;
-    if (s.teacher != "none") network = teacher_network(s, *dataset);
+    if (s.teacher != "none" && !in_emulated_slices(world, s))
+      network = teacher_network(s, *dataset);
     if (network) network->to(device);
     if (s.cached) cached = random_cached_teacher(*dataset, shards->path() + "/logits", device);
   });
   std::unique_ptr<Teacher> teacher;
-  if (network || !s.teacher_file.empty()) teacher = make_teacher(std::move(network), *dataset);
+  if (network || !s.teacher_file.empty()) {
+    teacher = make_teacher(std::move(network), *dataset);
+  } else if (s.teacher != "none" && in_emulated_slices(world, s)) {
+    teacher = emulated_slices(world, s, initialized(spec_of(s.teacher, *dataset)));
+  }
   std::vector<Teacher*> teachers = {teacher.get()};
   if (s.cached) teachers.push_back(cached.get());
   std::vector<std::unique_ptr<Arm>> arms;

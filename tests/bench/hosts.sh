@@ -1,18 +1,20 @@
 #!/usr/bin/env bash
 # What bitstill bench measures on several hosts, which are network namespaces of this machine
 # (tests/hosts/hosts.bash); root.
-#   tests/bench/hosts.sh P4 BITSTILL [ROUNDS [STEPS]]
-# P4: bench step --emulate on 4 hosts at 200 Mbit/s, with overlap and without, and the peer ddp_emulate.py
-# where BITSTILL_PEER_PYTHON names a Python with PyTorch. A JSON line for each program of a round;
-# {"skip": REASON} where hosts cannot be made.
+#   tests/bench/hosts.sh P4|P8 BITSTILL [ROUNDS [STEPS]]
+# bench step --emulate at 200 Mbit/s: a JSON line for each program of a round; {"skip": REASON} where hosts
+# cannot be made.
+# P4: 4 hosts, with overlap and without, with a teacher's gathers beside, and the peer ddp_emulate.py where
+# BITSTILL_PEER_PYTHON names a Python with PyTorch.
+# P8: 2 and 4 hosts, the teacher whole, in slices, and in slices without prefetch; its gathers take half of
+# the compute.
 set -uo pipefail
-if [ $# -lt 2 ] || [ "$1" != P4 ]; then
+if [ $# -lt 2 ] || [[ $1 != P[48] ]]; then
   sed -n '2,/^set/{/^#/s/^# \{0,1\}//p}' "$0" >&2
   exit 2
 fi
-BITSTILL=$(readlink -f "$2") SOURCE=$(cd "$(dirname "$0")/../.." && pwd) WORK=$(mktemp -d)
+what=$1 BITSTILL=$(readlink -f "$2") SOURCE=$(cd "$(dirname "$0")/../.." && pwd) WORK=$(mktemp -d)
 rounds=${3:-3} steps=${4:-6}
-backward_ms=400  # student1's 4 MB take two thirds of it
 python=${BITSTILL_PEER_PYTHON:-}
 . "$SOURCE/tests/hosts/hosts.bash"
 skip_hosts() {
@@ -30,9 +32,10 @@ failed() {
   exit 8
 }
 
+# ours HOSTS MS ARGUMENT...: bench step with a backward pass of MS
 ours() {
-  on_hosts 4 bench step --emulate $backward_ms --overlap "$1" --batch 8 --warmup 2 --steps "$steps" ||
-    failed "bench step --overlap $1"
+  on_hosts "$1" bench step --emulate "$2" --batch 8 --warmup 2 --steps "$steps" "${@:3}" ||
+    failed "bench step ${*:3}"
   cat "$WORK/out"
 }
 
@@ -50,9 +53,30 @@ peer() {
   cat "$WORK/peer.1"
 }
 
-for ((round = 0; round < rounds; round++)); do
-  ours on
+hidden_exchange() {
+  local backward_ms=400  # student1's 4 MB take two thirds of it
+  ours 4 $backward_ms --overlap on
   cp "$WORK/out" "$WORK/layers"
-  ours off
+  ours 4 $backward_ms --overlap off
+  ours 4 $backward_ms --overlap on --teacher.sharding gather --teacher.precision bf16
   [ -z "$python" ] || peer
+}
+
+# slices HOSTS: the passes take, teacher's included, twice the backward pass
+slices() {
+  if [ -z "${gather_ms[$1]:-}" ]; then
+    ours "$1" 400 --teacher.sharding gather --teacher.overlap off >/dev/null
+    gather_ms[$1]=$(sed -n 's/.*"gather_busy":\([0-9.]*\).*/\1/p' "$WORK/out")
+  fi
+  ours "$1" "${gather_ms[$1]}"
+  ours "$1" "${gather_ms[$1]}" --teacher.sharding gather
+  ours "$1" "${gather_ms[$1]}" --teacher.sharding gather --teacher.overlap off
+}
+
+declare -a gather_ms=()
+for ((round = 0; round < rounds; round++)); do
+  case $what in
+    P4) hidden_exchange ;;
+    P8) slices 2 && slices 4 ;;
+  esac
 done

@@ -31,7 +31,7 @@ struct BenchStepOptions {
   int64_t bits = 4, bucket = 256, batch = 32;
   int64_t warmup = 5, steps = 20, rounds = 1, threads = 1;
   double emulate = 0;
-  Overlap overlap = Overlap::automatic;
+  Overlap overlap = Overlap::automatic, gathers = Overlap::automatic;
   int64_t chunk_bytes = kDefaultChunkBytes;
 };
 template <ConstOr<BenchStepOptions> Options, class Visit>
@@ -57,7 +57,8 @@ void visit_settings(Options& options, const Visit& visit) {
       "cores idle. So long the backward pass, half of it the forward pass and the teacher's; each "
       "layer by its multiply-adds. Buffers, hooks, messages and updates stay real; prints the "
       "hidden share of the exchange, 1 - exposed / busy");
-  visit("overlap", options.overlap, "exchange.overlap");
+  visit("overlap", options.overlap, "exchange.overlap, of gradients");
+  visit("teacher.overlap", options.gathers, "exchange.overlap, of a teacher's gathers");
   visit("chunk_bytes", options.chunk_bytes, "exchange.chunk_bytes");
 }
 
