@@ -35,7 +35,7 @@ row 5.35 7 '^error: standard output is lost: Bad file descriptor' \
   bash -c "closed '$BITSTILL' inspect '$WORK/data'"
 
 # One visible line, at most 400 characters, with its end.
-odd=$'no\nsuch\e[31m\u202efile'
+odd=$'no\nsuch\e[31m\xe2\x80\xaefile'  # bytes: \u hangs on the locale
 row 5.36 4 '^error: .*/no\\nsuch\\x1b\[31m\\u202efile: cannot open: No such file' \
   "$BITSTILL" inspect "$WORK/$odd"
 row 5.37 4 '^error: .{393}$' "$BITSTILL" inspect "$WORK/$(printf 'x%.0s' {1..5000})"
