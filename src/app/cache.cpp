@@ -2,23 +2,19 @@
 #include <algorithm>
 #include <cmath>
 #include <cstdio>
-#include <exception>
 #include <filesystem>
-#include <numeric>
-#include <optional>
 
 #include "bitstill/base/file.hpp"
 #include "bitstill/base/folder_lock.hpp"
 #include "bitstill/base/log.hpp"
 #include "bitstill/base/sha256.hpp"
 #include "bitstill/base/text.hpp"
-#include "bitstill/base/timer.hpp"
 #include "bitstill/base/version.hpp"
 #include "bitstill/comm/agree.hpp"
 #include "bitstill/comm/watchdog.hpp"
 #include "bitstill/config/recipe.hpp"
-#include "bitstill/model/input.hpp"
 #include "bitstill/teacher/batch_check.hpp"
+#include "cache_rows.hpp"
 #include "command.hpp"
 #include "device.hpp"
 #include "run_folder.hpp"
@@ -35,10 +31,8 @@ constexpr const char* kSummary =
     "training image in\nevery variant of its augmentation, and keeps the answers. distill and "
     "study read them by --teacher.cache\nDIR: at any run.seed (with one data.augment_seed), order "
     "and number of ranks. Of the recipe teacher.*,\ndata.* and run.* count, and of distill.* the "
-    "temperature with --top. --overwrite moves an earlier cache\nto DIR.N.";
-
-/// Forward passes that a teacher in slices is asked about at once, where the settings do not say.
-constexpr int64_t kSweep = 8;
+    "temperature with --top. --resume goes on, on as many ranks,\nwhere an earlier call was "
+    "killed; --overwrite moves an earlier cache to DIR.N.";
 
 struct Settings {
   RunConfig config;
@@ -71,10 +65,16 @@ bool of_cache(const std::string& name) {
           name.size() == cache_file_name(0).size());
 }
 
-/// On rank 0: the folder, locked, without an earlier cache.
-FolderLock claim(const std::string& folder, bool overwrite) {
+/// The folder, locked on rank 0, and whether it holds the cache that is asked for.
+struct Claim {
+  FolderLock lock;
+  bool whole = false;
+};
+
+/// Without an earlier cache; with --resume what there is of this one stays.
+Claim claim(const std::string& folder, const CacheFacts& facts, Resume resume, bool overwrite) {
   make_folder(folder);
-  FolderLock lock(folder);
+  Claim claimed{FolderLock(folder)};
   const std::string lock_name = fs::path(FolderLock::path_in(folder)).filename();
   std::vector<std::string> entries;
   for (const auto& entry : fs::directory_iterator(folder)) {
@@ -87,28 +87,26 @@ FolderLock claim(const std::string& folder, bool overwrite) {
     entries.push_back(name);
   }
   const bool whole = fs::exists(folder + "/" + kCacheIndexFile);
+  if (whole && resume != Resume::no && LogitCache(folder).is_of(facts)) {
+    claimed.whole = true;
+    return claimed;
+  }
   if (whole && !overwrite) {
     throw Error(ExitCode::settings,
-                concat("out = ", folder, " holds a cache; --overwrite moves it to ", folder,
-                       ".N, or give another folder"));
+                concat("out = ", folder, " holds a", resume == Resume::no ? "" : "nother",
+                       " cache; --overwrite moves it to ", folder, ".N, or give another folder"));
+  }
+  if (resume == Resume::yes && entries.empty()) {
+    throw Error(ExitCode::settings,
+                concat("--resume: ", folder, " holds no cache; --resume=auto starts one there"));
   }
   if (whole) {
     say(concat("the earlier cache of ", folder, " is now ", move_aside(folder, entries)));
-  } else {  // one that was not written to its end is none
+  } else if (resume == Resume::no) {  // one that was not written to its end is none
     for (const std::string& name : entries) fs::remove(folder + "/" + name);
   }
-  return lock;
+  return claimed;
 }
-
-int64_t sweep_size(const TeacherLayout& layout) {
-  return layout.sweep_batches > 0 ? layout.sweep_batches : kSweep;
-}
-
-/// What a teacher is asked at once. The questions' rows lie in the batches.
-struct Sweep {
-  std::vector<Batch> batches;
-  std::vector<Question> questions;
-};
 
 class CacheJob {
  public:
@@ -119,14 +117,8 @@ class CacheJob {
  private:
   void prepare();
   void compare_files();
-  CacheRange range_of(int rank) const;
-  int64_t first_pass(int rank) const { return facts_.passes() * rank / world_.place().world; }
-  BatchPlan plan() const;
-  Sweep read(Prefetcher& prefetcher, int64_t count) const;
-  std::exception_ptr write_rows(CacheWriter* writer, Watchdog& watchdog);
-  void write(Watchdog& watchdog);
   void print_plan() const;
-  void print_result() const;
+  void print_result(const CacheCost& cost) const;
 
   World& world_;
   Settings s_;
@@ -135,8 +127,6 @@ class CacheJob {
   std::unique_ptr<Dataset> dataset_;
   std::unique_ptr<Teacher> teacher_;
   CacheFacts facts_;
-  double seconds_ = 0, teacher_seconds_ = 0;  // the slowest rank's
-  double divergence_ = 0;                     // a row
 };
 
 void CacheJob::prepare() {
@@ -185,115 +175,6 @@ void CacheJob::compare_files() {
   facts_.teacher_sha256 = broadcast_text(control, facts_.teacher_sha256, 0);
 }
 
-CacheRange CacheJob::range_of(int rank) const {
-  const int64_t first = facts_.first_row(first_pass(rank));
-  return {first, facts_.first_row(first_pass(rank + 1)) - first};
-}
-
-/// This rank's passes, in order.
-BatchPlan CacheJob::plan() const {
-  const int rank = world_.place().rank;
-  return [facts = facts_, first = first_pass(rank), end = first_pass(rank + 1)](
-             int64_t n, std::vector<int64_t>* rows, int64_t* epoch) {
-    if (first + n >= end) return false;
-    const int64_t begin = facts.first_row(first + n);
-    *epoch = begin / facts.samples;  // epoch v shows variant v
-    rows->resize(static_cast<std::size_t>(facts.first_row(first + n + 1) - begin));
-    std::iota(rows->begin(), rows->end(), begin % facts.samples);
-    return true;
-  };
-}
-
-/// The next passes of this rank, at most `count`.
-Sweep CacheJob::read(Prefetcher& prefetcher, int64_t count) const {
-  Sweep sweep;
-  for (Batch batch; count-- > 0 && prefetcher.next(&batch);) {
-    sweep.batches.push_back(std::move(batch));
-  }
-  for (const Batch& batch : sweep.batches) {
-    sweep.questions.push_back({to_input(batch, dataset_->index().shape,
-                                        teacher_->traits().normalization, device_.device, true),
-                               batch.rows, batch.variant});
-  }
-  return sweep;
-}
-
-/// What fails on this rank alone is returned; ranks that answer together go on without its samples.
-std::exception_ptr CacheJob::write_rows(CacheWriter* writer, Watchdog& watchdog) {
-  const int rank = world_.place().rank, world = world_.place().world;
-  const bool together = teacher_->traits().slices.has_value();
-  const int64_t mine = first_pass(rank + 1) - first_pass(rank);
-  const int64_t passes = together ? (facts_.passes() + world - 1) / world : mine;
-  const int64_t size = together ? sweep_size(s_.config.layout) : 1;
-  int64_t pass = 0, row = range_of(rank).first;
-  teacher_->on_wait(
-      [&](bool waits) { watchdog.progress(waits ? Phase::gather : Phase::teacher, pass); });
-  Prefetcher prefetcher(*dataset_, Split::train, plan(), &s_.config.augmentation,
-                        augmentation_seed(s_.config), static_cast<int>(s_.config.prefetch));
-  ProgressBar bar("cache");
-  std::exception_ptr failure;
-  const auto guarded = [&](const auto& work) {
-    try {
-      if (!failure) work();
-    } catch (...) {
-      failure = std::current_exception();
-    }
-  };
-  for (; pass < passes && (together || !failure); pass += size) {
-    watchdog.progress(Phase::teacher, pass);
-    Sweep sweep;
-    guarded([&] { sweep = read(prefetcher, size); });
-    const Timer timer;
-    std::vector<Answer> answers;
-    const auto ask = [&] { answers = teacher_->answer(sweep.questions, pass + size < passes); };
-    // Where other ranks wait inside the answer, only the end of the job ends it.
-    if (together) {
-      ask();
-    } else {
-      guarded(ask);
-    }
-    teacher_seconds_ += timer.seconds();
-    for (std::size_t i = 0; i < answers.size(); ++i) {
-      const int64_t count = sweep.batches[i].count();
-      guarded([&] { writer->add(row, answers[i].logits(0, count).cpu()); });
-      row += count;
-    }
-    bar.show(std::min(pass + size, mine), mine, "");
-  }
-  watchdog.progress(Phase::exchange, pass);
-  return failure;
-}
-
-void CacheJob::write(Watchdog& watchdog) {
-  Communicator& control = world_.control();
-  const Place& place = world_.place();
-  const Timer timer;
-  std::optional<CacheWriter> writer;
-  agree(control, [&] {
-    const CacheRange mine = range_of(place.rank);
-    if (mine.count == 0) return;
-    writer.emplace(s_.out, facts_, static_cast<std::size_t>(place.rank), mine);
-  });
-  const std::exception_ptr failure = write_rows(writer ? &*writer : nullptr, watchdog);
-  agree(control, [&] {
-    if (failure) std::rethrow_exception(failure);
-    if (writer) writer->finish();
-  });
-  agree(control, [&] {
-    if (place.rank != 0) return;
-    std::vector<CacheRange> ranges;
-    for (int rank = 0; rank < place.world; ++rank) ranges.push_back(range_of(rank));
-    write_cache_index(s_.out, facts_, ranges);
-  });
-  double slowest[] = {timer.seconds(), teacher_seconds_};
-  control.all_reduce(slowest, 2, ElementType::f64, Reduction::max);
-  seconds_ = slowest[0];
-  teacher_seconds_ = slowest[1];
-  divergence_ = writer ? writer->divergence() : 0;
-  control.all_reduce(&divergence_, 1, ElementType::f64);
-  divergence_ /= static_cast<double>(facts_.rows());
-}
-
 void CacheJob::print_plan() const {
   if (world_.place().rank != 0) return;
   std::printf("%s", recipe_text(values_).c_str());
@@ -304,24 +185,26 @@ void CacheJob::print_plan() const {
   std::printf("# teacher: %s\n", layout_text(*teacher_).c_str());
 }
 
-void CacheJob::print_result() const {
+void CacheJob::print_result(const CacheCost& cost) const {
   if (world_.place().rank != 0) return;
   std::printf("%s: %lld bytes, %lld samples in %lld variants, %s, by the teacher in %s\n",
               s_.out.c_str(), static_cast<long long>(facts_.rows() * facts_.row_bytes()),
               static_cast<long long>(facts_.samples), static_cast<long long>(facts_.variants),
               kept_text(facts_.top, facts_.temperature).c_str(), facts_.precision.c_str());
   if (facts_.top > 0) {
-    std::printf("mean KL divergence of all logits from those kept, at T = %g: %.3g\n",
-                facts_.temperature, divergence_);
+    std::printf("mean KL divergence of all logits from those kept, at T = %g: %.3g%s\n",
+                facts_.temperature, cost.divergence,
+                cost.rows_kept > 0 ? " (of the rows written now)" : "");
   }
   const auto epochs = static_cast<double>(s_.config.train.epochs);
-  const double asked = teacher_seconds_ / static_cast<double>(facts_.variants) * epochs;
-  std::printf("written in %.2f s, %.2f s of them in the teacher", seconds_, teacher_seconds_);
-  if (asked > 0) {
+  const double asked = cost.teacher_seconds / static_cast<double>(facts_.variants) * epochs;
+  std::printf("written in %.2f s, %.2f s of them in the teacher", cost.seconds,
+              cost.teacher_seconds);
+  if (asked > 0 && cost.rows_kept == 0) {
     std::printf(
         "; a student of %.0f epochs asks it for %.2f s on as many ranks: the cache pays "
         "from student %.0f on",
-        epochs, asked, std::max(1.0, std::ceil(seconds_ / asked)));
+        epochs, asked, std::max(1.0, std::ceil(cost.seconds / asked)));
   }
   std::printf("\n");
 }
@@ -332,19 +215,28 @@ void CacheJob::run() {
     print_plan();
     return;
   }
-  FolderLock lock;
+  const Resume resume = s_.config.resume;
+  Claim claimed;
   agree(world_.control(), [&] {
     if (world_.place().rank != 0) return;
     try {
-      lock = claim(s_.out, s_.config.overwrite);
+      claimed = claim(s_.out, facts_, resume, s_.config.overwrite);
     } catch (const fs::filesystem_error& error) {
       throw Error(ExitCode::storage, concat("out = ", s_.out, ": ", error.what()));
     }
   });
+  int64_t whole = claimed.whole ? 1 : 0;
+  world_.control().broadcast(&whole, 1, ElementType::i64, 0);
+  if (whole != 0) {
+    say(concat(s_.out, " holds this cache whole"));
+    return;
+  }
   Watchdog watchdog(world_, s_.config.run.timeout_s);
-  write(watchdog);
+  const CacheCost cost = write_cache({world_, s_.config, *dataset_, *teacher_, facts_, s_.out,
+                                      resume != Resume::no, device_.device},
+                                     watchdog);
   watchdog.stop();
-  print_result();
+  print_result(cost);
 }
 
 }  // namespace

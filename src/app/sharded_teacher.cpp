@@ -66,13 +66,6 @@ std::unique_ptr<Piecewise> in_pieces(std::unique_ptr<Network> network, const Run
                                      std::move(scales)};
     if (auto frozen = make_frozen_pieces(*network, options, &source, &obstacle)) {
       traits->compiled = true;
-      if (!pieces_answer_as_whole(traits->precision == InferencePrecision::int8
-                                      ? InferencePrecision::bf16  // its linear layers
-                                      : traits->precision)) {
-        warn(
-            "this processor rounds a piece of a layer otherwise than the whole layer: a student "
-            "differs in its last bits from one whose teacher is replicated");
-      }
       return frozen;
     }
   }

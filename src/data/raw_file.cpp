@@ -25,7 +25,15 @@ namespace {
 }  // namespace
 
 RawFile RawFile::open(const std::string& path) {
-  const int number = ::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+  return open(path, O_RDONLY);
+}
+
+RawFile RawFile::open_to_write(const std::string& path) {
+  return open(path, O_RDWR);
+}
+
+RawFile RawFile::open(const std::string& path, int flags) {
+  const int number = ::open(path.c_str(), flags | O_CLOEXEC | O_NONBLOCK);
   if (number < 0) fail(ExitCode::data, "open", path, errno);
   RawFile file(path, number);
   struct stat facts {};

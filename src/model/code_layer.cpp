@@ -38,22 +38,11 @@ at::Tensor pool_codes(const at::Tensor& given) {
 
 class CodeLayer : public FrozenLayer {
  public:
-  CodeLayer(const Program& folded, const Operation& layer, LayerCodes codes)
-      : FrozenLayer(folded, layer, std::move(codes)) {}
+  CodeLayer(const Program& folded, const Operation& layer, LayerCodes codes, RowRuns runs)
+      : FrozenLayer(folded, layer, std::move(codes), runs) {}
 
   at::Tensor input(const at::Tensor& x) const override {
     return x.contiguous(at::MemoryFormat::ChannelsLast);
-  }
-
-  void run(const ReadyRows& ready, RowRange rows, const at::Tensor& x,
-           at::Tensor* y) const override {
-    const Window& window = layer_.window;
-    const at::Tensor answer =
-        onednn("onednn::qconv2d_pointwise",
-               {x, codes_.in_scale, codes_.in_zero, ready.weight, ready.scale, ready.zero,
-                ready.bias, pair_of(window.stride), pair_of(window.padding), pair_of(1), 1,
-                codes_.out_scale, 0, at::kByte, onednn_after(layer_.relu), no_scalars(), ""});
-    put(layer_.pool ? pool_codes(answer) : answer, rows, y);
   }
 
  private:
@@ -77,13 +66,24 @@ class CodeLayer : public FrozenLayer {
                     pair_of(window.stride), pair_of(window.padding), pair_of(1), 1, input_sizes()}),
             plain[1].clone(), scale, at::zeros({rows}, at::kInt)};
   }
+
+  void run_rows(const ReadyRows& ready, RowRange rows, const at::Tensor& x,
+                at::Tensor* y) const override {
+    const Window& window = layer_.window;
+    const at::Tensor answer =
+        onednn("onednn::qconv2d_pointwise",
+               {x, codes_.in_scale, codes_.in_zero, ready.weight, ready.scale, ready.zero,
+                ready.bias, pair_of(window.stride), pair_of(window.padding), pair_of(1), 1,
+                codes_.out_scale, 0, at::kByte, onednn_after(layer_.relu), no_scalars(), ""});
+    put(layer_.pool ? pool_codes(answer) : answer, rows, y);
+  }
 };
 
 }  // namespace
 
 std::unique_ptr<FrozenLayer> make_code_layer(const Program& folded, const Operation& layer,
-                                             LayerCodes codes) {
-  return std::make_unique<CodeLayer>(folded, layer, std::move(codes));
+                                             LayerCodes codes, RowRuns runs) {
+  return std::make_unique<CodeLayer>(folded, layer, std::move(codes), runs);
 }
 
 }  // namespace bitstill

@@ -20,11 +20,11 @@ namespace {
 at::Tensor exact_answers(const Program& folded, Operation convolution, TensorSource& source,
                          const at::Tensor& x) {
   convolution.pool = false;
-  const auto layer = FrozenLayer::make(folded, convolution, at::kFloat, nullptr);
+  const auto layer = FrozenLayer::make(folded, convolution, at::kFloat, nullptr, RowRuns::whole);
   const int64_t rows = layer->rows();
   at::Tensor plain = at::empty({layer->plain_bytes(rows)}, at::kByte);
   layer->read({0, rows}, source, plain.mutable_data_ptr());
-  const ReadyRows ready = layer->make_ready(plain.const_data_ptr(), rows);
+  const std::vector<ReadyRows> ready = layer->make_ready(plain.const_data_ptr(), rows);
   at::Tensor y;
   layer->run(ready, {0, rows}, layer->input(x), &y);
   return y;

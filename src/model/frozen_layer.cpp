@@ -45,21 +45,11 @@ void rescale(FoldedRows* folded, RowRange rows, const LayerCodes& codes) {
 
 class ConvolutionLayer : public FrozenLayer {
  public:
-  ConvolutionLayer(const Program& folded, const Operation& layer, at::ScalarType type)
-      : FrozenLayer(folded, layer, {}), type_(type) {}
+  ConvolutionLayer(const Program& folded, const Operation& layer, at::ScalarType type, RowRuns runs)
+      : FrozenLayer(folded, layer, {}, runs), type_(type) {}
 
   at::Tensor input(const at::Tensor& x) const override {
     return x.contiguous(at::MemoryFormat::ChannelsLast);
-  }
-
-  void run(const ReadyRows& ready, RowRange rows, const at::Tensor& x,
-           at::Tensor* y) const override {
-    const Window& window = layer_.window;
-    const at::Tensor answer =
-        onednn("mkldnn::_convolution_pointwise",
-               {x, ready.weight, ready.bias, pair_of(window.padding), pair_of(window.stride),
-                pair_of(1), 1, onednn_after(layer_.relu), no_scalars(), ""});
-    put(layer_.pool ? at::max_pool2d(answer, 2) : answer, rows, y);
   }
 
  private:
@@ -83,20 +73,26 @@ class ConvolutionLayer : public FrozenLayer {
             {}};
   }
 
+  void run_rows(const ReadyRows& ready, RowRange rows, const at::Tensor& x,
+                at::Tensor* y) const override {
+    const Window& window = layer_.window;
+    const at::Tensor answer =
+        onednn("mkldnn::_convolution_pointwise",
+               {x, ready.weight, ready.bias, pair_of(window.padding), pair_of(window.stride),
+                pair_of(1), 1, onednn_after(layer_.relu), no_scalars(), ""});
+    put(layer_.pool ? at::max_pool2d(answer, 2) : answer, rows, y);
+  }
+
   at::ScalarType type_;
 };
 
 class LinearLayer : public FrozenLayer {
  public:
-  LinearLayer(const Program& folded, const Operation& layer, at::ScalarType type, LayerCodes codes)
-      : FrozenLayer(folded, layer, std::move(codes)), type_(type) {}
+  LinearLayer(const Program& folded, const Operation& layer, at::ScalarType type, LayerCodes codes,
+              RowRuns runs)
+      : FrozenLayer(folded, layer, std::move(codes), runs), type_(type) {}
 
   at::Tensor input(const at::Tensor& x) const override { return x.flatten(1).to(type_); }
-
-  void run(const ReadyRows& ready, RowRange rows, const at::Tensor& x,
-           at::Tensor* y) const override {
-    put(onednn_linear(x, ready.weight, ready.bias, layer_.relu), rows, y);
-  }
 
  private:
   std::vector<Section> sections(int64_t rows) const override {
@@ -112,26 +108,33 @@ class LinearLayer : public FrozenLayer {
     return {onednn_linear_weight(plain[0]), plain[1].clone(), {}, {}};
   }
 
+  void run_rows(const ReadyRows& ready, RowRange rows, const at::Tensor& x,
+                at::Tensor* y) const override {
+    put(onednn_linear(x, ready.weight, ready.bias, layer_.relu), rows, y);
+  }
+
   at::ScalarType type_;
 };
 
 }  // namespace
 
 std::unique_ptr<FrozenLayer> FrozenLayer::make(const Program& folded, const Operation& layer,
-                                               at::ScalarType type, const LayerCodes* codes) {
+                                               at::ScalarType type, const LayerCodes* codes,
+                                               RowRuns runs) {
   if (layer.kind == OperationKind::linear) {
     return std::make_unique<LinearLayer>(folded, layer, type,
-                                         codes == nullptr ? LayerCodes{} : *codes);
+                                         codes == nullptr ? LayerCodes{} : *codes, runs);
   }
-  if (codes != nullptr) return make_code_layer(folded, layer, *codes);
+  if (codes != nullptr) return make_code_layer(folded, layer, *codes, runs);
   if (type == at::kFloat && WinogradLayer::takes(layer)) {
     return std::make_unique<WinogradLayer>(folded, layer);
   }
-  return std::make_unique<ConvolutionLayer>(folded, layer, type);
+  return std::make_unique<ConvolutionLayer>(folded, layer, type, runs);
 }
 
-FrozenLayer::FrozenLayer(const Program& folded, const Operation& layer, LayerCodes codes)
-    : layer_(layer), size_(folded, layer), codes_(std::move(codes)), folded_(folded) {}
+FrozenLayer::FrozenLayer(const Program& folded, const Operation& layer, LayerCodes codes,
+                         RowRuns runs)
+    : layer_(layer), size_(folded, layer), codes_(std::move(codes)), folded_(folded), runs_(runs) {}
 
 std::vector<int64_t> FrozenLayer::input_sizes() const {
   const ValueShape& x = folded_.shape(layer_.inputs[0]);
@@ -156,10 +159,12 @@ int64_t FrozenLayer::plain_bytes(int64_t rows) const {
 
 int64_t FrozenLayer::ready_bytes(int64_t rows) const {
   const at::Tensor plain = at::zeros({plain_bytes(rows)}, at::kByte);
-  const ReadyRows ready = make_ready(plain.const_data_ptr(), rows);
-  int64_t bytes = onednn_bytes(ready.weight);
-  for (const at::Tensor* part : {&ready.bias, &ready.scale, &ready.zero}) {
-    if (part->defined()) bytes += static_cast<int64_t>(part->nbytes());
+  int64_t bytes = 0;
+  for (const ReadyRows& ready : make_ready(plain.const_data_ptr(), rows)) {
+    bytes += onednn_bytes(ready.weight);
+    for (const at::Tensor* part : {&ready.bias, &ready.scale, &ready.zero}) {
+      if (part->defined()) bytes += static_cast<int64_t>(part->nbytes());
+    }
   }
   return bytes;
 }
@@ -192,8 +197,32 @@ void FrozenLayer::read(RowRange rows, TensorSource& source, void* plain) const {
   write(folded, views(plain, rows.count));
 }
 
-ReadyRows FrozenLayer::make_ready(const void* plain, int64_t rows) const {
-  return prepare(views(plain, rows), rows);
+int64_t FrozenLayer::run_length(int64_t rows) const {
+  return runs_ == RowRuns::fixed ? std::min(rows, kRowRun) : rows;
+}
+
+std::vector<ReadyRows> FrozenLayer::make_ready(const void* plain, int64_t rows) const {
+  const Tensors all = views(plain, rows);
+  const int64_t length = run_length(rows);
+  if (length == rows) return {prepare(all, rows)};
+  std::vector<ReadyRows> ready;
+  for (int64_t first = 0; first < rows; first += length) {
+    const int64_t count = std::min(length, rows - first);
+    Tensors some;
+    for (const at::Tensor& part : all) some.push_back(part.narrow(0, first, count));
+    ready.push_back(prepare(some, count));
+  }
+  return ready;
+}
+
+void FrozenLayer::run(std::span<const ReadyRows> ready, RowRange rows, const at::Tensor& x,
+                      at::Tensor* y) const {
+  const int64_t end = rows.first + rows.count;
+  rows.count = run_length(rows.count);
+  for (const ReadyRows& one : ready) {
+    run_rows(one, {rows.first, std::min(rows.count, end - rows.first)}, x, y);
+    rows.first += rows.count;
+  }
 }
 
 void FrozenLayer::put(const at::Tensor& answer, RowRange range, at::Tensor* y) const {

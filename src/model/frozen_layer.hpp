@@ -4,12 +4,16 @@
 #include <ATen/core/Tensor.h>
 
 #include <memory>
+#include <span>
 #include <vector>
 
 #include "bitstill/model/code_scales.hpp"
+#include "bitstill/model/frozen_network.hpp"
 #include "folded_rows.hpp"
 
 namespace bitstill {
+
+constexpr int64_t kRowRun = 256;  // of RowRuns::fixed; pieces are multiples of it
 
 /// Weights of some rows as the kernels take them.
 struct ReadyRows {
@@ -19,13 +23,15 @@ struct ReadyRows {
 
 /// A layer's weights have two forms. Plain: folded, in the type that is computed in; small, and its
 /// rows are together, so it can be stored in slices and sent. Ready: as the kernels want them. What
-/// a row answers does not depend, to the bit, on the rows that are made ready with it.
+/// a row answers does not depend, to the bit, on the rows that are made ready with it: where the
+/// processor breaks that, RowRuns::fixed keeps it for multiples of kRowRun.
 class FrozenLayer {
  public:
   /// `folded` must outlive the layer. `type`: of weights and values where they are not codes.
-  /// `codes`: of what comes in; null where it is none.
+  /// `codes`: of what comes in; null where it is none. `runs`: whole or fixed.
   static std::unique_ptr<FrozenLayer> make(const Program& folded, const Operation& layer,
-                                           at::ScalarType type, const LayerCodes* codes);
+                                           at::ScalarType type, const LayerCodes* codes,
+                                           RowRuns runs);
   virtual ~FrozenLayer() = default;
 
   int64_t rows() const { return size_.out; }
@@ -40,13 +46,13 @@ class FrozenLayer {
 
   /// Plain from tensors: `plain` [plain_bytes(rows.count)], aligned to 64.
   void read(RowRange rows, TensorSource& source, void* plain) const;
-  /// Keeps nothing of `plain`.
-  ReadyRows make_ready(const void* plain, int64_t rows) const;
+  /// Of one run after the other. Keeps nothing of `plain`.
+  std::vector<ReadyRows> make_ready(const void* plain, int64_t rows) const;
   /// The input as run() wants it: x itself, or a copy.
   virtual at::Tensor input(const at::Tensor& x) const = 0;
-  /// Puts these rows into y, which the first of them makes.
-  virtual void run(const ReadyRows& ready, RowRange rows, const at::Tensor& x,
-                   at::Tensor* y) const = 0;
+  /// Puts these rows into y, which the first of them makes. `ready`: of make_ready().
+  void run(std::span<const ReadyRows> ready, RowRange rows, const at::Tensor& x,
+           at::Tensor* y) const;
 
  protected:
   struct Section {
@@ -55,15 +61,17 @@ class FrozenLayer {
   };
   using Tensors = std::vector<at::Tensor>;
 
-  FrozenLayer(const Program& folded, const Operation& layer, LayerCodes codes);
+  FrozenLayer(const Program& folded, const Operation& layer, LayerCodes codes, RowRuns runs);
   FrozenLayer(const FrozenLayer&) = delete;
   FrozenLayer& operator=(const FrozenLayer&) = delete;
-  /// What the plain form is made of: weight, bias [, ...].
+  /// What the plain form is made of: weight, bias [, ...]. With fixed runs all begin with rows.
   virtual std::vector<Section> sections(int64_t rows) const = 0;
-  virtual int64_t row_multiple() const { return 256; }
+  virtual int64_t row_multiple() const { return kRowRun; }
   /// `plain` is zero before.
   virtual void write(const FoldedRows& rows, const Tensors& plain) const = 0;
   virtual ReadyRows prepare(const Tensors& plain, int64_t rows) const = 0;
+  virtual void run_rows(const ReadyRows& ready, RowRange rows, const at::Tensor& x,
+                        at::Tensor* y) const = 0;
   /// Puts an answer that has these rows alone into y.
   void put(const at::Tensor& answer, RowRange rows, at::Tensor* y) const;
 
@@ -75,12 +83,14 @@ class FrozenLayer {
 
  private:
   Tensors views(const void* plain, int64_t rows) const;
+  int64_t run_length(int64_t rows) const;
 
   const Program& folded_;
+  RowRuns runs_;
 };
 
 /// Convolutions on 8-bit codes.
 std::unique_ptr<FrozenLayer> make_code_layer(const Program& folded, const Operation& layer,
-                                             LayerCodes codes);
+                                             LayerCodes codes, RowRuns runs);
 
 }  // namespace bitstill

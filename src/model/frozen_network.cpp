@@ -18,8 +18,8 @@ const char* precision_name(InferencePrecision precision) {
 
 std::unique_ptr<FrozenNetwork> FrozenNetwork::make(const Network& network,
                                                    InferencePrecision precision,
-                                                   const at::Tensor& sample,
-                                                   std::string* obstacle) {
+                                                   const at::Tensor& sample, std::string* obstacle,
+                                                   RowRuns runs) {
   const InferenceScope scope;
   *obstacle = obstacle_here(precision);
   for (const Parameter* parameter : network.parameters()) {
@@ -35,8 +35,8 @@ std::unique_ptr<FrozenNetwork> FrozenNetwork::make(const Network& network,
   if (precision == InferencePrecision::int8) {
     scales = find_code_scales(folded.program, source, sample);
   }
-  auto program =
-      std::make_unique<FrozenProgram>(std::move(folded.program), precision, std::move(scales));
+  auto program = std::make_unique<FrozenProgram>(std::move(folded.program), precision,
+                                                 std::move(scales), runs);
   std::unique_ptr<FrozenNetwork> frozen(
       new FrozenNetwork(std::move(program), precision, network.spec().classes));
   for (std::size_t i = 0; i < frozen->program_->layers(); ++i) {

@@ -1,13 +1,8 @@
 #include "bitstill/model/frozen_pieces.hpp"
 
-#include <ATen/core/Tensor.h>
-#include <ATen/ops/empty.h>
-#include <ATen/ops/linspace.h>
-
 #include <algorithm>
 #include <utility>
 
-#include "bitstill/model/weights.hpp"
 #include "frozen_program.hpp"
 
 namespace bitstill {
@@ -16,7 +11,7 @@ namespace {
 class FrozenPieces : public Piecewise {
  public:
   FrozenPieces(Program folded, const FrozenPieceOptions& options)
-      : program_(std::move(folded), options.precision, options.scales) {
+      : program_(std::move(folded), options.precision, options.scales, options.runs) {
     for (std::size_t i = 0; i < program_.layers(); ++i) cut(i, options.piece_bytes);
   }
 
@@ -36,7 +31,8 @@ class FrozenPieces : public Piecewise {
   void run(std::size_t piece, const void* plain, std::span<PassState> states) const override {
     const InferenceScope scope;
     const Place& place = places_[piece];
-    const ReadyRows ready = program_.layer(place.layer).make_ready(plain, place.rows.count);
+    const std::vector<ReadyRows> ready =
+        program_.layer(place.layer).make_ready(plain, place.rows.count);
     for (PassState& state : states) program_.run(place.layer, ready, place.rows, &state);
   }
 
@@ -91,31 +87,6 @@ CodeScales find_code_scales(const Network& network, TensorSource& source,
   if (!folded.obstacle.empty()) return {};
   check_input(folded.program, sample);
   return find_code_scales(folded.program, source, sample);
-}
-
-bool pieces_answer_as_whole(InferencePrecision precision) {
-  constexpr int64_t kLeastPiece = 4096;
-  NetworkSpec spec;
-  spec.input = {3, 9, 7};
-  spec.classes = 10;
-  spec.hidden = {531, 300};
-  spec.dropout = {0};
-  const auto network = make_network(spec);
-  initialize(*network, 1);
-  const at::Tensor x = at::linspace(-1, 1, 32 * spec.input.pixels()).view({32, 3, 9, 7});
-  std::string obstacle;
-  const auto whole = FrozenNetwork::make(*network, precision, x, &obstacle);
-  NetworkSource source(*network);
-  const auto pieces =
-      make_frozen_pieces(*network, {precision, kLeastPiece, {}}, &source, &obstacle);
-  if (!whole || !pieces) return true;  // nothing runs in this precision
-  std::vector<PassState> states = {pieces->begin(x)};
-  for (std::size_t piece = 0; piece < pieces->pieces().size(); ++piece) {
-    const at::Tensor plain = at::empty({pieces->pieces()[piece].plain_bytes}, at::kByte);
-    pieces->read(piece, source, plain.mutable_data_ptr());
-    pieces->run(piece, plain.const_data_ptr(), states);
-  }
-  return pieces->finish(std::move(states[0])).equal(whole->forward(x));
 }
 
 }  // namespace bitstill

@@ -39,6 +39,14 @@ at::Tensor compute(const Operation& operation, const std::vector<at::Tensor>& va
   }
 }
 
+/// Whether a layer has more than one run of rows.
+bool has_wide_layer(const Program& program) {
+  return std::any_of(program.operations().begin(), program.operations().end(),
+                     [&](const Operation& one) {
+                       return !one.weight.empty() && program.shape(one.output)[0] > kRowRun;
+                     });
+}
+
 std::size_t convolutions_of(const Program& program) {
   return static_cast<std::size_t>(
       std::count_if(program.operations().begin(), program.operations().end(),
@@ -83,12 +91,16 @@ void check_input(const Program& program, const at::Tensor& x) {
               concat("values of shape ", x.sizes(), " are no batch of images ", shape));
 }
 
-FrozenProgram::FrozenProgram(Program folded, InferencePrecision precision, CodeScales scales)
+FrozenProgram::FrozenProgram(Program folded, InferencePrecision precision, CodeScales scales,
+                             RowRuns runs)
     : folded_(std::make_unique<const Program>(std::move(folded))),
       type_(precision == InferencePrecision::fp32 ? at::kFloat : at::kBFloat16) {
   if (precision == InferencePrecision::int8) {
     if (scales.empty()) scales.resize(convolutions_of(*folded_) + 1);
     codes_ = scales.front();
+  }
+  if (runs == RowRuns::as_processor) {
+    runs = has_wide_layer(*folded_) ? row_runs_here(precision) : RowRuns::whole;
   }
   std::vector<bool> read_later(at_index(folded_->result()) + 1, false);
   read_later.back() = true;
@@ -96,8 +108,8 @@ FrozenProgram::FrozenProgram(Program folded, InferencePrecision precision, CodeS
     Step step{operation, nullptr, {}};
     if (!operation.weight.empty()) {
       const std::size_t i = layer_steps_.size();
-      step.layer =
-          FrozenLayer::make(*folded_, operation, type_, i < scales.size() ? &scales[i] : nullptr);
+      step.layer = FrozenLayer::make(*folded_, operation, type_,
+                                     i < scales.size() ? &scales[i] : nullptr, runs);
       layer_steps_.push_back(steps_.size());
     }
     steps_.push_back(std::move(step));
@@ -147,7 +159,7 @@ PassState FrozenProgram::begin(const at::Tensor& x) const {
   return state;
 }
 
-void FrozenProgram::run(std::size_t i, const ReadyRows& ready, RowRange rows,
+void FrozenProgram::run(std::size_t i, std::span<const ReadyRows> ready, RowRange rows,
                         PassState* state) const {
   const Step& step = steps_[layer_steps_[i]];
   at::Tensor& given = state->values[at_index(step.operation.inputs[0])];

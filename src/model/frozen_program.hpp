@@ -6,6 +6,7 @@
 
 #include <memory>
 #include <optional>
+#include <span>
 #include <vector>
 
 #include "bitstill/model/frozen_network.hpp"
@@ -33,7 +34,7 @@ void check_input(const Program& program, const at::Tensor& x);
 class FrozenProgram {
  public:
   /// `scales`: of int8; empty where only sizes are asked for.
-  FrozenProgram(Program folded, InferencePrecision precision, CodeScales scales);
+  FrozenProgram(Program folded, InferencePrecision precision, CodeScales scales, RowRuns runs);
 
   std::size_t layers() const { return layer_steps_.size(); }
   const FrozenLayer& layer(std::size_t i) const { return *steps_[layer_steps_[i]].layer; }
@@ -45,7 +46,7 @@ class FrozenProgram {
   /// x [n, C, H, W] fp32, n > 0; errors as check_input().
   PassState begin(const at::Tensor& x) const;
   /// Runs rows of layer i, and after its last ones what follows without weights.
-  void run(std::size_t i, const ReadyRows& ready, RowRange rows, PassState* state) const;
+  void run(std::size_t i, std::span<const ReadyRows> ready, RowRange rows, PassState* state) const;
   /// Logits fp32 [n, classes]; where n is 1, the same row twice.
   at::Tensor finish(PassState&& state) const;
 

@@ -3,7 +3,7 @@
 #include <map>
 #include <utility>
 
-#include "bitstill/model/network.hpp"
+#include "bitstill/model/weights.hpp"
 
 namespace bitstill {
 namespace {
@@ -74,15 +74,10 @@ void Program::rename(const std::function<void(std::string&)>& change) {
 std::optional<Program> describe(const Network& network) {
   const ImageShape& input = network.spec().input;
   Program program({input.channels, input.height, input.width});
-  std::map<const c10::TensorImpl*, std::string> first_names;
-  std::map<std::string, std::string> names;
   for (const auto& unit : network.units()) {
     if (!unit->describe(program)) return {};
-    for (const Parameter* parameter : unit->parameters()) {
-      const auto* const tensor = parameter->value.unsafeGetTensorImpl();
-      names[parameter->name] = first_names.emplace(tensor, parameter->name).first->second;
-    }
   }
+  const std::map<std::string, std::string> names = stored_names(network);
   program.rename([&](std::string& name) {
     if (!name.empty()) name = names.at(name);
   });

@@ -10,6 +10,7 @@
 
 #include "bitstill/base/text.hpp"
 #include "bitstill/model/autocast.hpp"
+#include "bitstill/model/weights.hpp"
 
 namespace bitstill {
 namespace {
@@ -29,10 +30,7 @@ class UnitPieces final : public Piecewise {
  public:
   UnitPieces(std::unique_ptr<Network> skeleton, bool bf16, const at::Device& device)
       : network_(std::move(skeleton)), bf16_(bf16), device_(device) {
-    std::map<const c10::TensorImpl*, std::string> first_names;  // of tied parameters
-    for (const Parameter* parameter : network_->parameters()) {
-      first_names[parameter->value.unsafeGetTensorImpl()] = parameter->name;
-    }
+    const std::map<std::string, std::string> names = stored_names(*network_);
     for (const auto& unit : network_->units()) {
       std::vector<Place>& places = places_.emplace_back();
       int64_t bytes = 0;
@@ -41,7 +39,7 @@ class UnitPieces final : public Piecewise {
         bytes += (4 * value.numel() + kAlignment - 1) / kAlignment * kAlignment;
       };
       for (Parameter* parameter : unit->parameters()) {
-        add(first_names.at(parameter->value.unsafeGetTensorImpl()), parameter->value);
+        add(names.at(parameter->name), parameter->value);
       }
       for (Buffer* buffer : unit->buffers()) add(buffer->name, buffer->value);
       pieces_.push_back({concat("unit ", pieces_.size() + 1), bytes, 0});

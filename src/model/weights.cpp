@@ -33,6 +33,18 @@ NamedTensors named_tensors(const Network& network) {
   return tensors;
 }
 
+std::map<std::string, std::string> stored_names(const Network& network) {
+  std::map<const c10::TensorImpl*, std::string> first;
+  std::map<std::string, std::string> names;
+  for (const auto& unit : network.units()) {
+    for (const Parameter* parameter : unit->parameters()) {
+      const auto* const tensor = parameter->value.unsafeGetTensorImpl();
+      names[parameter->name] = first.emplace(tensor, parameter->name).first->second;
+    }
+  }
+  return names;
+}
+
 NetworkSource::NetworkSource(const Network& network) {
   for (const auto& [name, tensor] : named_tensors(network)) tensors_.emplace(name, tensor);
 }

@@ -17,7 +17,7 @@ int64_t padded(int64_t channels) {
   return (channels + kWinogradChannels - 1) / kWinogradChannels * kWinogradChannels;
 }
 
-/// Whether x is as run() makes it.
+/// Whether x is as a layer makes it.
 bool is_padded(const at::Tensor& x) {
   constexpr uintptr_t kAlignment = 64;
   const int64_t pixel = padded(x.size(1)), row = x.size(3) * pixel;
@@ -41,7 +41,7 @@ bool WinogradLayer::takes(const Operation& layer) {
 }
 
 WinogradLayer::WinogradLayer(const Program& folded, const Operation& layer)
-    : FrozenLayer(folded, layer, {}) {}
+    : FrozenLayer(folded, layer, {}, RowRuns::whole) {}
 
 std::vector<FrozenLayer::Section> WinogradLayer::sections(int64_t rows) const {
   const int64_t k = layer_.window.kernel;
@@ -83,8 +83,8 @@ at::Tensor WinogradLayer::input(const at::Tensor& x) const {
   return y.copy_(x);
 }
 
-void WinogradLayer::run(const ReadyRows& ready, RowRange rows, const at::Tensor& x,
-                        at::Tensor* y) const {
+void WinogradLayer::run_rows(const ReadyRows& ready, RowRange rows, const at::Tensor& x,
+                             at::Tensor* y) const {
   constexpr int64_t kBlock = 32;  // tiles
   const int64_t n = x.size(0), divisor = layer_.pool ? 2 : 1;
   if (!y->defined()) *y = empty_padded(n, size_.out, x.size(2) / divisor, x.size(3) / divisor);

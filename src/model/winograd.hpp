@@ -13,7 +13,7 @@ namespace bitstill {
 /// against exact arithmetic, in the mean square: 2e-7 to 6e-7 of the outputs' (a direct fp32
 /// convolution: 1e-7 with 3 channels, 2e-7 to 5e-7 with fifty and more).
 ///
-/// run() makes [n, out, H, W], or halved and rounded down where pooled: a view of channels-last
+/// It makes [n, out, H, W], or halved and rounded down where pooled: a view of channels-last
 /// memory whose pixels are padded to whole vectors. Such an input is not copied.
 class WinogradLayer : public FrozenLayer {
  public:
@@ -23,14 +23,14 @@ class WinogradLayer : public FrozenLayer {
   int64_t stored_rows() const override;
   int64_t ready_bytes(int64_t rows) const override;
   at::Tensor input(const at::Tensor& x) const override;
-  void run(const ReadyRows& ready, RowRange rows, const at::Tensor& x,
-           at::Tensor* y) const override;
 
  private:
   std::vector<Section> sections(int64_t rows) const override;
   int64_t row_multiple() const override;
   void write(const FoldedRows& rows, const Tensors& plain) const override;
   ReadyRows prepare(const Tensors& plain, int64_t rows) const override;
+  void run_rows(const ReadyRows& ready, RowRange rows, const at::Tensor& x,
+                at::Tensor* y) const override;
 };
 
 }  // namespace bitstill

@@ -1,6 +1,7 @@
 #include "cache_index.hpp"
 
 #include <cstdio>
+#include <cstring>
 #include <filesystem>
 
 #include "bitstill/base/crc32c.hpp"
@@ -104,6 +105,13 @@ std::string cache_file_name(std::size_t number) {
 
 uint32_t row_sum_seed(const std::string& digest, int64_t row) {
   return crc32c(&row, sizeof row, crc32c(digest.data(), digest.size()));
+}
+
+bool is_whole(std::span<const char> bytes, const std::string& digest, int64_t row) {
+  const std::size_t payload = bytes.size() - sizeof(uint32_t);
+  uint32_t sum = 0;
+  std::memcpy(&sum, bytes.data() + payload, sizeof sum);
+  return crc32c(bytes.data(), payload, row_sum_seed(digest, row)) == sum;
 }
 
 std::string cache_index_text(const CacheIndex& index) {

@@ -1,6 +1,7 @@
 // index.json of a logit cache.
 #pragma once
 
+#include <span>
 #include <string>
 #include <vector>
 
@@ -26,5 +27,7 @@ std::vector<CacheFile> open_cache_files(const std::string& folder, const CacheIn
 
 /// What the sum of a row begins with.
 uint32_t row_sum_seed(const std::string& digest, int64_t row);
+/// Whether the row's bytes, its sum last, are those that were written.
+bool is_whole(std::span<const char> bytes, const std::string& digest, int64_t row);
 
 }  // namespace bitstill

@@ -1,7 +1,6 @@
 #include <algorithm>
 #include <cstring>
 
-#include "bitstill/base/crc32c.hpp"
 #include "bitstill/base/text.hpp"
 #include "cache_index.hpp"
 
@@ -60,6 +59,10 @@ LogitCache::LogitCache(const std::string& folder) : folder_(folder) {
   files_ = open_cache_files(folder, index);
 }
 
+bool LogitCache::is_of(const CacheFacts& facts) const {
+  return digest_of(facts) == digest_;
+}
+
 void LogitCache::read(int64_t variant, std::span<const int64_t> samples, float* logits) const {
   const int64_t bytes = facts_.row_bytes();
   std::vector<char> row(static_cast<std::size_t>(bytes));
@@ -75,14 +78,11 @@ void LogitCache::read(int64_t variant, std::span<const int64_t> samples, float* 
         [](int64_t r, const CacheFile& f) { return r < f.range.first + f.range.count; });
     const int64_t within = number - file.range.first;
     file.file.read(row.data(), bytes, static_cast<int64_t>(kDigestBytes) + within * bytes);
-    const std::size_t payload = row.size() - 4;
-    uint32_t sum = 0;
-    std::memcpy(&sum, row.data() + payload, sizeof sum);
-    bool good = crc32c(row.data(), payload, row_sum_seed(digest_, number)) == sum;
+    bool good = is_whole(row, digest_, number);
     if (facts_.top > 0) {
       good = good && spread(row.data(), facts_.top, facts_.classes, logits);
     } else {
-      std::memcpy(logits, row.data(), payload);
+      std::memcpy(logits, row.data(), row.size() - sizeof(uint32_t));
     }
     if (!good) {
       throw Error(ExitCode::data,

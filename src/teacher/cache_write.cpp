@@ -3,6 +3,7 @@
 #include <ATen/ops/log_softmax.h>
 #include <ATen/ops/logsumexp.h>
 
+#include <algorithm>
 #include <cmath>
 #include <cstring>
 #include <filesystem>
@@ -58,15 +59,58 @@ void append_top(std::vector<char>* bytes, const TopLogits& top, int64_t i) {
   append(bytes, top.others.const_data_ptr<float>() + i, sizeof(float));
 }
 
+/// Whether the file is one that its writer had only begun to make. Error(settings) when it is of
+/// another cache.
+bool only_begun(const RawFile& file, int64_t bytes, const std::string& digest) {
+  if (file.bytes() < static_cast<int64_t>(kDigestBytes)) return true;
+  std::string held(kDigestBytes, '\0');
+  file.read(held.data(), static_cast<int64_t>(held.size()), 0);
+  if (held == std::string(kDigestBytes, '\0')) return true;
+  if (held == digest && file.bytes() == bytes) return false;
+  throw Error(ExitCode::settings,
+              concat(file.path(),
+                     ": was begun with other settings, another teacher, other data or "
+                     "another number of ranks; give those, or leave out --resume to "
+                     "write the cache anew"));
+}
+
+/// How many rows at the front are whole.
+int64_t whole_rows(const RawFile& file, const CacheFacts& facts, const CacheRange& range,
+                   const std::string& digest) {
+  constexpr int64_t kAtOnce = 1024;
+  const int64_t row_bytes = facts.row_bytes();
+  std::vector<char> rows(static_cast<std::size_t>(kAtOnce * row_bytes));
+  for (int64_t row = 0; row < range.count; ++row) {
+    const int64_t within = row % kAtOnce;
+    if (within == 0) {
+      file.read(rows.data(), std::min(kAtOnce, range.count - row) * row_bytes,
+                static_cast<int64_t>(kDigestBytes) + row * row_bytes);
+    }
+    const char* const bytes = rows.data() + within * row_bytes;
+    if (!is_whole({bytes, static_cast<std::size_t>(row_bytes)}, digest, range.first + row)) {
+      return row;
+    }
+  }
+  return range.count;
+}
+
 }  // namespace
 
 CacheWriter::CacheWriter(const std::string& folder, const CacheFacts& facts, std::size_t number,
-                         const CacheRange& range)
+                         const CacheRange& range, bool go_on)
     : facts_(facts), range_(range), digest_(digest_of(facts)) {
   const std::string path = folder + "/" + cache_file_name(number);
+  const int64_t bytes = static_cast<int64_t>(kDigestBytes) + range.count * facts.row_bytes();
+  if (go_on && std::filesystem::exists(path)) {
+    file_ = RawFile::open_to_write(path);
+    if (!only_begun(file_, bytes, digest_)) {
+      rows_kept_ = whole_rows(file_, facts, range, digest_);
+      empty_ = rows_kept_ == 0;
+      return;
+    }
+  }
   try {
-    file_ =
-        RawFile::create(path, static_cast<int64_t>(kDigestBytes) + range.count * facts.row_bytes());
+    file_ = RawFile::create(path, bytes);
     file_.write(digest_.data(), static_cast<int64_t>(digest_.size()), 0);
   } catch (const Error&) {
     std::error_code ignored;
@@ -77,7 +121,7 @@ CacheWriter::CacheWriter(const std::string& folder, const CacheFacts& facts, std
 
 CacheWriter::~CacheWriter() {
   std::error_code ignored;
-  if (!finished_) std::filesystem::remove(file_.path(), ignored);
+  if (empty_) std::filesystem::remove(file_.path(), ignored);
 }
 
 void CacheWriter::add(int64_t first, const at::Tensor& logits) {
@@ -110,11 +154,11 @@ void CacheWriter::add(int64_t first, const at::Tensor& logits) {
   }
   file_.write(bytes.data(), static_cast<int64_t>(bytes.size()),
               static_cast<int64_t>(kDigestBytes) + (first - range_.first) * facts_.row_bytes());
+  empty_ = false;
 }
 
 void CacheWriter::finish() {
   file_.sync();
-  finished_ = true;
 }
 
 void write_cache_index(const std::string& folder, const CacheFacts& facts,

@@ -1,5 +1,4 @@
-// What the tests of this module share: small sets of random images, files by bytes, expected
-// errors.
+// What the tests of this module share: small sets of random images, files by bytes.
 #pragma once
 
 #include <gtest/gtest.h>
@@ -10,7 +9,7 @@
 #include <vector>
 
 #include "../base/scratch_folder.hpp"
-#include "bitstill/base/error.hpp"
+#include "../base/thrown_error.hpp"
 #include "bitstill/base/file.hpp"
 #include "bitstill/base/random.hpp"
 #include "bitstill/data/convert.hpp"
@@ -36,26 +35,6 @@ inline void flip_byte(const std::string& path, std::size_t at, uint8_t mask = 0x
   bytes.at(at) = static_cast<char>(bytes[at] ^ mask);
   put_file(path, bytes);
 }
-
-/// The message of the Error(code) that `work` must throw, which must be one line.
-template <class Work>
-std::string error_of(ExitCode code, const Work& work) {
-  try {
-    work();
-  } catch (const Error& error) {
-    EXPECT_EQ(static_cast<int>(error.code()), static_cast<int>(code)) << error.what();
-    EXPECT_EQ(std::string(error.what()).find('\n'), std::string::npos);
-    return error.what();
-  }
-  ADD_FAILURE() << "nothing was thrown";
-  return "";
-}
-
-inline testing::AssertionResult holds(const std::string& text, const std::string& part) {
-  if (text.find(part) != std::string::npos) return testing::AssertionSuccess();
-  return testing::AssertionFailure() << "\"" << text << "\" does not hold \"" << part << "\"";
-}
-#define EXPECT_HOLDS(text, part) EXPECT_TRUE(holds(text, part))
 
 inline ShardOptions from(const std::string& source, const std::string& out) {
   ShardOptions options;

@@ -66,6 +66,18 @@ for ranks in 1 2 4; do
   refused "flipped" $ranks 3 'flipped/logits-00001\.bin, row 7: .*CRC' "${learn[@]}" --teacher.cache "$WORK/flipped"
 done
 
+# One path, two caches: the last rank finds another one.
+mkdir "$WORK/here" "$WORK/there"
+cp -r "$WORK/cache" "$WORK/here"
+must 1 "${write[@]}" "$WORK/there/cache" --batch 50
+for ranks in 2 4; do
+  timeout -s KILL 60 "${mpi[@]}" -n $((ranks - 1)) -wdir "$WORK/here" "$BITSTILL" "${learn[@]}" --teacher.cache cache \
+    : -n 1 -wdir "$WORK/there" "$BITSTILL" "${learn[@]}" --teacher.cache cache >"$WORK/out" 2>"$WORK/err"
+  [ $? -eq 3 ] && [ "$(grep -c '^error:' "$WORK/err")" -eq 1 ] &&
+    grep -q "^error: the index of teacher.cache differs: .* on rank $((ranks - 1))" "$WORK/err" ||
+    { fail "two caches under one path:"; cat "$WORK/err"; }
+done
+
 # Writing: what cannot be, what is there already, a full disk, a killed writer.
 refused "no variants" 2 2 'data\.variants = 0: .*never repeats' "${write[@]}" "$WORK/new" --data.variants 0
 refused "too many kept" 2 2 'top = 10: there are 10 classes' "${write[@]}" "$WORK/new" --top 10
@@ -93,7 +105,7 @@ if [ "$(id -u)" -eq 0 ] && mount -t tmpfs -o size=40k none "$WORK/full" 2>/dev/n
 fi
 echo "full disk: $full"
 
-"${mpi[@]}" -n 2 "$BITSTILL" "${write[@]}" "$WORK/killed" --data.variants 20000 >"$WORK/out" 2>"$WORK/err" &
+"${mpi[@]}" -n 2 "$BITSTILL" "${write[@]}" "$WORK/killed" --data.variants 400 >"$WORK/out" 2>"$WORK/err" &
 job=$!
 for ((i = 0; i < 1000; i++)); do
   [ -e "$WORK/killed/logits-00001.bin" ] && break
@@ -107,7 +119,40 @@ done
 wait $job
 [ -e "$WORK/killed/logits-00001.bin" ] && [ ! -e "$WORK/killed/index.json" ] || fail "the writer was not killed while it wrote"
 refused "killed" 2 3 "$WORK/killed: .*never ended" "${learn[@]}" --teacher.cache "$WORK/killed" --data.variants 1
+cp -r "$WORK/killed" "$WORK/resumed"
 must 2 "${write[@]}" "$WORK/killed"
 cmp "$WORK/cache/index.json" "$WORK/killed/index.json" || fail "the cache written after the kill is another one"
+
+# What the killed one left goes on to the cache that nobody killed, and then there is no more to do.
+more=(--data.variants 400)
+refused "another world" 3 2 'logits-0000.\.bin: was begun with .*another number of ranks' \
+  "${write[@]}" "$WORK/resumed" "${more[@]}" --resume
+refused "other settings" 2 2 'logits-0000.\.bin: was begun with other settings' \
+  "${write[@]}" "$WORK/resumed" "${more[@]}" --resume --batch 50
+must 2 "${write[@]}" "$WORK/straight" "${more[@]}"
+must 2 "${write[@]}" "$WORK/resumed" "${more[@]}" --resume
+grep -qE 'resuming after [1-9][0-9]* of 240000 rows' "$WORK/err" || { fail "nothing was kept:"; cat "$WORK/err"; }
+for file in index.json logits-00000.bin logits-00001.bin; do
+  cmp "$WORK/straight/$file" "$WORK/resumed/$file" || fail "the resumed cache is another one: $file"
+done
+must 2 "${write[@]}" "$WORK/resumed" "${more[@]}" --resume
+grep -q 'resumed holds this cache whole' "$WORK/err" || fail "a whole cache was begun again"
+# By a teacher in slices: ranks of which one has written all, one half of a row more, two nothing.
+must 4 "${write[@]}" "$WORK/slices" --teacher.sharding gather
+cp -r "$WORK/slices" "$WORK/parts"
+rm "$WORK/parts/index.json" "$WORK/parts/logits-00003.bin"
+python3 - "$WORK/parts" <<'PY'
+import sys
+for name, kept in (("logits-00001.bin", 64 + 100 * 44 + 20), ("logits-00002.bin", 0)):
+    with open(f"{sys.argv[1]}/{name}", "r+b") as file:
+        size = file.seek(0, 2)
+        file.seek(kept)
+        file.write(bytes(size - kept))
+PY
+must 4 "${write[@]}" "$WORK/parts" --teacher.sharding gather --resume
+for file in "$WORK/slices"/*; do
+  cmp "$file" "$WORK/parts/${file##*/}" || fail "the resumed cache of a teacher in slices: ${file##*/}"
+done
+refused "nothing to resume" 2 2 "--resume: $WORK/never holds no cache" "${write[@]}" "$WORK/never" --resume
 finish "caches of other teachers, precisions, processors, data, augmentation, temperatures; damaged, truncated," \
-  "foreign, unfinished; full disk ($full) and a killed writer: one line, the right code"
+  "foreign, unfinished; full disk ($full) and a killed writer: one line, the right code; resumed = never killed"

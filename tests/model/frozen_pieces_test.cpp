@@ -85,34 +85,54 @@ class FrozenPiecesTest : public testing::TestWithParam<InferencePrecision> {
 };
 
 TEST_P(FrozenPiecesTest, AnswerAsTheFrozenNetworkToTheBit) {
-  if (!pieces_answer_as_whole(GetParam())) {
+  for (const RowRuns runs : {RowRuns::as_processor, RowRuns::fixed}) {
+    for (const Case& one : cases()) {
+      const auto network = one.make();
+      const at::Tensor sample = random_images(*network, 40);
+      std::string obstacle;
+      const auto frozen = FrozenNetwork::make(*network, GetParam(), sample, &obstacle, runs);
+      if (obstacle.starts_with("this processor")) GTEST_SKIP() << obstacle;
+      if (!frozen) continue;  // int8: not every network
+      NetworkSource source(*network);
+      FrozenPieceOptions options{GetParam(), 0, {}, runs};
+      if (GetParam() == InferencePrecision::int8) {
+        options.scales = find_code_scales(*network, source, sample);
+      }
+      const auto skeleton = skeleton_of(one.make());
+      for (const int64_t kib : {4, 64, 1024}) {
+        options.piece_bytes = kib << 10;
+        const auto pieces = make_frozen_pieces(*skeleton, options, &source, &obstacle);
+        ASSERT_TRUE(pieces) << obstacle;
+        const std::vector<at::Tensor> batches = {sample.slice(0, 0, 32), sample.slice(0, 32, 39),
+                                                 sample.slice(0, 39, 40)};
+        const std::vector<at::Tensor> found = sweep(*pieces, source, batches);
+        for (std::size_t i = 0; i < batches.size(); ++i) {
+          EXPECT_EQ(found[i].scalar_type(), at::kFloat);
+          EXPECT_TRUE(found[i].equal(frozen->forward(batches[i])))
+              << one.name << " in pieces of " << kib << " KiB, batch " << i
+              << (runs == RowRuns::fixed ? ", in fixed runs" : "");
+        }
+      }
+    }
+  }
+}
+
+/// What row_runs_here() says of small networks holds for these, too.
+TEST_P(FrozenPiecesTest, FixedRunsAreTheWholeWhereTheProcessorHasIt) {
+  if (row_runs_here(GetParam()) == RowRuns::fixed) {
     GTEST_SKIP() << "oneDNN computes some rows of a layer otherwise than all, on this processor";
   }
   for (const Case& one : cases()) {
     const auto network = one.make();
-    const at::Tensor sample = random_images(*network, 40);
+    const at::Tensor x = random_images(*network, 40);
     std::string obstacle;
-    const auto frozen = FrozenNetwork::make(*network, GetParam(), sample, &obstacle);
+    const auto whole = FrozenNetwork::make(*network, GetParam(), x, &obstacle, RowRuns::whole);
     if (obstacle.starts_with("this processor")) GTEST_SKIP() << obstacle;
-    if (!frozen) continue;  // int8: not every network
-    NetworkSource source(*network);
-    FrozenPieceOptions options{GetParam(), 0, {}};
-    if (GetParam() == InferencePrecision::int8) {
-      options.scales = find_code_scales(*network, source, sample);
-    }
-    const auto skeleton = skeleton_of(one.make());
-    for (const int64_t kib : {4, 64, 1024}) {
-      options.piece_bytes = kib << 10;
-      const auto pieces = make_frozen_pieces(*skeleton, options, &source, &obstacle);
-      ASSERT_TRUE(pieces) << obstacle;
-      const std::vector<at::Tensor> batches = {sample.slice(0, 0, 32), sample.slice(0, 32, 39),
-                                               sample.slice(0, 39, 40)};
-      const std::vector<at::Tensor> found = sweep(*pieces, source, batches);
-      for (std::size_t i = 0; i < batches.size(); ++i) {
-        EXPECT_EQ(found[i].scalar_type(), at::kFloat);
-        EXPECT_TRUE(found[i].equal(frozen->forward(batches[i])))
-            << one.name << " in pieces of " << kib << " KiB, batch " << i;
-      }
+    if (!whole) continue;  // int8: not every network
+    const auto runs = FrozenNetwork::make(*network, GetParam(), x, &obstacle, RowRuns::fixed);
+    for (const int64_t batch : {40, 9, 1}) {
+      const at::Tensor some = x.slice(0, 0, batch);
+      EXPECT_TRUE(runs->forward(some).equal(whole->forward(some))) << one.name << ", " << batch;
     }
   }
 }

@@ -60,7 +60,8 @@ class Winograd {
     if (given.relu) program.relu(program.result());
     if (given.pool) program.max_pool(program.result(), {2, 2, 0});
     folded_ = fold(program).program;
-    layer_ = FrozenLayer::make(folded_, folded_.operations().at(0), at::kFloat, nullptr);
+    layer_ =
+        FrozenLayer::make(folded_, folded_.operations().at(0), at::kFloat, nullptr, RowRuns::whole);
     LayerSource source(given);
     for (int64_t first = 0; first < layer_->rows(); first += block) {
       const RowRange rows = {first, std::min(block, layer_->rows() - first)};
@@ -75,12 +76,12 @@ class Winograd {
     for (const auto& [rows, ready] : blocks_) layer_->run(ready, rows, x, &y);
     return y;
   }
-  const at::Tensor& weight() const { return blocks_.at(0).second.weight; }
+  const at::Tensor& weight() const { return blocks_.at(0).second.at(0).weight; }
 
  private:
   Program folded_;
   std::unique_ptr<FrozenLayer> layer_;
-  std::vector<std::pair<RowRange, ReadyRows>> blocks_;
+  std::vector<std::pair<RowRange, std::vector<ReadyRows>>> blocks_;
 };
 
 struct Truth {

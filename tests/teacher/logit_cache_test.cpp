@@ -18,6 +18,7 @@
 #include <numeric>
 
 #include "../base/scratch_folder.hpp"
+#include "../base/thrown_error.hpp"
 #include "bitstill/base/file.hpp"
 
 namespace bitstill {
@@ -69,23 +70,6 @@ at::Tensor read(const LogitCache& cache, int64_t variant, const std::vector<int6
       at::zeros({static_cast<int64_t>(samples.size()), cache.facts().classes}, at::kFloat);
   cache.read(variant, samples, logits.mutable_data_ptr<float>());
   return logits;
-}
-
-template <class Work>
-std::string error_of(ExitCode code, const Work& work) {
-  try {
-    work();
-  } catch (const Error& error) {
-    EXPECT_EQ(static_cast<int>(error.code()), static_cast<int>(code)) << error.what();
-    return error.what();
-  }
-  ADD_FAILURE() << "nothing was thrown";
-  return "";
-}
-
-testing::AssertionResult holds(const std::string& text, const std::string& part) {
-  if (text.find(part) != std::string::npos) return testing::AssertionSuccess();
-  return testing::AssertionFailure() << "\"" << text << "\" does not hold \"" << part << "\"";
 }
 
 void flip_bit(const std::string& path, std::size_t at) {
@@ -326,16 +310,66 @@ TEST(CacheWriter, AFullDiskNamesTheBytesAndLeavesNothing) {
   EXPECT_TRUE(std::filesystem::is_empty(scratch.path()));
 }
 
-TEST(CacheWriter, WhatIsNotFinishedLeavesNothing) {
+TEST(CacheWriter, AFileWithoutRowsIsRemoved) {
   const ScratchFolder scratch;
   {
     CacheWriter writer(scratch.path(), facts_of(1, 9, 5), 0, {0, 9});
-    writer.add(0, at::randn({4, 5}));
     at::Tensor bad = at::randn({5, 5});
     bad[3][2] = std::numeric_limits<float>::quiet_NaN();
     EXPECT_TRUE(holds(error_of(ExitCode::numbers, [&] { writer.add(4, bad); }), "row 7 of train"));
   }
   EXPECT_TRUE(std::filesystem::is_empty(scratch.path()));
+}
+
+/// The file of rows 9 to 18, all of them written.
+std::string written(const std::string& folder, const CacheFacts& facts, const at::Tensor& logits) {
+  CacheWriter writer(folder, facts, 1, {9, 9});
+  EXPECT_EQ(writer.rows_kept(), 0);
+  writer.add(9, logits);
+  writer.finish();
+  return folder + "/" + cache_file_name(1);
+}
+
+TEST(CacheWriter, GoesOnAfterTheLastWholeRow) {
+  const ScratchFolder scratch;
+  for (const int64_t top : {0, 2}) {
+    const CacheFacts facts = facts_of(2, 9, 5, top);
+    const at::Tensor logits = at::randn({9, 5});
+    const std::string path = written(scratch.path(), facts, logits);
+    const std::string whole = read_file(path, ExitCode::data);
+    const auto row_bytes = static_cast<std::size_t>(facts.row_bytes());
+    for (std::size_t end : {std::size_t{0}, std::size_t{63}, std::size_t{64}, 64 + row_bytes - 1,
+                            64 + row_bytes, 64 + 5 * row_bytes + 3, whole.size()}) {
+      // What a killed writer leaves: the front, and zeros where nothing was written yet.
+      std::string front = whole.substr(0, end < 64 ? 0 : end);
+      front.resize(whole.size());
+      if (end == 63) front.resize(40);
+      replace_file(path, front);
+      CacheWriter writer(scratch.path(), facts, 1, {9, 9}, true);
+      const int64_t kept = writer.rows_kept();
+      EXPECT_EQ(kept, end < 64 ? 0 : static_cast<int64_t>((end - 64) / row_bytes)) << end;
+      if (kept < 9) writer.add(9 + kept, logits.narrow(0, kept, 9 - kept));
+      writer.finish();
+      EXPECT_EQ(read_file(path, ExitCode::data), whole) << end;
+    }
+  }
+}
+
+TEST(CacheWriter, GoesOnOnlyWithItsOwnFile) {
+  const ScratchFolder scratch;
+  const CacheFacts facts = facts_of(2, 9, 5);
+  const at::Tensor logits = at::randn({9, 5});
+  const std::string path = written(scratch.path(), facts, logits);
+  const auto refusal = [&](const CacheFacts& wanted, const CacheRange& range) {
+    return error_of(ExitCode::settings,
+                    [&] { CacheWriter(scratch.path(), wanted, 1, range, true); });
+  };
+  CacheFacts other = facts;
+  other.augmentation.seed = 8;
+  EXPECT_TRUE(holds(refusal(other, {9, 9}), "was begun with other settings"));
+  EXPECT_TRUE(holds(refusal(facts, {6, 6}), "another number of ranks"));
+  // As many rows, but others: none of them counts.
+  EXPECT_EQ(CacheWriter(scratch.path(), facts, 1, {0, 9}, true).rows_kept(), 0);
 }
 
 }  // namespace

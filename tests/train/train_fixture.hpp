@@ -13,7 +13,7 @@
 #include <memory>
 #include <string>
 
-#include "bitstill/base/error.hpp"
+#include "../base/thrown_error.hpp"
 #include "bitstill/train/student.hpp"
 
 namespace bitstill {
@@ -64,20 +64,6 @@ inline bool same_bits(const at::Tensor& a, const at::Tensor& b) {
 
 inline double largest_difference(const at::Tensor& a, const at::Tensor& b) {
   return (a - b).abs().max().item<double>();
-}
-
-/// The message of the Error(code) that `work` must throw, which must be one line.
-template <class Work>
-std::string error_of(ExitCode code, const Work& work) {
-  try {
-    work();
-  } catch (const Error& error) {
-    EXPECT_EQ(static_cast<int>(error.code()), static_cast<int>(code)) << error.what();
-    EXPECT_EQ(std::string(error.what()).find('\n'), std::string::npos) << error.what();
-    return error.what();
-  }
-  ADD_FAILURE() << "nothing was thrown";
-  return "";
 }
 
 }  // namespace bitstill

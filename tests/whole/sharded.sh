@@ -52,6 +52,7 @@ grep -q 'resuming after epoch 2' "$WORK/err" || fail "nothing was resumed"
 refused() {
   local ranks=$1 code=$2 pattern=$3
   shift 3
+  rm -rf "$WORK/refused"
   on_ranks "$ranks" distill --data.folder "$WORK/data" --run.folder "$WORK/refused" \
     --teacher.file "$WORK/teacher.safetensors" "${student[@]}" "${small[@]}" \
     --teacher.sharding gather "$@"
@@ -59,6 +60,28 @@ refused() {
   [ $said -eq "$code" ] && [ "$(grep -c '^error:' "$WORK/err")" -eq 1 ] &&
     grep -q "$pattern" "$WORK/err" || { fail "exit $said, not $code and '$pattern':"; cat "$WORK/err"; }
 }
+# A run ends early, and with an error one whose teacher's answers are no numbers: the pieces that were sent
+# ahead of a step that never comes keep no rank.
+python3 - "$WORK/teacher.safetensors" "$WORK/nan.safetensors" <<'END'
+import json, struct, sys
+content = bytearray(open(sys.argv[1], "rb").read())
+start = 8 + struct.unpack("<Q", content[:8])[0]
+header = json.loads(content[8:start])
+for name in header:
+    if name.endswith(".bias"):
+        at = start + header[name]["data_offsets"][0]
+        content[at:at + 4] = struct.pack("<f", float("nan"))
+open(sys.argv[2], "wb").write(content)
+END
+early=(--train.epochs 50 --train.patience 1 --train.rate 1e-12 --train.global_batch 80)
+distil 4 data early "${early[@]}" --teacher.sharding gather --teacher.piece_bytes 4096
+grep -q 'no better epoch for 1 epochs: stopping early' "$WORK/err" || fail "the run did not end early"
+distil 4 data whole.early "${early[@]}"
+same_weights early whole.early
+for ranks in 2 4; do
+  refused $ranks 6 'losses or gradients are not finite for 20 steps' --teacher.file "$WORK/nan.safetensors" \
+    --train.epochs 50 --train.global_batch 80
+done
 refused 2 2 'teacher.window = 64: its largest piece takes [0-9]* bytes' --teacher.window 64
 refused 2 2 'teacher.piece_bytes = 5: give 4096 or more' --teacher.piece_bytes 5
 refused 4 2 'teacher.group = 3 does not divide the 4 ranks; give one of 1, 2 and 4' \
@@ -71,4 +94,4 @@ refused 2 4 'cut.safetensors: is truncated' --teacher.file "$WORK/cut.safetensor
 # One rank keeps the whole teacher, and says so.
 distil 1 data alone --train.epochs 1 --teacher.sharding gather
 grep -q 'one rank keeps the whole teacher' "$WORK/err" || fail "one rank said nothing"
-finish "a teacher in slices at 2 and 4 ranks, fp32, bf16 and (with avx512_vnni) int8, equals the replicated one; resumed; refused"
+finish "a teacher in slices at 2 and 4 ranks, fp32, bf16 and (with avx512_vnni) int8, equals the replicated one; resumed; ended early and by numbers; refused"

@@ -14,6 +14,8 @@ class RawFile {
   RawFile() = default;
   /// Error(data) when it cannot be opened or is not a plain file.
   static RawFile open(const std::string& path);
+  /// The same, to be written on, too.
+  static RawFile open_to_write(const std::string& path);
   /// A new file of `bytes` bytes, all of them allocated, so that a full disk is found here.
   /// Error(storage).
   static RawFile create(const std::string& path, int64_t bytes);
@@ -34,6 +36,7 @@ class RawFile {
   void sync();
 
  private:
+  static RawFile open(const std::string& path, int flags);
   RawFile(const std::string& path, int number) : path_(path), number_(number) {}
   std::string path_;
   int number_ = -1;

@@ -16,6 +16,15 @@ enum class InferencePrecision { fp32, bf16, int8 };
 /// "fp32", "bf16", "int8".
 const char* precision_name(InferencePrecision precision);
 
+/// How the output rows of a layer are computed by oneDNN: all at once, or in runs of 256, whichever
+/// of them are asked for. It does not promise that a part of the rows becomes what all at once do
+/// (bf16 on AMX breaks that); in fixed runs it is the same call, so a network whole and one in
+/// pieces answer alike.
+enum class RowRuns { as_processor, whole, fixed };
+/// What as_processor means: whole, unless a small random network answers otherwise in fixed runs.
+/// Found once a process, in some ten milliseconds.
+RowRuns row_runs_here(InferencePrecision precision);
+
 /// On the CPU. Ready after construction; forward() is const and keeps nothing.
 class FrozenNetwork {
  public:
@@ -25,7 +34,8 @@ class FrozenNetwork {
   /// nothing for this precision, LibTorch lacks oneDNN, or the processor the instructions. What
   /// else goes wrong throws.
   static std::unique_ptr<FrozenNetwork> make(const Network& network, InferencePrecision precision,
-                                             const at::Tensor& sample, std::string* obstacle);
+                                             const at::Tensor& sample, std::string* obstacle,
+                                             RowRuns runs = RowRuns::as_processor);
   ~FrozenNetwork();
 
   InferencePrecision precision() const { return precision_; }
@@ -39,7 +49,7 @@ class FrozenNetwork {
                 int64_t classes);
 
   std::unique_ptr<const FrozenProgram> program_;
-  std::vector<ReadyRows> ready_;  // by layer
+  std::vector<std::vector<ReadyRows>> ready_;  // by layer
   InferencePrecision precision_;
   int64_t classes_;
 };

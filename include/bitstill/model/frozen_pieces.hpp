@@ -18,20 +18,15 @@ struct FrozenPieceOptions {
   int64_t piece_bytes = 1 << 20;
   /// int8: of find_code_scales(); empty where only sizes are asked for.
   CodeScales scales;
+  RowRuns runs = RowRuns::as_processor;
 };
 
-/// Answers as FrozenNetwork does, to the bit. Of the network only names and shapes are read, so it
-/// may be without weights. `source`: reads the scales of norms before pools; null: they are not
-/// looked at. Null, with the reason in `obstacle`, where FrozenNetwork::make is.
+/// Answers as a FrozenNetwork of the same runs does, to the bit. Of the network only names and
+/// shapes are read, so it may be without weights. `source`: reads the scales of norms before pools;
+/// null: they are not looked at. Null, with the reason in `obstacle`, where FrozenNetwork::make is.
 std::unique_ptr<Piecewise> make_frozen_pieces(const Network& network,
                                               const FrozenPieceOptions& options,
                                               TensorSource* source, std::string* obstacle);
-
-/// Whether this processor computes some of a linear layer's rows to the same bits as all of them
-/// at once, which oneDNN does not promise: asked of a small random network, in some milliseconds.
-/// Where it does not, a network in pieces differs from FrozenNetwork in its last bits, but not
-/// from itself in the same pieces.
-bool pieces_answer_as_whole(InferencePrecision precision);
 
 /// For int8; `sample` as FrozenNetwork::make's, the weights from `source`, one layer at a time.
 /// Empty where the network cannot run so: make_frozen_pieces says why.

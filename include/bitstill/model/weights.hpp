@@ -16,6 +16,9 @@ using NamedTensors = std::vector<std::pair<std::string, at::Tensor>>;
 /// Parameters and buffers (with PyTorch's num_batches_tracked left out), in order: shares memory.
 NamedTensors named_tensors(const Network& network);
 
+/// The name under which each parameter's tensor is stored: of tied ones the first one's.
+std::map<std::string, std::string> stored_names(const Network& network);
+
 /// A tensor of a file, not read: enough to see whether it fits.
 struct TensorFacts {
   std::string name;

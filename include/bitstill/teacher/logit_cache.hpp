@@ -73,13 +73,17 @@ constexpr const char* kCacheIndexFile = "index.json";
 /// One rank's file of a cache. Every method throws Error(storage).
 class CacheWriter {
  public:
-  /// A new file with all bytes of its rows allocated. The folder exists.
+  /// A new file with all bytes of its rows allocated. The folder exists. go_on: or what an earlier
+  /// writer left there; Error(settings) for a file of another cache or range.
   CacheWriter(const std::string& folder, const CacheFacts& facts, std::size_t number,
-              const CacheRange& range);
-  ~CacheWriter();  // removes the file, unless it was finished
+              const CacheRange& range, bool go_on = false);
+  ~CacheWriter();  // removes a file without rows
   CacheWriter(const CacheWriter&) = delete;
   CacheWriter& operator=(const CacheWriter&) = delete;
 
+  /// How many rows at the front are there already, each by its sum; those from any of them on may
+  /// be added again.
+  int64_t rows_kept() const { return rows_kept_; }
   /// logits [n, classes] fp32 on the CPU, of rows first, first + 1, ... of all, within the range.
   /// Error(numbers) when one is not finite.
   void add(int64_t first, const at::Tensor& logits);
@@ -93,7 +97,8 @@ class CacheWriter {
   const CacheRange range_;
   const std::string digest_;
   RawFile file_;
-  bool finished_ = false;
+  int64_t rows_kept_ = 0;
+  bool empty_ = true;
   double divergence_ = 0;
 };
 
@@ -117,6 +122,7 @@ class LogitCache {
   explicit LogitCache(const std::string& folder);
 
   const std::string& folder() const { return folder_; }
+  bool is_of(const CacheFacts& facts) const;  // exactly
   const CacheFacts& facts() const { return facts_; }
   const std::string& digest() const { return digest_; }  // of the facts: names the cache
   int64_t bytes() const { return facts_.rows() * facts_.row_bytes(); }
