@@ -37,12 +37,15 @@ void start_backward_thread(const c10::Device& gpu) {
 
 }  // namespace
 
-DeviceChoice choose_device(World& world, DeviceWish device, int64_t threads, bool fixed_order) {
+DeviceChoice choose_device(World& world, DeviceWish device, int64_t threads, bool fixed_order,
+                           bool tf32) {
   DeviceChoice choice;
   const int by_cpus = threads_by_cpus(world, threads == 0 && !fixed_order);
   choice.threads = threads > 0 ? static_cast<int>(threads) : (fixed_order ? 1 : by_cpus);
   at::set_num_threads(choice.threads);
   if (at::get_num_interop_threads() != 1) at::set_num_interop_threads(1);  // may be set once only
+  at::globalContext().setAllowTF32CuBLAS(tf32);
+  at::globalContext().setAllowTF32CuDNN(tf32);  // LibTorch's default rounds convolutions
   // Without a GPU at::hasCUDA() is false in a build for GPUs, too.
   const bool has_cuda =
       has_cuda_kernels() && at::hasCUDA() && at::detail::getCUDAHooks().deviceCount() > 0;

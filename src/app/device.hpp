@@ -19,8 +19,9 @@ struct DeviceChoice {
 /// Sets LibTorch's threads before its first operation. threads = 0: this rank's part of the
 /// processors of its host (share_cpus); one in fixed order, since sums inside an operation depend
 /// on the number of threads. device cuda where a rank has none is AgreedError; auto is a GPU where
-/// every rank has one.
+/// every rank has one. tf32: whether a GPU may round what it multiplies in fp32 to TF32.
 /// Collective: every rank of world calls this.
-DeviceChoice choose_device(World& world, DeviceWish device, int64_t threads, bool fixed_order);
+DeviceChoice choose_device(World& world, DeviceWish device, int64_t threads, bool fixed_order,
+                           bool tf32 = false);
 
 }  // namespace bitstill

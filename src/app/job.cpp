@@ -53,7 +53,7 @@ void Job::prepare() {
                   instruction_set()}},
                 ExitCode::environment);
   device_ = choose_device(world_, config_.run.device, config_.run.threads,
-                          config_.exchange.order == ExchangeOrder::fixed);
+                          config_.exchange.order == ExchangeOrder::fixed, config_.run.tf32);
   if (device_.device.is_cuda() && config_.exchange.order == ExchangeOrder::fixed) {
     throw AgreedError(
         ExitCode::settings,

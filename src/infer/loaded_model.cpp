@@ -149,7 +149,8 @@ void require_agrees(const NetworkSpec& spec, const std::string& path, const File
 
 /// Checkpoints hold more than a network.
 bool of_network(const std::string& tensor) {
-  return !tensor.starts_with("optimizer.") && !tensor.starts_with("quantizer.");
+  return !tensor.starts_with("optimizer.") && !tensor.starts_with("quantizer.") &&
+         !tensor.starts_with("average.");
 }
 
 /// All of a model but its values.

@@ -26,6 +26,7 @@ StepSettings step_settings(const Dataset& dataset, const TrainingOptions& option
                            const at::Device& device, std::function<bool()> stop_requested) {
   StepSettings settings;
   settings.distill = options.distill;
+  settings.label_smoothing = options.train.label_smoothing;
   settings.batch_norm_momentum = options.train.batch_norm_momentum;
   settings.bf16 = use_bf16(options.train.precision, device);
   settings.seed = static_cast<uint64_t>(options.run.seed);
@@ -64,6 +65,7 @@ TrainingParts::TrainingParts(World& world, Watchdog& watchdog, const Dataset& da
       schedule(options.train, plan.steps()),
       optimizer(student, options.train, trained_in_run(options.quant)),
       learned_optimizer(student, options.quant, options.train),
+      average(student, options.train),
       statistics(options.train.batch_norm == BatchNormSource::synced
                      ? world.control().duplicate(Traffic::statistics)
                      : nullptr),

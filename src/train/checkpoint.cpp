@@ -8,9 +8,9 @@
 namespace bitstill {
 namespace {
 
-NamedTensors optimizer_tensors(const ModelFile& file) {
+NamedTensors starting_with(const char* prefix, const ModelFile& file) {
   NamedTensors tensors = file.tensors;
-  std::erase_if(tensors, [](const auto& named) { return !named.first.starts_with("optimizer."); });
+  std::erase_if(tensors, [&](const auto& named) { return !named.first.starts_with(prefix); });
   return tensors;
 }
 
@@ -22,7 +22,9 @@ Json part_of(const ModelFile& file, const char* name) {
 /// Masters, running statistics and learned values.
 NamedTensors model_tensors(const ModelFile& file) {
   NamedTensors tensors = file.tensors;
-  std::erase_if(tensors, [](const auto& named) { return named.first.starts_with("optimizer."); });
+  std::erase_if(tensors, [](const auto& named) {
+    return named.first.starts_with("optimizer.") || named.first.starts_with("average.");
+  });
   return tensors;
 }
 
@@ -101,8 +103,8 @@ void describe_state(Json& about, const char* kind, const Student& student, int64
 
 void save_checkpoint(const std::string& path, Json about, const Json& record,
                      const Student& student, const MasterOptimizer& optimizer,
-                     const LearnedOptimizer& learned_optimizer, const Schedule& schedule,
-                     const RunState& state) {
+                     const LearnedOptimizer& learned_optimizer, const WeightAverage& average,
+                     const Schedule& schedule, const RunState& state) {
   describe_state(about, "checkpoint", student, state.step);
   about["progress"] = to_json(state);
   about["schedule"] = schedule.state();
@@ -110,11 +112,13 @@ void save_checkpoint(const std::string& path, Json about, const Json& record,
   ModelFile file{about, student.state(), {}};
   for (auto& named : optimizer.state()) file.tensors.push_back(std::move(named));
   for (auto& named : learned_optimizer.state()) file.tensors.push_back(std::move(named));
+  for (auto& named : average.state()) file.tensors.push_back(std::move(named));
   write_model_file(path, file);
 }
 
 RunState load_checkpoint(const std::string& path, Student& student, MasterOptimizer& optimizer,
-                         LearnedOptimizer& learned_optimizer, Schedule& schedule) {
+                         LearnedOptimizer& learned_optimizer, WeightAverage& average,
+                         Schedule& schedule) {
   const ModelFile file = read_model_file(path);
   const RunState state = run_state_from_json(part_of(file, "progress"), path);
   try {
@@ -125,7 +129,8 @@ RunState load_checkpoint(const std::string& path, Student& student, MasterOptimi
   }
   require_same_input(file, student, path);
   student.load(model_tensors(file), path);
-  const NamedTensors tensors = optimizer_tensors(file);
+  average.restore(starting_with("average.", file), path);
+  const NamedTensors tensors = starting_with("optimizer.", file);
   optimizer.restore(tensors, path);
   learned_optimizer.restore(tensors, path);
   return state;
@@ -159,6 +164,11 @@ StoredStudent load_stored_student(const std::string& path) {
       Student(std::move(network), options, file.about["seed"].get<uint64_t>(), at::kCPU, points),
       file.about};
   stored.student.load(model_tensors(file), path);
+  TrainOptions averaged;
+  averaged.average = Average::ema;
+  WeightAverage average(stored.student, averaged);
+  average.restore(starting_with("average.", file), path);
+  average.swap();
   forget_run(stored.about);
   return stored;
 }

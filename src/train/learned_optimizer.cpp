@@ -8,6 +8,7 @@
 #include <cmath>
 
 #include "bitstill/base/text.hpp"
+#include "bitstill/train/schedule.hpp"
 
 namespace bitstill {
 namespace {
@@ -20,7 +21,7 @@ double own_rate(const QuantOptions& quant, LearnedUpdate optimizer, const TrainO
   if (quant.rate > 0) return quant.rate;
   if (optimizer == LearnedUpdate::adam) return 1e-3;
   if (optimizer == LearnedUpdate::scaled) return quant.method == QuantMethod::points ? 1e-2 : 3e-3;
-  return train.rate;
+  return peak_rate(train);
 }
 
 }  // namespace
@@ -34,7 +35,7 @@ LearnedOptimizer::LearnedOptimizer(Student& student, const QuantOptions& quant,
   }
   adam_ = optimizer == LearnedUpdate::adam;
   scaled_ = optimizer == LearnedUpdate::scaled;
-  share_ = own_rate(quant, optimizer, train) / train.rate;
+  share_ = own_rate(quant, optimizer, train) / peak_rate(train);
   if (student.quantizer() == nullptr) return;
   mean_.resize(student.quantizer()->learned().size());
   square_.resize(adam_ ? mean_.size() : 0);

@@ -3,40 +3,89 @@
 #include <ATen/TensorOperators.h>
 #include <ATen/ops/argmax.h>
 #include <ATen/ops/exp.h>
+#include <ATen/ops/linalg_vector_norm.h>
 #include <ATen/ops/log_softmax.h>
+#include <ATen/ops/softmax.h>
 #include <ATen/ops/stack.h>
 #include <ATen/ops/zeros.h>
 #include <ATen/ops/zeros_like.h>
 
 namespace bitstill {
+namespace {
+
+/// A soft loss's sum over the samples; its gradient by the logits is `scale` times `gradient`.
+struct Soft {
+  at::Tensor sum, gradient;
+  double scale = 1;
+};
+
+/// d T^2 KL(p || q_T) / d z = T (q_T - p)
+Soft divergence(const at::Tensor& logits, const at::Tensor& teacher_logits,
+                const DistillOptions& options) {
+  const double t = options.temperature;
+  const double scale = options.kl_reduction == KlReduction::classes
+                           ? 1.0 / static_cast<double>(logits.size(1))
+                           : 1.0;
+  const at::Tensor log_p = at::log_softmax(teacher_logits / t, 1);
+  const at::Tensor log_q = at::log_softmax(logits / t, 1);
+  const at::Tensor p = log_p.exp();
+  return {(p * (log_p - log_q)).sum() * (t * t * scale), log_q.exp().sub_(p), t * scale};
+}
+
+/// Sum of 1 - r over what is left of `q` without `dim`, and its gradient by q; r: Pearson's
+/// correlation of q and p along `dim`, 0 where one of them does not vary.
+Soft uncorrelated(const at::Tensor& q, const at::Tensor& p, int64_t dim) {
+  constexpr double kLeast = 1e-12;
+  const at::Tensor a = q - q.mean(dim, true), b = p - p.mean(dim, true);
+  const at::Tensor own = at::linalg_vector_norm(a, 2, dim, true).clamp_min(kLeast);
+  const at::Tensor both = own * at::linalg_vector_norm(b, 2, dim, true).clamp_min(kLeast);
+  const at::Tensor r = (a * b).sum(dim, true).div_(both);
+  return {(1 - r).sum(), a.div(own.square()).mul_(r).sub_(b.div(both))};
+}
+
+Soft correlation(const at::Tensor& logits, const at::Tensor& teacher_logits,
+                 const DistillOptions& options) {
+  if (logits.size(0) == 0) return {at::zeros({}, logits.options()), at::zeros_like(logits)};
+  const double t = options.temperature;
+  const double classes = static_cast<double>(logits.size(1)),
+               samples = static_cast<double>(logits.size(0));
+  const at::Tensor q = at::softmax(logits / t, 1), p = at::softmax(teacher_logits / t, 1);
+  const Soft between = uncorrelated(q, p, 1), within = uncorrelated(q, p, 0);
+  const at::Tensor by_q = between.gradient + within.gradient * (samples / classes);
+  // Through the softmax; T^2 of the loss, 1/T of its input.
+  const at::Tensor by_z = (by_q - (by_q * q).sum(1, true)).mul_(q);
+  return {(between.sum + within.sum * (samples / classes)) * (t * t), by_z, t};
+}
+
+}  // namespace
 
 Loss distillation_loss(const at::Tensor& logits, const at::Tensor& teacher_logits,
                        const at::Tensor& labels, const DistillOptions& options,
-                       int64_t global_samples) {
+                       int64_t global_samples, double label_smoothing) {
   const bool has_teacher = teacher_logits.defined();
   const double hard_weight = has_teacher ? 1 - options.soft_weight : 1;
   const double share = 1.0 / static_cast<double>(global_samples);
   const auto index = labels.unsqueeze(1);
 
-  // d CE / d z = softmax(z) - onehot(labels)
+  // d CE / d z = softmax(z) - target
   const at::Tensor log_q = at::log_softmax(logits, 1);
-  const at::Tensor hard = -log_q.gather(1, index).sum();
+  at::Tensor hard = -log_q.gather(1, index).sum();
   at::Tensor gradient = log_q.exp();
-  gradient.scatter_add_(1, index, at::zeros_like(index, gradient.options()).sub_(1));
+  gradient.scatter_add_(1, index,
+                        at::zeros_like(index, gradient.options()).sub_(1 - label_smoothing));
+  if (label_smoothing > 0) {
+    const double each = label_smoothing / static_cast<double>(logits.size(1));
+    hard = hard * (1 - label_smoothing) - log_q.sum() * each;
+    gradient.sub_(each);
+  }
   gradient.mul_(hard_weight * share);
 
   at::Tensor soft = at::zeros({}, logits.options());
   if (has_teacher) {
-    // d T^2 KL(p || q_T) / d z = T (q_T - p)
-    const double t = options.temperature;
-    const double scale = options.kl_reduction == KlReduction::classes
-                             ? 1.0 / static_cast<double>(logits.size(1))
-                             : 1.0;
-    const at::Tensor log_p = at::log_softmax(teacher_logits / t, 1);
-    const at::Tensor log_qt = at::log_softmax(logits / t, 1);
-    const at::Tensor p = log_p.exp();
-    soft = (p * (log_p - log_qt)).sum() * (t * t * scale);
-    gradient.add_(log_qt.exp().sub_(p), options.soft_weight * t * scale * share);
+    const Soft found = options.loss == SoftLoss::dist ? correlation(logits, teacher_logits, options)
+                                                      : divergence(logits, teacher_logits, options);
+    soft = found.sum;
+    gradient.add_(found.gradient, options.soft_weight * found.scale * share);
   }
   const at::Tensor correct = logits.argmax(1).eq(labels).sum().to(at::kFloat);
   return {at::stack({soft, hard, correct}), gradient};

@@ -29,6 +29,8 @@ void check(const TrainOptions& o) {
   require(o.rate > 0 && o.rate <= 1000, "train.rate", o.rate, "give a number above 0");
   require(o.momentum >= 0 && o.momentum < 1, "train.momentum", o.momentum,
           "give 0 <= momentum < 1");
+  require(o.base_batch >= 0, "train.base_batch", o.base_batch, "give 0 (off) or more");
+  require(o.trust > 0, "train.trust", o.trust, "give a number above 0");
   require(!(o.optimizer == Optimizer::sgd && o.nesterov && o.momentum == 0), "train.nesterov",
           "true", "Nesterov needs train.momentum above 0");
   require(o.weight_decay >= 0 && o.weight_decay < 1, "train.weight_decay", o.weight_decay,
@@ -41,6 +43,14 @@ void check(const TrainOptions& o) {
           o.step_epochs.empty() ? 0 : o.step_epochs.front(), "give epochs in rising order");
   require(o.rate_factor > 0 && o.rate_factor <= 1, "train.rate_factor", o.rate_factor,
           "give 0 < rate_factor <= 1");
+  require(o.power > 0 && o.power <= 10, "train.power", o.power, "give 0 < power <= 10");
+  require(o.label_smoothing >= 0 && o.label_smoothing < 1, "train.label_smoothing",
+          o.label_smoothing, "give 0 <= label_smoothing < 1");
+  require(o.average_decay >= 0 && o.average_decay < 1, "train.average_decay", o.average_decay,
+          "give 0 <= average_decay < 1");
+  require(o.average_epochs >= 1, "train.average_epochs", o.average_epochs, "give 1 or more");
+  require(o.average != Average::last || o.patience == 0, "train.average", o.average,
+          "a run that may stop early does not know its last epochs; leave out train.patience");
   require(o.plateau_epochs >= 1, "train.plateau_epochs", o.plateau_epochs, "give 1 or more");
   require(o.plateau_points >= 0, "train.plateau_points", o.plateau_points, "give 0 or more");
   require(o.patience >= 0, "train.patience", o.patience, "give 0 (off) or more");

@@ -6,12 +6,18 @@
 
 namespace bitstill {
 
+double peak_rate(const TrainOptions& options) {
+  if (options.base_batch == 0) return options.rate;
+  return options.rate * static_cast<double>(options.global_batch) /
+         static_cast<double>(options.base_batch);
+}
+
 Schedule::Schedule(const TrainOptions& options, int64_t steps_per_epoch)
     : options_(options), steps_per_epoch_(steps_per_epoch) {}
 
 double Schedule::rate(int64_t step) const {
   const double epoch = static_cast<double>(step) / static_cast<double>(steps_per_epoch_);
-  double rate = options_.rate * factor_;
+  double rate = peak_rate(options_) * factor_;
   if (options_.warmup_epochs > 0 && epoch < options_.warmup_epochs) {
     return rate * static_cast<double>(step + 1) /
            std::ceil(options_.warmup_epochs * static_cast<double>(steps_per_epoch_));
@@ -20,10 +26,13 @@ double Schedule::rate(int64_t step) const {
     for (const int64_t cut : options_.step_epochs) {
       if (epoch >= static_cast<double>(cut)) rate *= options_.rate_factor;
     }
-  } else if (options_.schedule == RateSchedule::cosine) {
+  } else if (options_.schedule == RateSchedule::cosine ||
+             options_.schedule == RateSchedule::polynomial) {
     const double length = static_cast<double>(options_.epochs) - options_.warmup_epochs;
     const double done = std::clamp((epoch - options_.warmup_epochs) / length, 0.0, 1.0);
-    rate *= 0.5 * (1 + std::cos(std::numbers::pi * done));
+    rate *= options_.schedule == RateSchedule::cosine
+                ? 0.5 * (1 + std::cos(std::numbers::pi * done))
+                : std::pow(1 - done, options_.power);
   }
   return rate;
 }

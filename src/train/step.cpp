@@ -172,9 +172,9 @@ void TrainingStep::train(int64_t step, const StepPlan& plan, int64_t number, con
     AutocastScope autocast(settings_.bf16, settings_.device);
     logits = student.forward(pass.x, mode(step, number));
   }
-  const Loss loss = distillation_loss(logits.detach().to(at::kFloat),
-                                      pass.answer ? pass.answer->logits(0, count) : at::Tensor(),
-                                      pass.labels, settings_.distill, plan.samples);
+  const Loss loss = distillation_loss(
+      logits.detach().to(at::kFloat), pass.answer ? pass.answer->logits(0, count) : at::Tensor(),
+      pass.labels, settings_.distill, plan.samples, settings_.label_smoothing);
   seconds_.forward += timer.lap();
 
   parts_.watchdog.progress(Phase::backward, step);

@@ -132,6 +132,7 @@ bool Run::train_epoch() {
                                                   "; lower train.rate or give train.clip_norm"));
     }
     if (result.updated) {
+      parts_.average.after_step();
       interval_.add(result, plan.samples);
       state_.tally.add(result, plan.samples);
     }
@@ -142,6 +143,7 @@ bool Run::train_epoch() {
   }
   student_.check_views();
   ++state_.epoch;
+  parts_.average.after_epoch(state_.epoch);
   return true;
 }
 
@@ -179,6 +181,7 @@ void Run::log_interval(int64_t step, double rate) {
 }
 
 void Run::validate() {
+  const AveragedStudent averaged(parts_.average);
   student_.quantize(state_.step);
   validation_ = evaluate(student_.network(), dataset_, Split::validation, evaluate_options(),
                          world_.control());
@@ -190,7 +193,8 @@ void Run::save(bool best) {
   agree(world_.control(), [&] {
     if (!writes) return;
     save_checkpoint(path("checkpoints/last.safetensors"), about_, start_.record, student_,
-                    parts_.optimizer, parts_.learned_optimizer, parts_.schedule, state_);
+                    parts_.optimizer, parts_.learned_optimizer, parts_.average, parts_.schedule,
+                    state_);
     if (best) save_best();
   });
 }
@@ -198,6 +202,7 @@ void Run::save(bool best) {
 /// Behind the checkpoint, which holds the same masters: a kill between the two loses nothing.
 void Run::save_best() {
   if (options_.train.select != Select::best) return;
+  const AveragedStudent averaged(parts_.average);
   save_masters(path("checkpoints/best.safetensors"), about_, student_, state_.step);
 }
 
@@ -211,7 +216,7 @@ void Run::resume() {
   require_equal(control, {{"the checkpoint " + from, digest}}, ExitCode::model);
   agree(control, [&] {
     state_ = load_checkpoint(from, student_, parts_.optimizer, parts_.learned_optimizer,
-                             parts_.schedule);
+                             parts_.average, parts_.schedule);
   });
   const int64_t within = steps_into_epoch();
   if (within < 0 || within > parts_.plan.steps()) {
@@ -299,6 +304,8 @@ void Run::finish(RunResult* result) {
   if (options_.train.select == Select::best && state_.best_epoch > 0) {
     agree(control, [&] { load_masters(path("checkpoints/best.safetensors"), student_); });
     compare_ranks(shipped_step());
+  } else {
+    parts_.average.swap();
   }
   if (student_.quantizer() != nullptr) student_.quantizer()->use_uniform_points(false);
   const int64_t step = shipped_step();

@@ -145,13 +145,15 @@ TEST_F(InputTest, ARunGoesOnWithTheInputThatItBeganWith) {
   Student began = small_student(3), goes_on = trained_by_shards(small_spec());
   MasterOptimizer optimizer(began, {}, {});
   LearnedOptimizer learned(began, {}, {});
+  WeightAverage average(began, {});
   Schedule schedule({}, 4);
   const std::string path = folder_ / "last.safetensors";
   const Json about = describe_model("weights", small_spec(), dataset_->index().classes);
-  save_checkpoint(path, about, {}, began, optimizer, learned, schedule, {});
-  EXPECT_NO_THROW(load_checkpoint(path, began, optimizer, learned, schedule));
-  const std::string text = error_of(
-      ExitCode::settings, [&] { load_checkpoint(path, goes_on, optimizer, learned, schedule); });
+  save_checkpoint(path, about, {}, began, optimizer, learned, average, schedule, {});
+  EXPECT_NO_THROW(load_checkpoint(path, began, optimizer, learned, average, schedule));
+  const std::string text = error_of(ExitCode::settings, [&] {
+    load_checkpoint(path, goes_on, optimizer, learned, average, schedule);
+  });
   for (const auto& one : {small_spec().normalization, dataset_->index().normalization}) {
     EXPECT_NE(text.find(to_text(one)), std::string::npos) << text;
   }

@@ -92,6 +92,98 @@ TEST(Loss, SumsAndGradientAreThePlainFormulas) {
   }
 }
 
+using Rows = std::vector<Row>;
+
+Rows rows_of(const at::Tensor& matrix) {
+  Rows rows;
+  for (int64_t i = 0; i < matrix.size(0); ++i) rows.push_back(row_of(matrix, i));
+  return rows;
+}
+
+double correlation_of(const Row& a, const Row& b) {
+  const auto n = static_cast<double>(a.size());
+  double mean_a = 0, mean_b = 0, ab = 0, aa = 0, bb = 0;
+  for (std::size_t i = 0; i < a.size(); ++i) mean_a += a[i] / n, mean_b += b[i] / n;
+  for (std::size_t i = 0; i < a.size(); ++i) {
+    ab += (a[i] - mean_a) * (b[i] - mean_b);
+    aa += (a[i] - mean_a) * (a[i] - mean_a);
+    bb += (b[i] - mean_b) * (b[i] - mean_b);
+  }
+  return ab / std::sqrt(aa * bb);
+}
+
+/// n T^2 (mean over samples of 1 - r of their classes + mean over classes of 1 - r of their
+/// samples), by the formulas of Huang et al. 2022.
+double plain_dist(const Rows& z, const Rows& t, double temperature) {
+  Rows q, p;
+  for (const Row& row : z) q.push_back(softmax(row, temperature));
+  for (const Row& row : t) p.push_back(softmax(row, temperature));
+  const auto samples = static_cast<double>(z.size()), classes = static_cast<double>(z[0].size());
+  double between = 0, within = 0;
+  for (std::size_t i = 0; i < z.size(); ++i) between += 1 - correlation_of(q[i], p[i]);
+  for (std::size_t c = 0; c < z[0].size(); ++c) {
+    Row own, its;
+    for (std::size_t i = 0; i < z.size(); ++i) own.push_back(q[i][c]), its.push_back(p[i][c]);
+    within += 1 - correlation_of(own, its);
+  }
+  return temperature * temperature * (between + within * samples / classes);
+}
+
+TEST(Loss, DistIsItsFormulaAndItsGradientTheSlope) {
+  at::manual_seed(8);
+  DistillOptions options;
+  options.loss = SoftLoss::dist;
+  options.soft_weight = 1;
+  for (const double temperature : {1.0, 4.0}) {
+    options.temperature = temperature;
+    const at::Tensor z = at::randn({5, 7}) * 2, t = at::randn({5, 7}) * 3;
+    const at::Tensor labels = at::randint(7, {5}, at::kLong);
+    const Loss loss = distillation_loss(z, t, labels, options, 11);
+    const Rows own = rows_of(z), its = rows_of(t);
+    EXPECT_NEAR(loss.sums[0].item<double>(), plain_dist(own, its, temperature), 1e-4);
+    for (std::size_t i = 0; i < 5; ++i) {
+      for (std::size_t c = 0; c < 7; ++c) {
+        constexpr double kStep = 1e-4;
+        Rows above = own, below = own;
+        above[i][c] += kStep;
+        below[i][c] -= kStep;
+        const double slope =
+            (plain_dist(above, its, temperature) - plain_dist(below, its, temperature)) /
+            (2 * kStep * 11);
+        EXPECT_NEAR(loss.gradient[static_cast<int64_t>(i)][static_cast<int64_t>(c)].item<double>(),
+                    slope, 2e-6 * temperature);
+      }
+    }
+  }
+  const at::Tensor none = at::zeros({0, 7});
+  const Loss empty = distillation_loss(none, none, at::zeros({0}, at::kLong), options, 11);
+  EXPECT_EQ(empty.sums.abs().sum().item<float>(), 0);
+  // Nothing varies: no correlation, and no gradient that is no number.
+  const at::Tensor flat = at::zeros({3, 7});
+  const Loss still = distillation_loss(flat, flat, at::zeros({3}, at::kLong), options, 3);
+  EXPECT_NEAR(still.sums[0].item<double>(), 6 * options.temperature * options.temperature, 1e-4);
+  EXPECT_TRUE(still.gradient.isfinite().all().item<bool>());
+}
+
+TEST(Loss, SmoothedLabelsAreCrossEntropyWithTheirDistribution) {
+  at::manual_seed(9);
+  const at::Tensor z = at::randn({4, 6}) * 3, labels = at::randint(6, {4}, at::kLong);
+  constexpr double kSmoothing = 0.1;
+  const Loss loss = distillation_loss(z, {}, labels, {}, 4, kSmoothing);
+  double hard = 0;
+  for (int64_t i = 0; i < 4; ++i) {
+    const Row q = softmax(row_of(z, i), 1);
+    for (std::size_t c = 0; c < 6; ++c) {
+      const bool own = static_cast<int64_t>(c) == labels[i].item<int64_t>();
+      const double target = kSmoothing / 6 + (own ? 1 - kSmoothing : 0);
+      hard -= target * std::log(q[c]);
+      EXPECT_NEAR(loss.gradient[i][static_cast<int64_t>(c)].item<double>(), (q[c] - target) / 4,
+                  1e-6);
+    }
+  }
+  EXPECT_NEAR(loss.sums[1].item<double>(), hard, 1e-4);
+}
+
 TEST(Loss, EqualLogitsHaveNoSoftLoss) {
   at::manual_seed(4);
   const at::Tensor z = at::randn({9, 11}) * 5, labels = at::randint(11, {9}, at::kLong);

@@ -112,6 +112,85 @@ TEST(Optimizer, ThreeStepsByTheFormulas) {
   check_formula(plain);
 }
 
+double norm_of(const std::vector<double>& values) {
+  double square = 0;
+  for (const double value : values) square += value * value;
+  return std::sqrt(square);
+}
+
+/// One tensor under LARS or LAMB as their papers have them, in double.
+struct PlainTensor {
+  std::vector<double> w, m, v;
+  bool weight = false;
+  int64_t steps = 0;
+
+  double ratio(double of, double to) const { return weight && of > 0 && to > 0 ? of / to : 1; }
+
+  void lars(const std::vector<double>& g, double rate, const TrainOptions& options) {
+    const double decay = weight ? options.weight_decay : 0;
+    const double own = ratio(options.trust * norm_of(w), norm_of(g) + decay * norm_of(w));
+    for (std::size_t i = 0; i < w.size(); ++i) {
+      m[i] = options.momentum * m[i] + rate * own * (g[i] + decay * w[i]);
+      w[i] -= m[i];
+    }
+  }
+
+  void lamb(const std::vector<double>& g, double rate, const TrainOptions& options) {
+    const double decay = weight ? options.weight_decay : 0;
+    ++steps;
+    std::vector<double> u;
+    for (std::size_t i = 0; i < w.size(); ++i) {
+      m[i] = 0.9 * m[i] + 0.1 * g[i];
+      v[i] = 0.999 * v[i] + 0.001 * g[i] * g[i];
+      const double mean = m[i] / (1 - std::pow(0.9, steps));
+      u.push_back(mean / (std::sqrt(v[i] / (1 - std::pow(0.999, steps))) + 1e-8) + decay * w[i]);
+    }
+    const double own = ratio(norm_of(w), norm_of(u));
+    for (std::size_t i = 0; i < w.size(); ++i) w[i] -= rate * own * u[i];
+  }
+};
+
+std::vector<double> part_of(const at::Tensor& flat, const Segment& segment) {
+  const float* values = flat.const_data_ptr<float>() + segment.offset;
+  return {values, values + segment.count};
+}
+
+TEST(Optimizer, LarsAndLambAreTheirPapersFormulas) {
+  for (const Optimizer kind : {Optimizer::lars, Optimizer::lamb}) {
+    TrainOptions options = options_of(kind);
+    options.trust = 0.02;
+    Student student = small_student(6, uniform(2, 16));
+    MasterOptimizer optimizer(student, options);
+    std::vector<PlainTensor> tensors;
+    for (std::size_t s = 0; s < student.segments().size(); ++s) {
+      PlainTensor tensor;
+      tensor.w = part_of(student.masters(), student.segments()[s]);
+      tensor.m.resize(tensor.w.size());
+      tensor.v = tensor.m;
+      tensor.weight = student.network().parameters()[s]->role == ParameterRole::weight;
+      tensors.push_back(tensor);
+    }
+    for (int64_t step = 0; step < 4; ++step) {
+      set_gradients(student, step);
+      const double rate = 0.3 / static_cast<double>(step + 1);
+      update(optimizer, rate);
+      for (std::size_t s = 0; s < tensors.size(); ++s) {
+        const Segment& segment = student.segments()[s];
+        const std::vector<double> g = part_of(student.gradients(), segment);
+        if (kind == Optimizer::lars) {
+          tensors[s].lars(g, rate, options);
+        } else {
+          tensors[s].lamb(g, rate, options);
+        }
+        const std::vector<double> now = part_of(student.masters(), segment);
+        for (std::size_t i = 0; i < now.size(); ++i) {
+          ASSERT_NEAR(now[i], tensors[s].w[i], 2e-6) << segment.name << " step " << step;
+        }
+      }
+    }
+  }
+}
+
 TEST(Optimizer, ClipsTheNormAndTellsWhatIsNotFinite) {
   TrainOptions options = options_of(Optimizer::sgd);
   options.momentum = 0;
@@ -151,7 +230,8 @@ void train(Student& student, MasterOptimizer& optimizer, int64_t from, int64_t t
 }
 
 TEST(Optimizer, StateContinuesBitForBit) {
-  for (const Optimizer kind : {Optimizer::sgd, Optimizer::adam, Optimizer::adamw}) {
+  for (const Optimizer kind :
+       {Optimizer::sgd, Optimizer::adam, Optimizer::adamw, Optimizer::lars, Optimizer::lamb}) {
     TrainOptions options = options_of(kind);
     options.decay = Decay::weights;
     Student whole = small_student(6), first = small_student(6), second = small_student(8);
@@ -184,6 +264,7 @@ struct Trainee {
       : student(small_student(seed, quant)),
         masters(student, train, trained_by(quant)),
         learned(student, quant, train),
+        average(student, train),
         trained(trained_by(quant)) {}
 
   void train(int64_t from, int64_t to) {
@@ -193,6 +274,7 @@ struct Trainee {
       student.backward(trained.learned);
       if (trained.weights || trained.others) update(masters, 0.05);
       if (trained.learned) learned.update(0.05);
+      average.after_step();
     }
     student.quantize(to);
   }
@@ -200,6 +282,7 @@ struct Trainee {
   Student student;
   MasterOptimizer masters;
   LearnedOptimizer learned;
+  WeightAverage average;
   Trained trained;
 };
 
@@ -212,6 +295,7 @@ TEST(Checkpoint, ContinuesAsIfNothingHadHappened) {
           method(QuantMethod::lsq), method(QuantMethod::kmeans)}) {
       SCOPED_TRACE(testing::Message() << kind << " " << quant.method);
       TrainOptions options = options_of(kind);
+      options.average = Average::ema;
       options.schedule = RateSchedule::plateau;
       options.plateau_epochs = 1;
       Trainee whole(6, quant, options), again(9, quant, options);
@@ -230,19 +314,21 @@ TEST(Checkpoint, ContinuesAsIfNothingHadHappened) {
       state.best_accuracy = 91.5;
       state.last_accuracy = 90.25;
       save_checkpoint(path, about_of(whole.student), {{"kept", 1}}, whole.student, whole.masters,
-                      whole.learned, whole_schedule, state);
+                      whole.learned, whole.average, whole_schedule, state);
       EXPECT_EQ(checkpoint_facts(path).record, Json({{"kept", 1}}));
       EXPECT_EQ(to_json(checkpoint_facts(path).state), to_json(state));
       whole.train(3, 6);
 
-      const RunState back =
-          load_checkpoint(path, again.student, again.masters, again.learned, again_schedule);
+      const RunState back = load_checkpoint(path, again.student, again.masters, again.learned,
+                                            again.average, again_schedule);
       EXPECT_EQ(to_json(back), to_json(state));
       EXPECT_EQ(again_schedule.state(), whole_schedule.state());
       EXPECT_LT(again_schedule.rate(0), options.rate);
       again.train(3, 6);
       EXPECT_EQ(again.student.fingerprints(), whole.student.fingerprints());
       EXPECT_TRUE(same_bits(again.student.shadows().detach(), whole.student.shadows().detach()));
+      const AveragedStudent one(whole.average), other(again.average);
+      EXPECT_EQ(again.student.fingerprints(), whole.student.fingerprints());
     }
   }
 }
@@ -254,11 +340,11 @@ TEST(Checkpoint, BeforeTheFirstUpdate) {
       Trainee trainee(6, method(name), options_of(kind));
       Schedule schedule(options_of(kind), 4);
       save_checkpoint(folder / "x", about_of(trainee.student), {}, trainee.student, trainee.masters,
-                      trainee.learned, schedule, {});
-      EXPECT_EQ(
-          load_checkpoint(folder / "x", trainee.student, trainee.masters, trainee.learned, schedule)
-              .best_epoch,
-          0);
+                      trainee.learned, trainee.average, schedule, {});
+      EXPECT_EQ(load_checkpoint(folder / "x", trainee.student, trainee.masters, trainee.learned,
+                                trainee.average, schedule)
+                    .best_epoch,
+                0);
     }
   }
 }
@@ -294,7 +380,8 @@ TEST(Checkpoint, AStoredStudentShipsTheSameBytes) {
     state.epoch = state.best_epoch = 1;
     state.step = 3;
     save_checkpoint(folder / "last", about, {{"kept", 1}}, trainee.student, trainee.masters,
-                    trainee.learned, Schedule(options_of(Optimizer::sgd), 4), state);
+                    trainee.learned, trainee.average, Schedule(options_of(Optimizer::sgd), 4),
+                    state);
     for (const char* file : {"master", "last"}) {
       const StoredStudent stored = load_stored_student(folder / file);
       EXPECT_EQ(stored.about["steps"], 3);
@@ -343,15 +430,16 @@ TEST(Checkpoint, RefusesWhatIsNotItsOwn) {
     Trainee trainee(6, {}, options);
     trainee.train(0, 2);
     save_checkpoint(path, about_of(trainee.student), {}, trainee.student, trainee.masters,
-                    trainee.learned, Schedule(options, 4), state);
+                    trainee.learned, trainee.average, Schedule(options, 4), state);
   };
   const auto load = [&](const TrainOptions& options, std::unique_ptr<Network> network) {
     const std::string text = error_of(ExitCode::model, [&] {
       Student student(std::move(network), {}, 1, at::kCPU);
       MasterOptimizer optimizer(student, options);
       LearnedOptimizer learned(student, {}, options);
+      WeightAverage average(student, options);
       Schedule schedule(options, 4);
-      load_checkpoint(path, student, optimizer, learned, schedule);
+      load_checkpoint(path, student, optimizer, learned, average, schedule);
     });
     EXPECT_NE(text.find(path), std::string::npos) << text;
     return text;

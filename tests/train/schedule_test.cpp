@@ -44,6 +44,28 @@ TEST(Schedule, CosineFallsToZero) {
   EXPECT_NEAR(cosine.rate(1000), 0, 1e-15);
 }
 
+TEST(Schedule, PolynomialFallsToZero) {
+  TrainOptions options = options_of(RateSchedule::polynomial);
+  for (const double power : {1.0, 2.0, 0.5}) {
+    options.power = power;
+    const Schedule polynomial(options, 7);
+    for (int64_t i = 0; i <= 70; ++i) {
+      EXPECT_NEAR(polynomial.rate(i), 0.4 * std::pow(1 - static_cast<double>(i) / 70, power),
+                  1e-12);
+    }
+    EXPECT_EQ(polynomial.rate(1000), 0);
+  }
+}
+
+TEST(Schedule, TheRateGrowsWithTheBatch) {
+  TrainOptions options = options_of(RateSchedule::constant);
+  options.global_batch = 1024;
+  options.base_batch = 256;
+  EXPECT_DOUBLE_EQ(Schedule(options, 7).rate(3), 1.6);
+  options.base_batch = 0;
+  EXPECT_DOUBLE_EQ(Schedule(options, 7).rate(3), 0.4);
+}
+
 TEST(Schedule, WarmUpGrowsLinearlyThenTheScheduleBegins) {
   for (const double epochs : {2.0, 0.5, 1.3}) {
     TrainOptions options = options_of(RateSchedule::cosine);

@@ -27,6 +27,7 @@ method() {
   done
 }
 method uniform --quant.rounding stochastic --quant.tensors all --quant.scales fp16 --run.seed 5
+method averaged --train.average ema --run.seed 5
 method points --quant.method points --quant.bits 2 --quant.redistribute points
 method joint --quant.method joint --quant.points 3 --quant.subtract_mean true
 method lsq --quant.method lsq --quant.step_size channel

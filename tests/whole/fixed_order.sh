@@ -29,6 +29,11 @@ compare_worlds all_options "1 2 4" --train.global_batch 72 --train.optimizer ada
   --train.schedule plateau --train.plateau_epochs 1 --train.plateau_points 90 --train.clip_norm 0.5 \
   --model.dropout 0.1,0.2 --quant.rounding stochastic --quant.tensors all --quant.bits 5 \
   --train.select best --train.reestimate_batches 3 --data.shift 1 --exchange.chunk_bytes 1024
+compare_worlds average "1 2 4" --train.global_batch 72 --train.average ema --train.average_decay 0.9 \
+  --train.optimizer lamb --train.rate 0.01 --train.base_batch 36 --train.schedule polynomial \
+  --train.label_smoothing 0.1 --distill.loss dist --train.select best
+compare_worlds average_last "1 4" --train.global_batch 72 --quant.method joint --train.average last \
+  --train.average_epochs 2
 for method in points joint lsq kmeans; do
   more=()
   [ "$method" != points ] || more=(--quant.redistribute points)
@@ -44,4 +49,4 @@ grep -q '"type":"epoch".*"rate":0.005}' "$WORK/all_options.1/run.jsonl" || {
 }
 finish "fixed order, 1 to 4 ranks and repetitions: masters, students and losses byte-identical," \
   "also with a short last batch, Adam, plateau, clipping, dropout, stochastic rounding, best epoch," \
-  "every method that learns points or steps, redistribution and re-estimated batch norm"
+  "averages, LAMB, DIST, every method that learns points or steps, redistribution and re-estimated batch norm"

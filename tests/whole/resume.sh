@@ -25,8 +25,9 @@ strike() {
     "$WORK/$run/checkpoints/last.safetensors" || fail "$run: the checkpoint is not of epoch $done"
 }
 
-for optimizer in sgd adam; do
+for optimizer in sgd adam lars; do
   with=("${setting[@]}" --train.optimizer $optimizer --train.rate 0.01)
+  [ $optimizer != lars ] || with+=(--train.average ema --train.trust 0.05)
   distil 2 data clean.$optimizer "${with[@]}"
   strike term.$optimizer TERM:run 75 "${with[@]}"
   strike kill.$optimizer KILL:all 137 "${with[@]}"
@@ -42,5 +43,5 @@ for optimizer in sgd adam; do
     same_weights clean.$optimizer $how.$optimizer
   done
 done
-finish "SIGTERM (exit 75) and SIGKILL in mid-epoch, sgd and adam: the last step or the last whole epoch" \
+finish "SIGTERM (exit 75) and SIGKILL in mid-epoch, sgd, adam, lars with an average: the last step or the last whole epoch" \
   "is kept, and the resumed run ends byte-identical"

@@ -4,6 +4,7 @@
 #include <functional>
 #include <memory>
 
+#include "bitstill/train/average.hpp"
 #include "bitstill/train/schedule.hpp"
 #include "bitstill/train/step.hpp"
 
@@ -31,6 +32,7 @@ struct TrainingParts {
   Schedule schedule;
   MasterOptimizer optimizer;
   LearnedOptimizer learned_optimizer;
+  WeightAverage average;
   std::unique_ptr<Communicator> statistics;  // synchronized batch norm; else null
   GradientExchange exchange;
   TrainingStep step;

@@ -5,6 +5,7 @@
 
 #include "bitstill/base/json.hpp"
 #include "bitstill/store/model_file.hpp"
+#include "bitstill/train/average.hpp"
 #include "bitstill/train/learned_optimizer.hpp"
 #include "bitstill/train/optimizer.hpp"
 #include "bitstill/train/run_state.hpp"
@@ -16,17 +17,18 @@ namespace bitstill {
 /// Adds to what a run's files say of the model: steps done, quantizer, kind, in this order.
 void describe_state(Json& about, const char* kind, const Student& student, int64_t steps);
 
-/// One file, replaced atomically: masters, running statistics, learned values, optimizer states,
-/// schedule, state. `about` describes the model (infer's describe_model), `record` what the run was
-/// started with (config's RunRecord). Rank 0 only.
+/// One file, replaced atomically: masters, running statistics, learned values, their average, the
+/// optimizers' states, schedule, state. `about` describes the model (infer's describe_model),
+/// `record` what the run was started with (config's RunRecord). Rank 0 only.
 void save_checkpoint(const std::string& path, Json about, const Json& record,
                      const Student& student, const MasterOptimizer& optimizer,
-                     const LearnedOptimizer& learned_optimizer, const Schedule& schedule,
-                     const RunState& state);
+                     const LearnedOptimizer& learned_optimizer, const WeightAverage& average,
+                     const Schedule& schedule, const RunState& state);
 
 /// Error(model) when the file is wrong or of another network or optimizer.
 RunState load_checkpoint(const std::string& path, Student& student, MasterOptimizer& optimizer,
-                         LearnedOptimizer& learned_optimizer, Schedule& schedule);
+                         LearnedOptimizer& learned_optimizer, WeightAverage& average,
+                         Schedule& schedule);
 
 /// What a checkpoint says of its run. Error(model).
 struct CheckpointFacts {

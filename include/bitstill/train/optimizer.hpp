@@ -1,5 +1,6 @@
 // SGD, Adam and AdamW by LibTorch's fused updates on slices of the flat masters: one slice a run of
-// parameters of equal decay, without those that the method leaves alone.
+// parameters of equal decay, without those that the method leaves alone. LARS and LAMB: a slice a
+// parameter; biases and norms neither decay nor are they scaled.
 #pragma once
 
 #include <memory>

@@ -15,11 +15,16 @@
 
 namespace bitstill {
 
-enum class Optimizer { sgd, adam, adamw };
+enum class Optimizer { sgd, adam, adamw, lars, lamb };
 template <>
 struct WordsOf<Optimizer> {
   using enum Optimizer;
-  static constexpr Word<Optimizer> kTable[] = {{sgd, "sgd"}, {adam, "adam"}, {adamw, "adamw"}};
+  static constexpr Word<Optimizer> kTable[] = {
+      {sgd, "sgd"},
+      {adam, "adam"},
+      {adamw, "adamw"},
+      {lars, "lars", "sgd, each tensor's step by its norm: large batches"},
+      {lamb, "lamb", "the same of adamw"}};
 };
 
 enum class Decay { all, weights };
@@ -30,12 +35,15 @@ struct WordsOf<Decay> {
                                            {weights, "weights", "biases and norms do not decay"}};
 };
 
-enum class RateSchedule { constant, step, cosine, plateau };
+enum class RateSchedule { constant, step, cosine, polynomial, plateau };
 template <>
 struct WordsOf<RateSchedule> {
   using enum RateSchedule;
-  static constexpr Word<RateSchedule> kTable[] = {
-      {constant, "constant"}, {step, "step"}, {cosine, "cosine"}, {plateau, "plateau"}};
+  static constexpr Word<RateSchedule> kTable[] = {{constant, "constant"},
+                                                  {step, "step"},
+                                                  {cosine, "cosine"},
+                                                  {polynomial, "polynomial"},
+                                                  {plateau, "plateau"}};
 };
 
 enum class TrainPrecision { fp32, bf16, automatic };
@@ -53,11 +61,28 @@ struct WordsOf<Select> {
   static constexpr Word<Select> kTable[] = {{last, "last"}, {best, "best", "on validation"}};
 };
 
+enum class Average { none, ema, last };
+template <>
+struct WordsOf<Average> {
+  using enum Average;
+  static constexpr Word<Average> kTable[] = {{none, "none"},
+                                             {ema, "ema", "exponential, over steps"},
+                                             {last, "last", "mean of the last epochs' ends"}};
+};
+
 enum class BatchNormSource { local, synced };
 template <>
 struct WordsOf<BatchNormSource> {
   using enum BatchNormSource;
   static constexpr Word<BatchNormSource> kTable[] = {{local, "local"}, {synced, "synced"}};
+};
+
+enum class SoftLoss { kl, dist };
+template <>
+struct WordsOf<SoftLoss> {
+  using enum SoftLoss;
+  static constexpr Word<SoftLoss> kTable[] = {
+      {kl, "kl"}, {dist, "dist", "correlations between and within classes, of a micro-batch"}};
 };
 
 enum class KlReduction { batch, classes };
@@ -92,6 +117,8 @@ struct TrainOptions {
   int64_t global_batch = 64, micro_batch = 0;
   Optimizer optimizer = Optimizer::sgd;
   double rate = 0.05, momentum = 0.9;
+  int64_t base_batch = 0;
+  double trust = 1e-3;
   bool nesterov = true;
   double weight_decay = 2.2e-4;
   Decay decay = Decay::all;
@@ -99,9 +126,13 @@ struct TrainOptions {
   RateSchedule schedule = RateSchedule::cosine;
   double warmup_epochs = 0;
   std::vector<int64_t> step_epochs;
-  double rate_factor = 0.5;
+  double rate_factor = 0.5, power = 2;
   int64_t plateau_epochs = 10;
   double plateau_points = 0.1;
+  double label_smoothing = 0;
+  Average average = Average::none;
+  double average_decay = 0.999;
+  int64_t average_epochs = 5;
   TrainPrecision precision = TrainPrecision::automatic;
   Select select = Select::last;
   int64_t patience = 0;
@@ -116,8 +147,11 @@ void visit_settings(Options& options, const Visit& visit) {
   visit("micro_batch", options.micro_batch, "samples a forward pass; 0: the local batch");
   visit("optimizer", options.optimizer, "");
   visit("rate", options.rate, "learning rate");
-  visit("momentum", options.momentum, "of sgd");
+  visit("base_batch", options.base_batch,
+        "train.rate is for so many samples a step and grows with train.global_batch; 0: it is not");
+  visit("momentum", options.momentum, "of sgd and lars");
   visit("nesterov", options.nesterov, "Nesterov's momentum, of sgd");
+  visit("trust", options.trust, "lars: trust coefficient");
   visit("weight_decay", options.weight_decay, "of all parameters or of weights alone: train.decay");
   visit("decay", options.decay, "");
   visit("clip_norm", options.clip_norm, "bound of the gradient's 2-norm; 0: none");
@@ -125,9 +159,15 @@ void visit_settings(Options& options, const Visit& visit) {
   visit("warmup_epochs", options.warmup_epochs, "the rate grows linearly from 0");
   visit("step_epochs", options.step_epochs, "step: after which epochs the rate is cut");
   visit("rate_factor", options.rate_factor, "step, plateau: by which it is cut");
+  visit("power", options.power, "polynomial: the rate falls as (1 - done)^power");
   visit("plateau_epochs", options.plateau_epochs, "plateau: epochs without an improvement");
   visit("plateau_points", options.plateau_points,
         "plateau: what counts as one, in points of validation error");
+  visit("label_smoothing", options.label_smoothing, "share of a label that all classes have alike");
+  visit("average", options.average,
+        "weights, statistics and learned values that are validated and shipped");
+  visit("average_decay", options.average_decay, "ema: what stays after a step");
+  visit("average_epochs", options.average_epochs, "last: how many");
   visit("precision", options.precision, "");
   visit("select", options.select, "which epoch ships");
   visit("patience", options.patience, "stop after so many epochs without a better one; 0: never");
@@ -141,11 +181,13 @@ void visit_settings(Options& options, const Visit& visit) {
 struct DistillOptions {
   double temperature = 2, soft_weight = 0.7;
   KlReduction kl_reduction = KlReduction::batch;
+  SoftLoss loss = SoftLoss::kl;
 };
 template <ConstOr<DistillOptions> Options, class Visit>
 void visit_settings(Options& options, const Visit& visit) {
+  visit("loss", options.loss, "of the soft targets");
   visit("temperature", options.temperature, "T of the soft targets");
-  visit("soft_weight", options.soft_weight, "of T^2 KL; cross-entropy has 1 - it");
+  visit("soft_weight", options.soft_weight, "of T^2 KL or dist; cross-entropy has 1 - it");
   visit("kl_reduction", options.kl_reduction, "");
 }
 
@@ -171,6 +213,7 @@ struct RunOptions {
   int64_t seed = 1;
   DeviceWish device = DeviceWish::cpu;
   int64_t threads = 0;
+  bool tf32 = false;
   double timeout_s = 600;
   int64_t check_steps = 200, log_steps = 20;
   bool tensorboard = false;
@@ -182,6 +225,7 @@ void visit_settings(Options& options, const Visit& visit) {
   visit("device", options.device, "");
   visit("threads", options.threads,
         "threads a rank; 0: the cores over the host's ranks (exchange.order = fixed: 1)");
+  visit("tf32", options.tf32, "GPUs: products of fp32 by TF32, which keeps 10 bits of a factor");
   visit("timeout_s", options.timeout_s, "end the job when a rank makes no progress; 0: never");
   visit("check_steps", options.check_steps,
         "compare weights and points of all ranks after so many steps");

@@ -6,9 +6,12 @@
 
 namespace bitstill {
 
+/// train.rate for train.global_batch samples a step (train.base_batch; Goyal et al. 2017).
+double peak_rate(const TrainOptions& options);
+
 /// constant; step: times rate_factor after each of step_epochs; cosine: to zero at the end;
-/// plateau: times rate_factor when validation error has not dropped by plateau_points for
-/// plateau_epochs. All with a linear warm-up.
+/// polynomial: to zero as (1 - done)^power; plateau: times rate_factor when validation error has
+/// not dropped by plateau_points for plateau_epochs. All with a linear warm-up.
 class Schedule {
  public:
   Schedule(const TrainOptions& options, int64_t steps_per_epoch);

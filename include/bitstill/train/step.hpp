@@ -42,6 +42,7 @@ struct StepParts {
 
 struct StepSettings {
   DistillOptions distill;
+  double label_smoothing = 0;
   double batch_norm_momentum = 0.1;
   bool bf16 = false;
   bool channels_last = true;
