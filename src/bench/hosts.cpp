@@ -1,11 +1,12 @@
 // P4: a row of several hosts, which a script of the checkout brings up.
+#include "hosts.hpp"
+
 #include <algorithm>
 #include <filesystem>
 #include <map>
 
 #include "bitstill/base/text.hpp"
 #include "process.hpp"
-#include "rows.hpp"
 
 namespace bitstill {
 namespace {
@@ -59,6 +60,21 @@ void peer_parts(const HiddenShares& shares, Row& row) {
 
 }  // namespace
 
+std::vector<Json> lines_of_hosts(const char* id, const BenchOptions& options, Row* row) {
+  const std::string script = hosts_script();
+  if (script.empty()) {
+    row->skip = "tests/bench/hosts.sh is not beside the build: run a checkout's program";
+    return {};
+  }
+  auto lines =
+      json_lines(run_program({"bash", script, id, own_path(), std::to_string(options.rounds),
+                              std::to_string(options.steps)})
+                     .output);
+  if (lines.empty() || !lines[0].contains("skip")) return lines;
+  row->skip = lines[0]["skip"].get<std::string>();
+  return {};
+}
+
 Row bench_hidden_exchange(const BenchOptions& options) {
   Row row;
   row.against =
@@ -66,19 +82,8 @@ Row bench_hidden_exchange(const BenchOptions& options) {
       "and a sweep; hidden: 1 - (its step - the same without it) / one sum of all gradients";
   row.conditions = {
       {"hosts", 4}, {"link", "200 Mbit/s"}, {"rounds", options.rounds}, {"student", "student1"}};
-  const std::string script = hosts_script();
-  if (script.empty()) {
-    row.skip = "tests/bench/hosts.sh is not beside the build: run a checkout's program";
-    return row;
-  }
-  const auto lines =
-      json_lines(run_program({"bash", script, "P4", own_path(), std::to_string(options.rounds),
-                              std::to_string(options.steps)})
-                     .output);
-  if (!lines.empty() && lines[0].contains("skip")) {
-    row.skip = lines[0]["skip"].get<std::string>();
-    return row;
-  }
+  const auto lines = lines_of_hosts("P4", options, &row);
+  if (lines.empty()) return row;
   const HiddenShares shares = read_shares(lines);
   const Json& emulated = shares.last["emulated"];
   row.conditions["backward_ms"] = emulated["backward_ms"];

@@ -1,12 +1,15 @@
 #!/usr/bin/env bash
 # What bitstill bench measures on several hosts, which are network namespaces of this machine
 # (tests/hosts/hosts.bash); root.
-#   tests/bench/hosts.sh P4 BITSTILL [ROUNDS [STEPS]]
+#   tests/bench/hosts.sh P4|P4q BITSTILL [ROUNDS [STEPS]]
 # P4: bench step --emulate on 4 hosts at 200 Mbit/s, with overlap and without, and the peer ddp_emulate.py
 # where BITSTILL_PEER_PYTHON names a Python with PyTorch. A JSON line for each program of a round;
 # {"skip": REASON} where hosts cannot be made.
+# P4q: the same with exchange.codec none and qsgd at 100 Mbit/s, and none and auto at 50, 200 and 1,000: lines
+# {"mbit_s": RATE, "asked": CODEC, "step": bench step's}, and once {"asked": CODEC, "step_bytes": what a host sends
+# a step, headers included}.
 set -uo pipefail
-if [ $# -lt 2 ] || [ "$1" != P4 ]; then
+if [ $# -lt 2 ] || [[ $1 != P4 && $1 != P4q ]]; then
   sed -n '2,/^set/{/^#/s/^# \{0,1\}//p}' "$0" >&2
   exit 2
 fi
@@ -21,7 +24,6 @@ skip_hosts() {
 }
 hosts_up 4
 trap 'hosts_down; rm -rf "$WORK"' EXIT
-shape 200mbit
 
 # failed WHAT: it could not be measured
 failed() {
@@ -50,9 +52,56 @@ peer() {
   cat "$WORK/peer.1"
 }
 
-for ((round = 0; round < rounds; round++)); do
+# P4: a round
+hidden_exchange() {
   ours on
   cp "$WORK/out" "$WORK/layers"
   ours off
   [ -z "$python" ] || peer
+}
+
+# coded_step CODEC STEPS
+coded_step() {
+  on_hosts 4 bench step --emulate 40 --codec "$1" --batch 8 --warmup 2 --steps "$2" || failed "bench step --codec $1"
+}
+
+# coded_line RATE CODEC
+coded_line() {
+  coded_step "$2" "$steps"
+  printf '{"mbit_s": %d, "asked": "%s", "step": %s}\n' "$1" "$2" "$(cat "$WORK/out")"
+}
+
+# coded_bytes CODEC: what steps more in one run cost, without its start
+coded_bytes() {
+  local before between
+  before=$(sent_by 2)
+  coded_step "$1" 1
+  between=$(sent_by 2)
+  coded_step "$1" $((steps + 1))
+  printf '{"asked": "%s", "step_bytes": %d}\n' "$1" $((($(sent_by 2) - 2 * between + before) / steps))
+}
+
+# P4q: a round
+coded_exchange() {
+  local rate
+  shape 100mbit
+  if [ "$round" -eq 0 ]; then
+    coded_bytes none
+    coded_bytes qsgd
+  fi
+  coded_line 100 none
+  coded_line 100 qsgd
+  for rate in 50 200 1000; do
+    shape "${rate}mbit"
+    coded_line $rate none
+    coded_line $rate auto
+  done
+}
+
+[ "$1" != P4 ] || shape 200mbit
+for ((round = 0; round < rounds; round++)); do
+  case $1 in
+    P4) hidden_exchange ;;
+    P4q) coded_exchange ;;
+  esac
 done

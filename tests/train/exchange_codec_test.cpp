@@ -1,4 +1,7 @@
 // What travels: messages, their bytes, and what a codec does to the gradients in them.
+#include <ATen/ops/ones_like.h>
+
+#include "bitstill/quant/gradient_codes.hpp"
 #include "exchange_fixture.hpp"
 
 namespace bitstill {
@@ -37,7 +40,7 @@ TEST(Exchange, WhatIsNotFinitePassesRounding) {
     run_as_ranks(3, [&](Communicator& comm) {
       Student student = small_student(4);
       GradientExchange exchange = exchange_of(comm, student, rounded(1024, true));
-      exchange.begin(epoch.step(0));
+      exchange.begin(0, epoch.step(0));
       student.gradients().fill_(1);
       if (comm.rank() == 1) student.gradients()[7] = bad;
       exchange.finish(false, false, kMomentum);
@@ -45,6 +48,70 @@ TEST(Exchange, WhatIsNotFinitePassesRounding) {
       EXPECT_TRUE(std::isnan(bad) ? std::isnan(got) : got == bad) << bad << " became " << got;
       EXPECT_EQ(student.gradients()[8].item<float>(), 3);
     });
+  }
+}
+
+Setting coded(int64_t chunk_bytes, bool lane) {
+  return {ExchangeOrder::fast, lane, chunk_bytes, true, Travels::weights, Codec::qsgd};
+}
+
+/// Which elements of the small student's gradients are biases' and norms'.
+at::Tensor exact_elements() {
+  Student student = small_student(4);
+  at::Tensor exact = at::zeros({student.gradients().numel()}, at::kBool);
+  for (std::size_t i = 0; i < student.segments().size(); ++i) {
+    if (student.network().parameters()[i]->role == ParameterRole::weight) continue;
+    exact.narrow(0, student.segments()[i].offset, student.segments()[i].count).fill_(true);
+  }
+  return exact;
+}
+
+TEST(Exchange, CodedGradientsAreNearTheSumAndAllElseExact) {
+  const Images images(26);
+  const at::Tensor exact = exact_elements();
+  for (const int world : {1, 2, 3, 4}) {
+    const EpochPlan epoch(26, 13, 0, world);
+    const auto plain = run_epoch(world, images, epoch, {ExchangeOrder::fast, false, 1024, true});
+    const auto near = run_epoch(world, images, epoch, coded(1024, false));
+    const auto lane = run_epoch(world, images, epoch, coded(1024, true));
+    for (std::size_t s = 0; s < near.size(); ++s) {
+      double bound = 0;  // a unit of each rank, and one of their sum
+      for (const Leaf& leaf : leaves_of(images, epoch.step(static_cast<int64_t>(s)))) {
+        bound += leaf.gradient.abs().max().item<double>() / 7;
+      }
+      bound *= 2.2;
+      const at::Tensor error = (near[s].gradients - plain[s].gradients).abs();
+      EXPECT_LE(error.max().item<double>(), bound) << world;
+      EXPECT_EQ(error.max().item<double>() > 0, world > 1);
+      EXPECT_EQ(error.masked_select(exact).max().item<double>(), 0) << world;
+      EXPECT_TRUE(same_bits(near[s].running, plain[s].running)) << world;
+      EXPECT_EQ(near[s].totals.soft, plain[s].totals.soft) << world;
+      EXPECT_EQ(near[s].totals.correct, plain[s].totals.correct) << world;
+      EXPECT_TRUE(same_bits(near[s].gradients, lane[s].gradients)) << world;
+    }
+  }
+}
+
+TEST(Exchange, WhatIsNotFinitePassesCodes) {
+  const EpochPlan epoch(6, 6, 2, 3);
+  const at::Tensor exact = exact_elements();
+  const auto norm_place = exact.nonzero()[0].item<int64_t>();
+  for (const float bad : {NAN, INFINITY}) {
+    for (const int64_t place : {int64_t{7}, norm_place}) {
+      run_as_ranks(3, [&](Communicator& comm) {
+        Student student = small_student(4);
+        GradientExchange exchange = exchange_of(comm, student, coded(1024, true));
+        exchange.begin(0, epoch.step(0));
+        student.gradients().fill_(1);
+        if (comm.rank() == 1) student.gradients()[place] = bad;
+        exchange.finish(false, false, kMomentum);
+        EXPECT_FALSE(std::isfinite(student.gradients()[place].item<float>()));
+        // A norm's is its own affair; a weight's is its bucket's.
+        const at::Tensor others =
+            student.gradients().masked_select(place == norm_place ? ~exact : exact);
+        EXPECT_TRUE(at::equal(others, at::ones_like(others) * 3)) << place;
+      });
+    }
   }
 }
 
@@ -91,6 +158,14 @@ TEST(Exchange, MessagesAreThePlansChunksAndNoMore) {
     const TrafficCount half = sent_in_epoch(3, images, epoch, rounded(chunk_bytes, true));
     EXPECT_EQ(half.bytes, 3 * 2 * (2 * elements + 4 * kSums));
     EXPECT_EQ(half.messages, 3 * 2 * (chunks + 1));
+    // In codes: each rank's for two others and its own sum's, a chunk; the rest in one message.
+    int64_t bytes = 4 * (kSums + exact_elements().sum().item<int64_t>());
+    for (const Range& chunk : plan_chunks(elements, ranges, chunk_bytes)) {
+      bytes += 3 * gradient_code_bytes((chunk.count + 95) / 96 * 32);
+    }
+    const TrafficCount codes = sent_in_epoch(3, images, epoch, coded(chunk_bytes, true));
+    EXPECT_EQ(codes.bytes, 3 * 2 * bytes);
+    EXPECT_EQ(codes.messages, 3 * 2 * (2 * chunks + 1));
   }
 }
 

@@ -17,6 +17,7 @@
 namespace bitstill {
 
 constexpr double kMomentum = 0.1;
+constexpr uint64_t kSeed = 5;
 
 struct Setting {
   ExchangeOrder order = ExchangeOrder::fast;
@@ -65,7 +66,7 @@ inline GradientExchange exchange_of(Communicator& comm, Student& student, const 
   auto points = setting.travels == Travels::points
                     ? make_inline_channel(comm.duplicate(Traffic::points))
                     : nullptr;
-  return {student, comm.rank(), options, channel_of(comm, setting), std::move(points)};
+  return {student, comm.rank(), kSeed, options, channel_of(comm, setting), std::move(points)};
 }
 
 /// Its points learn where only points travel.
@@ -77,9 +78,9 @@ inline Student student_of(const Setting& setting) {
 }
 
 inline StepTotals take_step(Communicator& comm, Student& student, GradientExchange& exchange,
-                            const Images& images, const StepPlan& plan,
+                            const Images& images, const StepPlan& plan, int64_t step = 0,
                             Travels travels = Travels::weights) {
-  exchange.begin(plan, travels);
+  exchange.begin(step, plan, travels);
   for (int64_t n = plan.first_of(comm.rank()); n < plan.end_of(comm.rank()); ++n) {
     const MicroBatch& micro = plan.micro_batches[static_cast<std::size_t>(n)];
     const bool last = n + 1 == plan.end_of(comm.rank());
@@ -101,7 +102,7 @@ inline std::vector<Outcome> run_epoch(int world, const Images& images, const Epo
     const bool points = setting.travels == Travels::points;
     for (int64_t s = 0; s < epoch.steps(); ++s) {
       const StepTotals totals =
-          take_step(comm, student, exchange, images, epoch.step(s), setting.travels);
+          take_step(comm, student, exchange, images, epoch.step(s), s, setting.travels);
       const at::Tensor& sent = points ? student.learned_gradients() : student.gradients();
       all[static_cast<std::size_t>(comm.rank())].push_back(
           {sent.clone(), student.running().clone(), totals});

@@ -130,7 +130,7 @@ TEST(Exchange, ParametersWithoutAGradientAreSentToo) {
       Student student(std::make_unique<Network>(small_spec(), std::move(units)), {}, 1, at::kCPU);
       GradientExchange exchange = exchange_of(comm, student, {order, true, 1024, false});
       for (int repeat = 0; repeat < 2; ++repeat) {
-        exchange.begin(plan);
+        exchange.begin(0, plan);
         ForwardMode mode;  // rank 1 alone uses b: its hooks run in an order of their own
         mode.dropout_seed = static_cast<uint64_t>(comm.rank());
         const at::Tensor y = student.network().forward(at::ones({1, 20}), mode);
@@ -159,7 +159,7 @@ TEST(Exchange, FlagsAreCountedAndAFailedStepLeavesTheStatistics) {
       Student student = small_student(4);
       GradientExchange exchange = exchange_of(comm, student, {order, true, 4096, true});
       const StepPlan plan = epoch.step(0);
-      exchange.begin(plan);
+      exchange.begin(0, plan);
       const bool fails = comm.rank() == 2;
       const at::Tensor before = student.running().clone();
       if (!fails) {
@@ -194,7 +194,7 @@ TEST(Exchange, FlagsOfRanksWithoutSamplesAndOfSeveralLeavesAreCountedOnce) {
         const StepPlan plan = epoch.step(0);
         for (int repeat = 0; repeat < 3; ++repeat) {
           take_step(comm, student, exchange, images, plan);
-          exchange.begin(plan);  // and now no rank comes to a leaf
+          exchange.begin(0, plan);  // and now no rank comes to a leaf
           const StepTotals totals = exchange.finish(comm.rank() % 2 == 0, true, kMomentum);
           EXPECT_EQ(totals.failed, (world + 1) / 2);
           EXPECT_EQ(totals.stops, world);

@@ -33,6 +33,7 @@ struct BenchStepOptions {
   double emulate = 0;
   Overlap overlap = Overlap::automatic;
   int64_t chunk_bytes = kDefaultChunkBytes;
+  Codec codec = Codec::none;
 };
 template <ConstOr<BenchStepOptions> Options, class Visit>
 void visit_settings(Options& options, const Visit& visit) {
@@ -59,6 +60,7 @@ void visit_settings(Options& options, const Visit& visit) {
       "hidden share of the exchange, 1 - exposed / busy");
   visit("overlap", options.overlap, "exchange.overlap");
   visit("chunk_bytes", options.chunk_bytes, "exchange.chunk_bytes");
+  visit("codec", options.codec, "exchange.codec");
 }
 
 /// The teacher of a network, or (null) of options.teacher_file. Collective.
