@@ -133,12 +133,30 @@ void Job::build_student(Watchdog& watchdog) {
   require_equal(world_.control(), student_->fingerprints(), ExitCode::environment);
 }
 
-/// What exchange.chunk_bytes = 0 came to, as if it had been given.
-void Job::set_chunk_bytes(int64_t bytes) {
-  config_.exchange.chunk_bytes = bytes;
+/// What exchange.chunk_bytes = 0 and exchange.codec = auto came to, as if it had been given.
+void Job::record_exchange() {
   for (auto& [name, value] : settings_) {
-    if (name == "exchange.chunk_bytes") value = std::to_string(bytes);
+    if (name == "exchange.chunk_bytes") value = std::to_string(config_.exchange.chunk_bytes);
+    if (name == "exchange.codec") value = word(config_.exchange.codec);
   }
+}
+
+/// What they came to when the run was started: other chunks or codes, other last bits.
+void Job::keep_exchange(const SettingValues& before) {
+  const auto value_of = [&](const char* key, const std::string& otherwise) {
+    const auto found = std::find_if(before.begin(), before.end(),
+                                    [&](const auto& setting) { return setting.first == key; });
+    return found == before.end() ? otherwise : found->second;
+  };
+  ExchangeOptions& exchange = config_.exchange;
+  if (exchange.chunk_bytes == 0) {
+    const std::string text = value_of("exchange.chunk_bytes", "0");
+    std::from_chars(text.data(), text.data() + text.size(), exchange.chunk_bytes);
+  }
+  if (exchange.codec == Codec::automatic) {
+    exchange.codec = from_word<Codec>(value_of("exchange.codec", "none"), "exchange.codec");
+  }
+  record_exchange();
 }
 
 RunStart Job::run_start() const {
@@ -259,17 +277,7 @@ void Job::compare_with_earlier() {
   } else {
     before = run_record_from_json(kept.record, folder_.checkpoint);
   }
-  if (config_.exchange.chunk_bytes == 0) {  // what it came to then: other chunks, other last bits
-    const auto chosen =
-        std::find_if(before.settings.begin(), before.settings.end(),
-                     [](const auto& setting) { return setting.first == "exchange.chunk_bytes"; });
-    int64_t bytes = 0;
-    if (chosen != before.settings.end()) {
-      const std::string& text = chosen->second;
-      std::from_chars(text.data(), text.data() + text.size(), bytes);
-    }
-    if (bytes > 0) set_chunk_bytes(bytes);
-  }
+  keep_exchange(before.settings);
   RunConfig fresh;
   if (distill_) fresh.quant.method = QuantMethod::uniform;
   SettingTable defaults;
@@ -344,15 +352,19 @@ bool Job::run() {
   agree(world_.control(), [&] {
     if (writes && !folder_.checkpoint.empty()) compare_with_earlier();
   });
-  int64_t known[2] = {finished_ ? 1 : 0, config_.exchange.chunk_bytes};
-  world_.control().broadcast(known, 2, ElementType::i64, 0);
+  int64_t known[3] = {finished_ ? 1 : 0, config_.exchange.chunk_bytes,
+                      static_cast<int64_t>(config_.exchange.codec)};
+  world_.control().broadcast(known, 3, ElementType::i64, 0);
   if (known[0] != 0) {
     say(concat(config_.run.folder, " is finished; more train.epochs train on"));
     watchdog.stop();
     return true;
   }
   build_student(watchdog);
-  set_chunk_bytes(settled_chunk_bytes(world_, known[1], 4 * student_->gradients().numel()));
+  config_.exchange.chunk_bytes = known[1];
+  config_.exchange.codec = static_cast<Codec>(known[2]);
+  settle_exchange(world_, 4 * student_->gradients().numel(), &config_.exchange);
+  record_exchange();
   if (config_.dry_run) {
     print_plan();
     watchdog.stop();

@@ -35,7 +35,8 @@ class Job {
   void load_data();
   void load_teacher();
   void build_student(Watchdog& watchdog);
-  void set_chunk_bytes(int64_t bytes);
+  void record_exchange();
+  void keep_exchange(const SettingValues& before);
   void print_plan() const;
   void compare_files();
   void compare_with_earlier();

@@ -27,6 +27,8 @@ constexpr RowKind kRows[] = {
     {"P3", "the fused quantize kernel against memcpy and LibTorch's operations", bench_kernels},
     {"P4", "the hidden share of the exchange, 4 emulated hosts at 200 Mbit/s (root)",
      bench_hidden_exchange},
+    {"P4q", "gradients in 4 bits: bytes and steps, 4 emulated hosts at 50 to 1,000 Mbit/s (root)",
+     bench_coded_exchange},
     {"P7", "a teacher in slices: bytes of a rank, counted and resident", bench_slice_memory},
     {"P8", "a teacher in slices against a whole one: time", bench_slice_time},
     {"P9", "a step from a logit cache over the same step without a teacher", bench_cached_step},

@@ -33,6 +33,7 @@ Row bench_distillation_step(const BenchOptions& options);  // P1
 Row bench_quantized_step(const BenchOptions& options);     // P2
 Row bench_kernels(const BenchOptions& options);            // P3
 Row bench_hidden_exchange(const BenchOptions& options);    // P4
+Row bench_coded_exchange(const BenchOptions& options);     // P4q
 Row bench_slice_memory(const BenchOptions& options);       // P7
 Row bench_slice_time(const BenchOptions& options);         // P8
 Row bench_cached_step(const BenchOptions& options);        // P9

@@ -103,6 +103,7 @@ TrainingOptions training_options(const BenchStepOptions& s, QuantMethod method, 
   options.train.precision = s.precision;
   options.exchange.overlap = s.overlap;
   options.exchange.chunk_bytes = s.chunk_bytes;
+  options.exchange.codec = s.codec;
   options.run.seed = kSeed;
   options.train.epochs = int64_t{1} << 40;  // no step is the run's last one
   return options;
@@ -127,8 +128,7 @@ std::unique_ptr<Network> student_network(const BenchStepOptions& s, const Datase
 }
 
 const TrainingOptions& settle(World& world, Student& student, TrainingOptions* options) {
-  options->exchange.chunk_bytes =
-      settled_chunk_bytes(world, options->exchange.chunk_bytes, 4 * student.gradients().numel());
+  settle_exchange(world, 4 * student.gradients().numel(), &options->exchange);
   return *options;
 }
 
@@ -257,6 +257,7 @@ Json Arm::result() {
       {"overlap", settings_.overlap},
       {"teacher_overlap", settings_.gathers},
       {"chunk_bytes", options_.exchange.chunk_bytes},
+      {"codec", options_.exchange.codec},
       {"precision", use_bf16(settings_.precision, device_) ? "bf16" : "fp32"},
       {"teacher_precision",
        teacher_ != nullptr ? precision_name(teacher_->traits().precision) : "none"},
@@ -345,6 +346,9 @@ void bench_step(World& world, const BenchStepOptions& s, const at::Device& devic
     ExchangeOptions exchange;
     exchange.chunk_bytes = s.chunk_bytes;
     check(exchange);
+    if (device.is_cuda() && s.codec != Codec::none) {
+      throw Error(ExitCode::settings, "codecs run on the CPU: give --device cpu, or --codec none");
+    }
     shards = std::make_unique<RandomShards>(kStepsAnEpoch * s.batch * world.place().world);
     dataset = std::make_unique<Dataset>(shards->path());
     if (!s.teacher_file.empty()) return;

@@ -102,6 +102,11 @@ void Communicator::all_gather(const void* mine, void* all, int64_t count_in, Ele
   if (count_in > 0) do_all_gather(mine, all, count_in, type);
 }
 
+void Communicator::all_to_all(const void* mine, void* theirs, int64_t count_in, ElementType type) {
+  count((world_ - 1) * count_in, type);
+  if (count_in > 0) do_all_to_all(mine, theirs, count_in, type);
+}
+
 void Communicator::broadcast(void* data, int64_t count_in, ElementType type, int root) {
   if (rank_ == root) count(count_in, type);
   if (count_in > 0) do_broadcast(data, count_in, type, root);

@@ -123,15 +123,15 @@ class MpiCommunicator final : public Communicator {
     });
   }
   void do_all_gather(const void* mine, void* all, int64_t count, ElementType type) override {
-    if (count <= longest_) {
-      const int length = static_cast<int>(count);
-      check_mpi(MPI_Allgather(mine, length, mpi_type(type), all, length, mpi_type(type), comm_),
-                "MPI_Allgather");
-      return;
-    }
-    const auto bytes = static_cast<int64_t>(element_bytes(type));
-    const LongType whole(mpi_type(type), bytes, count, longest_);
-    check_mpi(MPI_Allgather(mine, 1, whole.get(), all, 1, whole.get(), comm_), "MPI_Allgather");
+    as_one(count, type, [&](int length, MPI_Datatype element) {
+      check_mpi(MPI_Allgather(mine, length, element, all, length, element, comm_), "MPI_Allgather");
+    });
+  }
+  void do_all_to_all(const void* mine, void* theirs, int64_t count, ElementType type) override {
+    as_one(count, type, [&](int length, MPI_Datatype element) {
+      check_mpi(MPI_Alltoall(mine, length, element, theirs, length, element, comm_),
+                "MPI_Alltoall");
+    });
   }
   void do_broadcast(void* data, int64_t count, ElementType type, int root) override {
     in_pieces(data, count, type, [&](void* piece, int length) {
@@ -159,6 +159,15 @@ class MpiCommunicator final : public Communicator {
     for (int64_t at = 0; at < count; at += longest_) {
       call(static_cast<char*>(data) + at * bytes, static_cast<int>(std::min(longest_, count - at)));
     }
+  }
+
+  /// In one call, however many elements.
+  template <class Call>
+  void as_one(int64_t count, ElementType type, Call call) {
+    if (count <= longest_) return call(static_cast<int>(count), mpi_type(type));
+    const auto bytes = static_cast<int64_t>(element_bytes(type));
+    const LongType whole(mpi_type(type), bytes, count, longest_);
+    call(1, whole.get());
   }
 
   MPI_Comm comm_;

@@ -208,6 +208,18 @@ class ThreadCommunicator final : public Communicator {
                    }
                  });
   }
+  void do_all_to_all(const void* mine, void* theirs, int64_t count, ElementType type) override {
+    const std::size_t bytes = static_cast<std::size_t>(count) * element_bytes(type);
+    group_->meet(rank(), "all_to_all", {signature("all_to_all", count, type, 0), mine, theirs},
+                 [&](const std::vector<Call>& calls) {
+                   for (std::size_t to = 0; to < calls.size(); ++to) {
+                     for (std::size_t from = 0; from < calls.size(); ++from) {
+                       std::memcpy(static_cast<char*>(calls[to].out) + from * bytes,
+                                   static_cast<const char*>(calls[from].in) + to * bytes, bytes);
+                     }
+                   }
+                 });
+  }
   void do_broadcast(void* data, int64_t count, ElementType type, int root) override {
     const std::size_t bytes = static_cast<std::size_t>(count) * element_bytes(type);
     group_->meet(rank(), "broadcast", {signature("broadcast", count, type, root), data, data},

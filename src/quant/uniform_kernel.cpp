@@ -1,7 +1,7 @@
 // SIMD kernels of the uniform quantizer; Google Highway compiles this file once for every
 // instruction set and picks the best one at run time.
 //
-// Contents: points, Philox, moving values to points, decoding, dispatch.
+// Contents: points, moving values to points, decoding, dispatch.
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "../src/quant/uniform_kernel.cpp"  // from include/
 #include <hwy/foreach_target.h>
@@ -12,9 +12,9 @@
 #include <bit>
 #include <cmath>
 
-#include "bitstill/base/random.hpp"
 #include "bitstill/quant/uniform_kernel.hpp"
 #include "buckets-inl.hpp"
+#include "philox-inl.hpp"
 
 #ifndef BITSTILL_UNIFORM_KERNEL_ONCE
 #define BITSTILL_UNIFORM_KERNEL_ONCE
@@ -46,58 +46,6 @@ HWY_BEFORE_NAMESPACE();
 namespace bitstill {
 namespace HWY_NAMESPACE {
 namespace hn = hwy::HWY_NAMESPACE;
-
-#if HWY_TARGET == HWY_SCALAR
-/// Philox blocks `block` and on: four numbers each, at least `blocks` of them.
-HWY_INLINE void fill_random(const UniformRun& run, uint64_t block, int64_t blocks,
-                            uint32_t* words) {
-  for (int64_t b = 0; b < blocks; ++b, ++block) {
-    const auto four =
-        philox({static_cast<uint32_t>(block), static_cast<uint32_t>(run.step),
-                static_cast<uint32_t>(run.step >> 32), static_cast<uint32_t>(block >> 32)},
-               run.key);
-    std::copy(four.begin(), four.end(), words + 4 * b);
-  }
-}
-#else
-/// The high and low words of each 64-bit product value * factor.
-template <class D, class V>
-HWY_INLINE void multiply(D d, V value, uint32_t factor, V& high, V& low) {
-  const hn::RepartitionToWide<D> wide;
-  const auto f = hn::Set(d, factor);
-  const auto even = hn::MulEven(value, f);
-  const auto odd = hn::MulEven(hn::BitCast(d, hn::ShiftRight<32>(hn::BitCast(wide, value))), f);
-  high = hn::OddEven(hn::BitCast(d, odd), hn::BitCast(d, hn::ShiftRight<32>(even)));
-  low = hn::OddEven(hn::BitCast(d, hn::ShiftLeft<32>(odd)), hn::BitCast(d, even));
-}
-
-/// Philox blocks `block` and on: four numbers each, at least `blocks` of them. The low word of the
-/// block numbers must not overflow on the way.
-HWY_INLINE void fill_random(const UniformRun& run, uint64_t block, int64_t blocks,
-                            uint32_t* words) {
-  const hn::ScalableTag<uint32_t> d;
-  const auto lanes = static_cast<int64_t>(hn::Lanes(d));
-  for (int64_t b = 0; b < blocks; b += lanes) {
-    auto c_0 = hn::Iota(d, static_cast<uint32_t>(block) + static_cast<uint32_t>(b));
-    auto c_1 = hn::Set(d, static_cast<uint32_t>(run.step));
-    auto c_2 = hn::Set(d, static_cast<uint32_t>(run.step >> 32));
-    auto c_3 = hn::Set(d, static_cast<uint32_t>(block >> 32));
-    uint32_t key_0 = run.key[0], key_1 = run.key[1];
-    for (int round = 0; round < 10; ++round) {
-      auto first_high = c_0, first_low = c_0, second_high = c_0, second_low = c_0;
-      multiply(d, c_0, 0xD2511F53, first_high, first_low);
-      multiply(d, c_2, 0xCD9E8D57, second_high, second_low);
-      c_0 = hn::Xor(hn::Xor(second_high, c_1), hn::Set(d, key_0));
-      c_1 = second_low;
-      c_2 = hn::Xor(hn::Xor(first_high, c_3), hn::Set(d, key_1));
-      c_3 = first_low;
-      key_0 += 0x9E3779B9;
-      key_1 += 0xBB67AE85;
-    }
-    hn::StoreInterleaved4(c_0, c_1, c_2, c_3, d, words + 4 * b);
-  }
-}
-#endif
 
 /// How x (s-1) becomes a code. With its own scale a bucket's x lies in [0, 1], since rounding keeps
 /// beta <= v <= max in order; so does x (s-1) in [0, s-1]. With given scales it is clamped.
@@ -194,7 +142,7 @@ HWY_INLINE void move_randomly(const UniformRun& run, int64_t begin, int64_t coun
     const uint64_t first = run.first + static_cast<uint64_t>(i);
     size = std::min(kRandomChunk - static_cast<int64_t>(first % kRandomChunk), begin + count - i);
     const uint64_t block = first / 4, end = (first + static_cast<uint64_t>(size) + 3) / 4;
-    fill_random(run, block, static_cast<int64_t>(end - block), words);
+    fill_random(run.key, run.step, block, static_cast<int64_t>(end - block), words);
     move_values<Rounding::stochastic, kSink>(run.masters + i, size, words + first % 4, scale,
                                              points, out + i);
   }

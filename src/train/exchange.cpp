@@ -55,8 +55,8 @@ struct GradientExchange::Hook : torch::autograd::PostAccumulateGradHook {
   std::function<void()> call_;
 };
 
-GradientExchange::GradientExchange(Student& student, int rank, const ExchangeOptions& options,
-                                   std::unique_ptr<Channel> channel,
+GradientExchange::GradientExchange(Student& student, int rank, uint64_t seed,
+                                   const ExchangeOptions& options, std::unique_ptr<Channel> channel,
                                    std::unique_ptr<Channel> points)
     : student_(student),
       rank_(rank),
@@ -73,6 +73,7 @@ GradientExchange::GradientExchange(Student& student, int rank, const ExchangeOpt
   weights_message_ = buffer.narrow(0, room - sums, sums + elements);
   sums_ = weights_message_.narrow(0, 0, sums);
   if (codec_ == Codec::bf16) codes_.resize(static_cast<std::size_t>(elements));
+  if (codec_ == Codec::qsgd) coded_ = std::make_unique<CodedGradients>(student, seed, sums);
   points_message_ = at::zeros({sums + student.learned_gradients().numel()});
   const auto& parameters = student.network().parameters();
   for (std::size_t i = 0; i < parameters.size(); ++i) {
@@ -94,8 +95,9 @@ GradientExchange::~GradientExchange() {
   }
 }
 
-void GradientExchange::begin(const StepPlan& plan, Travels travels) {
+void GradientExchange::begin(int64_t step, const StepPlan& plan, Travels travels) {
   at::NoGradGuard no_grad;
+  step_ = step;
   plan_ = plan;
   travels_ = travels;
   sent_.clear();
@@ -154,6 +156,11 @@ void GradientExchange::send_ready() {
 void GradientExchange::send(const Range& chunk) {
   if (codec_ == Codec::bf16) {
     send_rounded(chunk);
+    return;
+  }
+  if (coded_) {
+    sent_.push_back(coded_->send(*channel_, chunk, step_));
+    if (chunk.offset == 0) sent_.push_back(coded_->send_exact(*channel_, sums_));
     return;
   }
   const int64_t sums = sums_.numel();
@@ -228,6 +235,7 @@ StepTotals GradientExchange::finish(bool failed, bool stop, double batch_norm_mo
     for (const Range& chunk : gate_.finish()) send(chunk);
     for (const EventPtr& event : sent_) channel_->wait(event);
     channel_->wait_on_host(sent_.back());  // what follows blocks without asking after the others
+    if (coded_) coded_->unpack(sums_);
   }
 
   const at::Tensor host = sums_.narrow(0, 0, kStatistics).cpu();

@@ -31,7 +31,7 @@ StepResult TrainingStep::run(int64_t step, const StepPlan& plan, Prefetcher& bat
   parts_.student.quantize(step);
   seconds_.quantize += timer.lap();
   const bool only_points = !trained.weights && !trained.others;
-  parts_.exchange.begin(plan, only_points ? Travels::points : Travels::weights);
+  parts_.exchange.begin(step, plan, only_points ? Travels::points : Travels::weights);
 
   const std::exception_ptr failure = sweeps(step, plan, batches);
 

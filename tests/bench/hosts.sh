@@ -1,15 +1,18 @@
 #!/usr/bin/env bash
 # What bitstill bench measures on several hosts, which are network namespaces of this machine
 # (tests/hosts/hosts.bash); root.
-#   tests/bench/hosts.sh P4|P8 BITSTILL [ROUNDS [STEPS]]
+#   tests/bench/hosts.sh P4|P4q|P8 BITSTILL [ROUNDS [STEPS]]
 # bench step --emulate at 200 Mbit/s: a JSON line for each program of a round; {"skip": REASON} where hosts
 # cannot be made.
 # P4: 4 hosts, with overlap and without, with a teacher's gathers beside, and the peer ddp_emulate.py where
 # BITSTILL_PEER_PYTHON names a Python with PyTorch.
+# P4q: 4 hosts, exchange.codec none and qsgd at 100 Mbit/s, none and auto at 50, 200 and 1,000: lines
+# {"mbit_s": RATE, "asked": CODEC, "step": bench step's}, and once {"asked": CODEC, "step_bytes": what a host sends
+# a step, headers included}.
 # P8: 2 and 4 hosts, the teacher whole, in slices, and in slices without prefetch; its gathers take half of
 # the compute.
 set -uo pipefail
-if [ $# -lt 2 ] || [[ $1 != P[48] ]]; then
+if [ $# -lt 2 ] || [[ $1 != @(P4|P4q|P8) ]]; then
   sed -n '2,/^set/{/^#/s/^# \{0,1\}//p}' "$0" >&2
   exit 2
 fi
@@ -73,10 +76,49 @@ slices() {
   ours "$1" "${gather_ms[$1]}" --teacher.sharding gather --teacher.overlap off
 }
 
+# coded_step CODEC STEPS
+coded_step() {
+  on_hosts 4 bench step --emulate 40 --codec "$1" --batch 8 --warmup 2 --steps "$2" || failed "bench step --codec $1"
+}
+
+# coded_line RATE CODEC
+coded_line() {
+  coded_step "$2" "$steps"
+  printf '{"mbit_s": %d, "asked": "%s", "step": %s}\n' "$1" "$2" "$(cat "$WORK/out")"
+}
+
+# coded_bytes CODEC: what steps more in one run cost, without its start
+coded_bytes() {
+  local before between
+  before=$(sent_by 2)
+  coded_step "$1" 1
+  between=$(sent_by 2)
+  coded_step "$1" $((steps + 1))
+  printf '{"asked": "%s", "step_bytes": %d}\n' "$1" $((($(sent_by 2) - 2 * between + before) / steps))
+}
+
+# P4q: a round
+coded_exchange() {
+  local rate
+  shape 100mbit
+  if [ "$round" -eq 0 ]; then
+    coded_bytes none
+    coded_bytes qsgd
+  fi
+  coded_line 100 none
+  coded_line 100 qsgd
+  for rate in 50 200 1000; do
+    shape "${rate}mbit"
+    coded_line $rate none
+    coded_line $rate auto
+  done
+}
+
 declare -a gather_ms=()
 for ((round = 0; round < rounds; round++)); do
   case $what in
     P4) hidden_exchange ;;
     P8) slices 2 && slices 4 ;;
+    P4q) coded_exchange ;;
   esac
 done

@@ -86,6 +86,19 @@ void check_moves(Communicator& comm, int64_t count, ElementType type) {
   comm.all_gather(mine.data(), all.data(), count, type);
   EXPECT_EQ(all, expected) << count << " elements";
 
+  // To rank r: the pattern of (mine * world + r).
+  const int world = comm.world();
+  std::vector<T> parts;
+  expected.clear();
+  for (int r = 0; r < world; ++r) {
+    const std::vector<T> to = pattern_of<T>(comm.rank() * world + r, count);
+    const std::vector<T> from = pattern_of<T>(r * world + comm.rank(), count);
+    parts.insert(parts.end(), to.begin(), to.end());
+    expected.insert(expected.end(), from.begin(), from.end());
+  }
+  comm.all_to_all(parts.data(), all.data(), count, type);
+  EXPECT_EQ(all, expected) << count << " elements";
+
   for (int root = 0; root < comm.world(); ++root) {
     std::vector<T> data = mine;
     comm.broadcast(data.data(), count, type, root);

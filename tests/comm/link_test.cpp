@@ -34,6 +34,9 @@ class SlowLink final : public Communicator {
   void do_all_gather(const void* mine, void* all, int64_t count, ElementType type) override {
     inner_.all_gather(mine, all, count, type);
   }
+  void do_all_to_all(const void* mine, void* theirs, int64_t count, ElementType type) override {
+    inner_.all_to_all(mine, theirs, count, type);
+  }
   void do_broadcast(void* data, int64_t count, ElementType type, int root) override {
     inner_.broadcast(data, count, type, root);
   }

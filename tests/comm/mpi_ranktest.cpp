@@ -66,9 +66,11 @@ TEST(Mpi, TrafficIsCounted) {
   std::vector<float> data(101), all(101 * static_cast<std::size_t>(world.place().world));
   comm->all_reduce(data.data(), 101, ElementType::f32);
   comm->all_gather(data.data(), all.data(), 101, ElementType::f32);
+  std::vector<float> parts = all;
+  comm->all_to_all(all.data(), parts.data(), 101, ElementType::f32);
   comm->broadcast(data.data(), 7, ElementType::f32, 0);
-  const int64_t messages = world.place().rank == 0 ? 3 : 2;
-  const int64_t bytes = 2 * 404 + (world.place().rank == 0 ? 28 : 0);
+  const int64_t messages = world.place().rank == 0 ? 4 : 3;
+  const int64_t bytes = (2 + world.place().world - 1) * 404 + (world.place().rank == 0 ? 28 : 0);
   const bool alone = world.place().world == 1;
   const auto kind = static_cast<std::size_t>(Traffic::points);
   EXPECT_EQ(traffic_counts()[kind].messages - before[kind].messages, alone ? 0 : messages);

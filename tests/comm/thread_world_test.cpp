@@ -89,17 +89,18 @@ TEST(Traffic, CountsWhatEachRankHandsOver) {
   const TrafficCounts before = traffic_counts();
   run_as_ranks(3, [](Communicator& control) {
     const auto comm = control.duplicate(Traffic::points);
-    std::vector<double> data(5), all(15);
+    std::vector<double> data(5), all(15), parts(15);
     comm->all_reduce(data.data(), 5, ElementType::f64);                      // 40 bytes
     comm->all_gather(data.data(), all.data(), 5, ElementType::f64);          // 40 bytes
+    comm->all_to_all(all.data(), parts.data(), 5, ElementType::f64);         // 40 bytes to two
     comm->broadcast(data.data(), 3, ElementType::f64, 1);                    // 24 bytes at the root
     if (comm->rank() == 2) comm->send(data.data(), 1, ElementType::f64, 0);  // 8 bytes
     if (comm->rank() == 0) comm->receive(data.data(), 1, ElementType::f64, 2);
   });
   const TrafficCounts after = traffic_counts();
   const auto kind = static_cast<std::size_t>(Traffic::points);
-  EXPECT_EQ(after[kind].bytes - before[kind].bytes, 3 * 80 + 24 + 8);
-  EXPECT_EQ(after[kind].messages - before[kind].messages, 3 * 2 + 1 + 1);
+  EXPECT_EQ(after[kind].bytes - before[kind].bytes, 3 * (80 + 80) + 24 + 8);
+  EXPECT_EQ(after[kind].messages - before[kind].messages, 3 * 3 + 1 + 1);
   EXPECT_EQ(after[0].bytes, before[0].bytes);
 }
 

@@ -90,7 +90,7 @@ class InputTest : public testing::Test {
     Watchdog watchdog(world, 0);
     MasterOptimizer optimizer(student, {}, {});
     LearnedOptimizer learned(student, {}, {});
-    GradientExchange exchange(student, 0, {},
+    GradientExchange exchange(student, 0, 1, {},
                               make_inline_channel(make_solo_communicator(Traffic::gradients)));
     StepSettings settings;
     settings.bf16 = bf16;

@@ -16,6 +16,7 @@ enum class StreamPurpose : uint32_t {
   dropout = 4,
   rounding = 5,
   split = 6,
+  exchange = 7,
 };
 
 /// One Philox4x32-10 block: 128 random bits for (key, counter).

@@ -33,6 +33,7 @@ struct BenchStepOptions {
   double emulate = 0;
   Overlap overlap = Overlap::automatic, gathers = Overlap::automatic;
   int64_t chunk_bytes = kDefaultChunkBytes;
+  Codec codec = Codec::none;
 };
 template <ConstOr<BenchStepOptions> Options, class Visit>
 void visit_settings(Options& options, const Visit& visit) {
@@ -60,6 +61,7 @@ void visit_settings(Options& options, const Visit& visit) {
   visit("overlap", options.overlap, "exchange.overlap, of gradients");
   visit("teacher.overlap", options.gathers, "exchange.overlap, of a teacher's gathers");
   visit("chunk_bytes", options.chunk_bytes, "exchange.chunk_bytes");
+  visit("codec", options.codec, "exchange.codec");
 }
 
 /// The teacher of a network, or (null) of options.teacher_file. Collective.

@@ -54,6 +54,9 @@ class Communicator {
   void all_reduce(void* data, int64_t count, ElementType type, Reduction op = Reduction::sum);
   /// all[r * count ...] = rank r's `mine`.
   void all_gather(const void* mine, void* all, int64_t count, ElementType type);
+  /// theirs[r * count ...] = what rank r has at mine[rank * count ...]. Counted: what this rank hands
+  /// to others, (world - 1) * count.
+  void all_to_all(const void* mine, void* theirs, int64_t count, ElementType type);
   void broadcast(void* data, int64_t count, ElementType type, int root);
   void barrier();
   /// Point to point, blocking, in order between two ranks. Not collective.
@@ -73,6 +76,7 @@ class Communicator {
   virtual std::unique_ptr<Communicator> do_split(int color, int key, Traffic kind) = 0;
   virtual void do_all_reduce(void* data, int64_t count, ElementType type, Reduction op) = 0;
   virtual void do_all_gather(const void* mine, void* all, int64_t count, ElementType type) = 0;
+  virtual void do_all_to_all(const void* mine, void* theirs, int64_t count, ElementType type) = 0;
   virtual void do_broadcast(void* data, int64_t count, ElementType type, int root) = 0;
   virtual void do_barrier() = 0;
   virtual void do_send(const void* data, int64_t count, ElementType type, int to) = 0;

@@ -13,10 +13,10 @@ namespace bitstill {
 /// What `quant` ever trains in a run; under alternation an epoch trains a part of it.
 Trained trained_in_run(const QuantOptions& quant);
 
-/// exchange.chunk_bytes, or, where it is 0, what suits the links between the ranks: measured, and
-/// the same on all ranks (comm/link.hpp). One rank alone sends nothing: the default.
-/// Collective: every rank of world calls this, in the same order.
-int64_t settled_chunk_bytes(World& world, int64_t wished, int64_t gradient_bytes);
+/// exchange.chunk_bytes = 0 and exchange.codec = auto become what suits the links between the
+/// ranks: measured, and the same on all ranks (comm/link.hpp, train/codec_choice.hpp). One rank
+/// alone sends nothing: the default. Collective: every rank of world calls this, in the same order.
+void settle_exchange(World& world, int64_t gradient_bytes, ExchangeOptions* options);
 
 /// What steps need beside the student, the teacher and the data, which outlive it.
 struct TrainingParts {

@@ -10,6 +10,7 @@
 #include "bitstill/comm/channel.hpp"
 #include "bitstill/comm/leaf_tree.hpp"
 #include "bitstill/comm/plan.hpp"
+#include "bitstill/train/coded_gradients.hpp"
 #include "bitstill/train/epoch_plan.hpp"
 #include "bitstill/train/options.hpp"
 #include "bitstill/train/student.hpp"
@@ -33,15 +34,16 @@ enum class Travels { weights, points };
 /// Collective: every rank calls begin, finish in the same order, micro-batches or not.
 class GradientExchange {
  public:
-  /// `points` carries the points' gradients; null where none ever travel.
-  GradientExchange(Student& student, int rank, const ExchangeOptions& options,
+  /// `seed` and a step's number decide how a codec rounds (options.codec is not auto). `points`
+  /// carries the points' gradients; null where none ever travel.
+  GradientExchange(Student& student, int rank, uint64_t seed, const ExchangeOptions& options,
                    std::unique_ptr<Channel> channel, std::unique_ptr<Channel> points = nullptr);
   ~GradientExchange();
   GradientExchange(const GradientExchange&) = delete;
   GradientExchange& operator=(const GradientExchange&) = delete;
 
-  /// Starts a step: gradients and sums are zero.
-  void begin(const StepPlan& plan, Travels travels = Travels::weights);
+  /// Starts step `step` of the run: gradients and sums are zero.
+  void begin(int64_t step, const StepPlan& plan, Travels travels = Travels::weights);
   /// Before a backward pass. In the rank's last one of the step, hooks send the chunks whose
   /// gradients are complete.
   void before_backward(bool last);
@@ -80,10 +82,12 @@ class GradientExchange {
   ChunkGate gate_;
   bool armed_ = false;  // in the rank's last backward pass of the step
   std::vector<EventPtr> sent_;
+  int64_t step_ = 0;
   StepPlan plan_;
   at::Tensor weights_message_, points_message_;
-  std::vector<uint16_t> codes_;  // bf16 only: the gradients on their way
-  at::Tensor sums_;              // [flags, losses, statistics]: the head of weights_message_
+  std::vector<uint16_t> codes_;            // bf16 only: the gradients on their way
+  std::unique_ptr<CodedGradients> coded_;  // qsgd only
+  at::Tensor sums_;  // [flags, losses, statistics]: the head of weights_message_
 
   // Fixed order only: messages of the rank's leaves before its last one, partly added up.
   std::unique_ptr<LeafTree> tree_;

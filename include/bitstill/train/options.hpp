@@ -103,12 +103,15 @@ struct WordsOf<ExchangeOrder> {
 };
 
 /// How gradients look on their way.
-enum class Codec { none, bf16 };
+enum class Codec { none, bf16, qsgd, automatic };
 template <>
 struct WordsOf<Codec> {
   using enum Codec;
   static constexpr Word<Codec> kTable[] = {
-      {none, "none"}, {bf16, "bf16", "half the bytes; each addition is rounded"}};
+      {none, "none"},
+      {bf16, "bf16", "half the bytes; each addition is rounded"},
+      {qsgd, "qsgd", "an eighth: 4 bits a weight, rounded at random without bias"},
+      {automatic, "auto", "qsgd where a start's trial shows it a quarter faster, else none"}};
 };
 
 /// train.*; each setting's meaning stands in visit_settings below, as for the others.
@@ -204,7 +207,8 @@ void visit_settings(Options& options, const Visit& visit) {
   visit("order", options.order, "");
   visit("chunk_bytes", options.chunk_bytes,
         "gradient bytes a message; 0: measured at a run's start, then kept in its recipe");
-  visit("codec", options.codec, "of gradients on their way");
+  visit("codec", options.codec,
+        "of gradients on their way; the run's recipe keeps what auto came to");
 }
 
 /// run.*; each setting's meaning stands in visit_settings below.
