@@ -53,7 +53,18 @@ std::vector<Case> cases() {
            [] {
              return random_network(spec_of({}, {}, {700, 13}));
            }},
-          {"residual", residual_network}};
+          {"residual", residual_network},
+          {"resnet",
+           [] {
+             return random_network(residual_spec("resnet18", {3, 37, 35}, 7, 0.3125));
+           }},
+          {"bottlenecks",
+           [] {
+             return random_network(small_stem(residual_spec("resnet50", {3, 9, 7}, 5, 0.25)));
+           }},
+          {"wrn", [] {
+             return random_network(residual_spec("wrn", {3, 13, 11}, 9, 5, 10));
+           }}};
 }
 
 at::Tensor random_images(const Network& network, int64_t count) {
