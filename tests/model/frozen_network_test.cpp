@@ -161,9 +161,9 @@ TEST_F(FrozenNetworkTest, CodesNeedFiniteAnswers) {
 std::vector<std::unique_ptr<Network>> residual_networks() {
   std::vector<std::unique_ptr<Network>> all;
   all.push_back(residual_network());
-  all.push_back(random_network(residual_spec("resnet18", {3, 45, 38}, 7, 0.25)));
-  all.push_back(random_network(small_stem(residual_spec("resnet50", {1, 15, 11}, 5, 0.3125))));
-  all.push_back(random_network(residual_spec("wrn", {3, 14, 17}, 9, 2, 16)));
+  all.push_back(random_network(residual_spec("resnet18", {3, 37, 30}, 7, 0.25)));
+  all.push_back(random_network(small_stem(residual_spec("resnet50", {1, 9, 7}, 5, 0.3125))));
+  all.push_back(random_network(residual_spec("wrn", {3, 10, 13}, 9, 2, 10)));
   return all;
 }
 

@@ -56,14 +56,10 @@ std::vector<Case> cases() {
           {"residual", residual_network},
           {"resnet",
            [] {
-             return random_network(residual_spec("resnet18", {3, 37, 35}, 7, 0.3125));
-           }},
-          {"bottlenecks",
-           [] {
-             return random_network(small_stem(residual_spec("resnet50", {3, 9, 7}, 5, 0.25)));
+             return random_network(residual_spec("resnet18", {3, 29, 27}, 7, 0.3125));
            }},
           {"wrn", [] {
-             return random_network(residual_spec("wrn", {3, 13, 11}, 9, 5, 10));
+             return random_network(residual_spec("wrn", {3, 9, 7}, 9, 5, 10));
            }}};
 }
 

@@ -24,9 +24,9 @@ namespace {
 const std::vector<NetworkSpec> kSmall = {
     residual_spec("resnet18", {3, 41, 35}, 7, 0.25),
     small_stem(residual_spec("resnet34", {1, 9, 13}, 5, 0.3125)),
-    residual_spec("resnet50", {3, 33, 37}, 6, 0.25),
-    residual_spec("wrn", {3, 17, 14}, 9, 2, 10),
-    residual_spec("wrn", {1, 12, 12}, 4, 1, 22),
+    residual_spec("resnet50", {3, 25, 29}, 6, 0.25),
+    residual_spec("wrn", {3, 13, 10}, 9, 2, 10),
+    residual_spec("wrn", {1, 8, 8}, 4, 1, 16),
 };
 
 std::string refusal(const NetworkSpec& spec) {
