@@ -119,8 +119,10 @@ void require_whole(const FileFacts& facts, int64_t channels) {
 }
 
 bool says_layers(const NetworkSpec& settings) {
-  return settings.kind != NetworkSpec{}.kind || !settings.widths.empty() ||
-         !settings.kernels.empty() || !settings.pools.empty() || !settings.hidden.empty();
+  const NetworkSpec none;
+  return settings.kind != none.kind || !settings.widths.empty() || !settings.kernels.empty() ||
+         !settings.pools.empty() || !settings.hidden.empty() || settings.depth != none.depth ||
+         settings.width_factor != none.width_factor || settings.stem != none.stem;
 }
 
 /// The settings, where they say anything, must say what the file's network is (dropout is
@@ -140,9 +142,14 @@ void require_agrees(const NetworkSpec& spec, const std::string& path, const File
   wanted.input = spec.input;
   wanted.classes = spec.classes;
   const Json own = to_json(spec), settings = to_json(completed(wanted));
-  for (const char* list : {"widths", "kernels", "pools", "hidden"}) {
-    if (own[list] != settings[list]) {
-      refuse(concat(list, " ", own[list].dump()), concat(list, " ", settings[list].dump()));
+  // A convnet's kind is but a name for its layers.
+  if ((own.contains("depth") || settings.contains("depth")) && spec.kind != wanted.kind) {
+    refuse("kind " + spec.kind, "kind " + wanted.kind);
+  }
+  for (const char* name :
+       {"widths", "kernels", "pools", "hidden", "depth", "width_factor", "stem"}) {
+    if (own.contains(name) && own[name] != settings[name]) {
+      refuse(concat(name, " ", own[name].dump()), concat(name, " ", settings[name].dump()));
     }
   }
 }

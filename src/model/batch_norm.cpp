@@ -132,6 +132,13 @@ at::Tensor BatchNorm::forward_relu(at::Tensor& x, const ForwardMode& mode, bool 
   return pool ? at::max_pool2d(x, 2) : x;
 }
 
+at::Tensor BatchNorm::forward_add_relu(const at::Tensor& x, const at::Tensor& added,
+                                       const ForwardMode& mode) {
+  at::Tensor y = forward(x, mode);
+  if (added.defined()) y = y.add(added);
+  return at::relu_(y);
+}
+
 at::Tensor BatchNorm::forward(const at::Tensor& x, const ForwardMode& mode) {
   if (mode.training && mode.sum_over_ranks) {
     return custom_gradient(x, weight.value, bias.value,

@@ -1,6 +1,9 @@
 // Convolutions on 8-bit codes, by oneDNN.
+#include <ATen/Parallel.h>
 #include <ATen/TensorOperators.h>
 #include <ATen/ops/empty.h>
+#include <ATen/ops/empty_like.h>
+#include <ATen/ops/max_pool2d.h>
 #include <ATen/ops/zeros.h>
 
 #include <algorithm>
@@ -36,16 +39,38 @@ at::Tensor pool_codes(const at::Tensor& given) {
   return y;
 }
 
+/// x [n, C, H, W] bf16, channels-last, as codes.
+at::Tensor codes_of(const at::Tensor& x, const LayerCodes& codes) {
+  at::Tensor y = at::empty_like(x, x.options().dtype(at::kByte));
+  const at::BFloat16* const in = x.const_data_ptr<at::BFloat16>();
+  uint8_t* const out = y.mutable_data_ptr<uint8_t>();
+  const auto by = static_cast<float>(1 / codes.in_scale);
+  const float plus = static_cast<float>(codes.in_zero) + 0.5f;
+  at::parallel_for(0, x.numel(), 32768, [&](int64_t begin, int64_t end) {
+    for (int64_t i = begin; i < end; ++i) {
+      const float v = static_cast<float>(in[i]) * by + plus;
+      out[i] = static_cast<uint8_t>(v > 0 ? (v < 255 ? v : 255.0f) : 0.0f);  // NaN: 0
+    }
+  });
+  return y;
+}
+
 class CodeLayer : public FrozenLayer {
  public:
   CodeLayer(const Program& folded, const Operation& layer, LayerCodes codes, RowRuns runs)
       : FrozenLayer(folded, layer, std::move(codes), runs) {}
 
   at::Tensor input(const at::Tensor& x) const override {
-    return x.contiguous(at::MemoryFormat::ChannelsLast);
+    const at::Tensor values = x.contiguous(at::MemoryFormat::ChannelsLast);
+    if (x.scalar_type() == at::kByte) return values;
+    return codes_of(values, codes_);
   }
 
  private:
+  at::Tensor pooled(const at::Tensor& x) const {
+    return codes_.answers_codes ? pool_codes(x) : at::max_pool2d(x, 2);
+  }
+
   std::vector<Section> sections(int64_t rows) const override {
     const int64_t k = layer_.window.kernel;
     return {{{rows, k, k, size_.in}, at::kChar}, {{rows}, at::kFloat}, {{rows}, at::kFloat}};
@@ -74,8 +99,9 @@ class CodeLayer : public FrozenLayer {
         onednn("onednn::qconv2d_pointwise",
                {x, codes_.in_scale, codes_.in_zero, ready.weight, ready.scale, ready.zero,
                 ready.bias, pair_of(window.stride), pair_of(window.padding), pair_of(1), 1,
-                codes_.out_scale, 0, at::kByte, onednn_after(layer_.relu), no_scalars(), ""});
-    put(layer_.pool ? pool_codes(answer) : answer, rows, y);
+                codes_.out_scale, 0, codes_.answers_codes ? at::kByte : at::kBFloat16,
+                onednn_after(layer_.relu), no_scalars(), ""});
+    put(layer_.pool ? pooled(answer) : answer, rows, y);
   }
 };
 

@@ -4,6 +4,7 @@
 #include <ATen/ops/amax.h>
 #include <ATen/ops/empty.h>
 #include <ATen/ops/max_pool2d.h>
+#include <ATen/ops/maximum.h>
 
 #include <algorithm>
 #include <cmath>
@@ -12,15 +13,16 @@
 #include "bitstill/base/json.hpp"
 #include "bitstill/base/text.hpp"
 #include "frozen_layer.hpp"
+#include "plain_operations.hpp"
 
 namespace bitstill {
 namespace {
 
-/// The convolution's answers to x [n, in, H, W] in fp32, before its pool.
-at::Tensor exact_answers(const Program& folded, Operation convolution, TensorSource& source,
+/// The layer's answers to x in fp32, before its pool.
+at::Tensor exact_answers(const Program& folded, Operation operation, TensorSource& source,
                          const at::Tensor& x) {
-  convolution.pool = false;
-  const auto layer = FrozenLayer::make(folded, convolution, at::kFloat, nullptr, RowRuns::whole);
+  operation.pool = false;
+  const auto layer = FrozenLayer::make(folded, operation, at::kFloat, nullptr, RowRuns::whole);
   const int64_t rows = layer->rows();
   at::Tensor plain = at::empty({layer->plain_bytes(rows)}, at::kByte);
   layer->read({0, rows}, source, plain.mutable_data_ptr());
@@ -51,8 +53,8 @@ double scale_of(double range) {
 std::string to_text(const CodeScales& scales) {
   Json json = Json::array();
   for (const LayerCodes& layer : scales) {
-    json.push_back(
-        {layer.in_scale, layer.out_scale, layer.in_zero, layer.row_factors, layer.column_factors});
+    json.push_back({layer.in_scale, layer.out_scale, layer.in_zero, layer.row_factors,
+                    layer.column_factors, layer.answers_codes});
   }
   return json.dump();
 }
@@ -62,63 +64,172 @@ CodeScales code_scales_from_text(const std::string& text) {
   for (const Json& layer : Json::parse(text)) {
     scales.push_back({layer.at(0).get<double>(), layer.at(1).get<double>(),
                       layer.at(2).get<int64_t>(), layer.at(3).get<std::vector<float>>(),
-                      layer.at(4).get<std::vector<float>>()});
+                      layer.at(4).get<std::vector<float>>(), layer.at(5).get<bool>()});
   }
   return scales;
 }
 
 std::string obstacle_to_codes(const Program& folded) {
-  if (folded.operations().front().kind != OperationKind::convolution) {
-    return "it has no convolution, which alone run on 8-bit codes";
+  bool any = false;
+  for (const Operation& operation : folded.operations()) {
+    const bool convolution = operation.kind == OperationKind::convolution;
+    any = any || convolution;
+    const bool reads_input = std::count(operation.inputs.begin(), operation.inputs.end(), 0) > 0;
+    if (any && reads_input && !convolution) {
+      return "not only convolutions read its input, which alone run on 8-bit codes";
+    }
   }
-  OperationKind kind = OperationKind::convolution;
-  int value = 0;
-  bool chain = true;
-  for (const Operation& layer : folded.operations()) {
-    if (layer.kind == OperationKind::linear) kind = OperationKind::linear;
-    chain = chain && layer.kind == kind && layer.inputs[0] == value &&
-            (layer.relu || kind == OperationKind::linear);
-    value = layer.output;
-  }
-  if (chain && kind == OperationKind::linear) return "";
-  return "it is no chain of convolutions with ReLU and then fully connected layers, which alone "
-         "run "
-         "on 8-bit codes";
+  return any ? "" : "it has no convolution, which alone run on 8-bit codes";
 }
 
-CodeScales find_code_scales(const Program& folded, TensorSource& source, const at::Tensor& sample) {
+std::vector<bool> code_values(const Program& folded) {
+  std::vector<bool> codes(static_cast<std::size_t>(folded.result()) + 1, false);
+  codes[0] = true;
+  for (const Operation& operation : folded.operations()) {
+    codes[static_cast<std::size_t>(operation.output)] =
+        operation.kind == OperationKind::convolution && operation.relu;
+  }
+  codes[static_cast<std::size_t>(folded.result())] = false;
+  for (const Operation& operation : folded.operations()) {
+    const bool takes_codes =
+        operation.kind == OperationKind::convolution || operation.kind == OperationKind::linear;
+    for (const int input : operation.inputs) {
+      if (!takes_codes) codes[static_cast<std::size_t>(input)] = false;
+    }
+  }
+  return codes;
+}
+
+CodeScales code_places(const Program& folded) {
+  const std::vector<bool> codes = code_values(folded);
   CodeScales scales;
-  at::Tensor x = sample, factor;
-  const double low = std::min(0.0, sample.min().item<double>());
-  double in_scale = scale_of(sample.max().item<double>() - low);
-  for (std::size_t i = 0; folded.operations()[i].kind == OperationKind::convolution; ++i) {
-    const Operation& layer = folded.operations()[i];
-    LayerCodes codes;
-    codes.in_scale = in_scale;
-    if (i == 0) codes.in_zero = std::llround(-low / in_scale);
-    if (i > 0) codes.column_factors = to_vector(factor.reciprocal());
-    x = exact_answers(folded, layer, source, x);
-    const at::Tensor largest = x.amax({0, 2, 3});
-    if (layer.pool) x = at::max_pool2d(x, 2);
+  for (const Operation& operation : folded.operations()) {
+    if (!has_weights(operation)) continue;
+    scales.emplace_back().answers_codes = codes[static_cast<std::size_t>(operation.output)];
+  }
+  return scales;
+}
+
+namespace {
+
+/// One walk over the program: values in fp32, and of those that are codes how they are scaled.
+class ScaleSearch {
+ public:
+  ScaleSearch(const Program& folded, TensorSource& source, const at::Tensor& sample)
+      : folded_(folded), source_(source), are_codes_(code_values(folded)) {
+    const auto count = are_codes_.size();
+    values_.resize(count);
+    factors_.resize(count);
+    ranges_.resize(count);
+    last_reader_.resize(count, nullptr);
+    values_[0] = sample;
+    ranges_[0] = range_of(sample);
+    for (const Operation& operation : folded.operations()) {
+      for (const int input : operation.inputs) last_reader_[at(input)] = &operation;
+      if (operation.kind == OperationKind::convolution) last_convolution_ = &operation;
+    }
+  }
+
+  CodeScales run() {
+    CodeScales scales = code_places(folded_);
+    auto layer = scales.begin();
+    bool needed = true;  // by a convolution to come
+    for (const Operation& operation : folded_.operations()) {
+      if (operation.kind == OperationKind::convolution) {
+        convolution(operation, &*layer);
+      } else if (operation.kind == OperationKind::linear && are_codes_[at(operation.inputs[0])]) {
+        const int input = operation.inputs[0];  // its weights take the codes' scale
+        layer->column_factors =
+            to_vector(factors_[at(input)].reciprocal() * ranges_[at(input)].scale);
+      }
+      if (has_weights(operation)) ++layer;
+      needed = needed && &operation != last_convolution_;
+      if (!needed) continue;
+      if (operation.kind != OperationKind::convolution) answer(operation);
+      for (const int input : operation.inputs) {
+        if (last_reader_[at(input)] == &operation) values_[at(input)] = at::Tensor();
+      }
+    }
+    return scales;
+  }
+
+ private:
+  struct Range {
+    double scale = 1;
+    int64_t zero = 0;
+  };
+
+  static std::size_t at(int value) { return static_cast<std::size_t>(value); }
+
+  static Range range_of(const at::Tensor& x) {
+    const double low = std::min(0.0, x.min().item<double>());
+    const double scale = scale_of(x.max().item<double>() - low);
+    return {scale, std::isfinite(scale) ? std::llround(-low / scale) : 0};
+  }
+
+  void require_finite(const Operation& layer, double scale, const char* does) const {
+    if (std::isfinite(scale)) return;
+    throw Error(ExitCode::numbers, concat(layer.weight, does,
+                                          " numbers that are not finite, so 8-bit codes have no "
+                                          "range; give another precision or teacher"));
+  }
+
+  /// Of an operation that answers no codes.
+  void answer(const Operation& operation) {
+    values_[at(operation.output)] =
+        has_weights(operation)
+            ? exact_answers(folded_, operation, source_, values_[at(operation.inputs[0])])
+            : compute(operation, values_);
+  }
+
+  void convolution(const Operation& operation, LayerCodes* codes) {
+    const std::size_t in = at(operation.inputs[0]), out = at(operation.output);
+    const Range range = are_codes_[in] ? ranges_[in] : range_of(values_[in]);
+    require_finite(operation, range.scale, " is given");
+    codes->in_scale = range.scale;
+    codes->in_zero = range.zero;
+    if (factors_[in].defined()) codes->column_factors = to_vector(factors_[in].reciprocal());
+    if (!codes->answers_codes && &operation == last_convolution_) return;
+    const at::Tensor y = exact_answers(folded_, operation, source_, values_[in]);
+    values_[out] = operation.pool ? at::max_pool2d(y, 2) : y;
+    if (!codes->answers_codes) return;
     // Codes 0..255 are shared by all channels of a layer. Between a channel's range and the weights
     // that it meets, half the difference in size goes each way (SmoothQuant, Xiao et al. 2023): a
     // channel with small answers then does not vanish beside one with large answers.
-    const at::Tensor met = largest_of_columns(folded, folded.operations()[i + 1], source);
-    factor = (met.clamp_min(1e-6) / largest.clamp_min(1e-6)).sqrt();
-    codes.row_factors = to_vector(factor);
-    codes.out_scale = in_scale = scale_of((largest * factor).max().item<double>());
-    if (!std::isfinite(in_scale)) {
-      throw Error(ExitCode::numbers,
-                  concat(layer.weight,
-                         " answers with numbers that are not finite, so 8-bit codes "
-                         "have no range; give another precision or teacher"));
-    }
-    scales.push_back(std::move(codes));
+    const at::Tensor largest = y.amax({0, 2, 3});
+    factors_[out] =
+        (largest_met(operation.output).clamp_min(1e-6) / largest.clamp_min(1e-6)).sqrt();
+    codes->row_factors = to_vector(factors_[out]);
+    ranges_[out] = {scale_of((largest * factors_[out]).max().item<double>()), 0};
+    codes->out_scale = ranges_[out].scale;
+    require_finite(operation, codes->out_scale, " answers with");
   }
-  LayerCodes linear;  // reads codes: its weights take their scale
-  linear.column_factors = to_vector(factor.reciprocal() * in_scale);
-  scales.push_back(std::move(linear));
-  return scales;
+
+  /// The largest |weight| that each channel of the value meets in its readers.
+  at::Tensor largest_met(int value) {
+    at::Tensor met;
+    for (const Operation& reader : folded_.operations()) {
+      if (reader.inputs[0] != value) continue;
+      const at::Tensor one = largest_of_columns(folded_, reader, source_);
+      met = met.defined() ? at::maximum(met, one) : one;
+    }
+    return met;
+  }
+
+  const Program& folded_;
+  TensorSource& source_;
+  std::vector<bool> are_codes_;      // by value, as all that follow
+  std::vector<at::Tensor> values_;   // while they are needed
+  std::vector<at::Tensor> factors_;  // by which channels are multiplied before they become codes
+  std::vector<Range> ranges_;        // of codes
+  std::vector<const Operation*> last_reader_;
+  const Operation* last_convolution_ = nullptr;
+};
+
+}  // namespace
+
+CodeScales find_code_scales(const Program& folded, TensorSource& source, const at::Tensor& sample) {
+  return ScaleSearch(folded, source, sample).run();
 }
 
 }  // namespace bitstill

@@ -5,6 +5,7 @@
 #include "bitstill/base/text.hpp"
 #include "bitstill/model/blocks.hpp"
 #include "bitstill/model/registry.hpp"
+#include "initial_values.hpp"
 
 namespace bitstill {
 namespace {
@@ -141,10 +142,14 @@ std::vector<std::unique_ptr<Unit>> build(const NetworkSpec& spec, const c10::Dev
   return units;
 }
 
+at::Tensor initial_weight(const Parameter& weight, RandomStream& stream) {
+  return xavier_uniform(weight.value.sizes(), 1, stream);
+}
+
 }  // namespace
 
 NetworkFamily convnets() {
-  NetworkFamily family{{}, complete, count, build};
+  NetworkFamily family{{}, FamilyOptions::convnet, complete, count, build, initial_weight};
   for (const auto& [kind, design] : designs()) family.kinds.push_back(kind);
   return family;
 }

@@ -10,7 +10,8 @@ namespace bitstill {
 
 struct Folding {
   static constexpr auto kConvolution = OperationKind::convolution, kLinear = OperationKind::linear,
-                        kAdd = OperationKind::add;
+                        kAdd = OperationKind::add, kNorm = OperationKind::norm,
+                        kAveragePool = OperationKind::average_pool;
 
   /// What a value of the given program is in the folded one: value `stored`, normalized by `norm`.
   struct Value {
@@ -70,6 +71,28 @@ struct Folding {
     keep(std::move(operation));
   }
 
+  /// Whether a channel of ones can be made in the value.
+  bool can_make_ones(int stored) {
+    const Operation* const before = maker(stored);
+    if (is(before, {OperationKind::relu, OperationKind::max_pool})) {
+      return can_make_ones(before->inputs[0]);
+    }
+    return is(before, {kConvolution});
+  }
+
+  /// Whether one of the norm's readers cannot take it.
+  bool must_stay(const Operation& norm, int stored) {
+    if (norm.output == given.result()) return true;
+    for (const Operation& reader : given.operations()) {
+      if (std::count(reader.inputs.begin(), reader.inputs.end(), norm.output) == 0) continue;
+      if (is(&reader, {OperationKind::relu, kAdd, kNorm, kAveragePool})) return true;
+      if (is(&reader, {kConvolution}) && reader.window.padding > 0 && !can_make_ones(stored)) {
+        return true;
+      }
+    }
+    return false;
+  }
+
   void norm(const Operation& operation) {
     const Value value = read(operation.inputs[0]);
     Operation* const before = maker(value.stored);
@@ -79,6 +102,8 @@ struct Folding {
                !before->relu && !before->pool) {
       before->output_norm = operation.norm;
       extend(before, operation.output);
+    } else if (must_stay(operation, value.stored)) {
+      keep(operation);
     } else {
       values[at(operation.output)] = {value.stored, operation.norm, value.sole};
     }
@@ -89,7 +114,7 @@ struct Folding {
     Operation* const before = maker(value.stored);
     if (value.norm) {
       folded.obstacle = "a norm stands before ReLU and after no layer";
-    } else if (value.sole && is(before, {kConvolution, kLinear, kAdd}) && !before->pool) {
+    } else if (value.sole && is(before, {kConvolution, kLinear, kAdd, kNorm}) && !before->pool) {
       before->relu = true;
       extend(before, operation.output);
     } else {
@@ -118,6 +143,12 @@ struct Folding {
     values[at(operation.output)].norm = value.norm;
   }
 
+  void average_pool(const Operation& operation) {
+    if (read(operation.inputs[0]).norm)
+      folded.obstacle = "a norm stands before a pool of all pixels";
+    keep(operation);
+  }
+
   /// Has one more channel made in the value, of ones.
   void ask_ones(int value) {
     if (ones[at(value)]) return;
@@ -141,8 +172,8 @@ struct Folding {
       for (const int input : operation.inputs) {
         if (!ones[at(input)]) continue;
         operation.input_ones = is(&operation, {kConvolution, kLinear});
-        if (is(&operation, {kAdd})) {
-          folded.obstacle = "what a norm before a padded convolution reads is also added";
+        if (is(&operation, {kAdd, kNorm, kAveragePool})) {
+          folded.obstacle = "what a norm before a padded convolution reads is read by others too";
         }
       }
     }
@@ -155,7 +186,7 @@ struct Folding {
         case kLinear:
           layer(operation);
           break;
-        case OperationKind::norm:
+        case kNorm:
           norm(operation);
           break;
         case OperationKind::relu:
@@ -166,6 +197,9 @@ struct Folding {
           break;
         case OperationKind::max_pool:
           max_pool(operation);
+          break;
+        case kAveragePool:
+          average_pool(operation);
           break;
       }
       if (!folded.obstacle.empty()) return;

@@ -84,10 +84,25 @@ LayerSize::LayerSize(const Program& folded, const Operation& layer) {
   area = 1;
   for (std::size_t i = 1; i < x.size(); ++i) area *= x[i];
   if (layer.kind == OperationKind::convolution) area = layer.window.kernel * layer.window.kernel;
+  if (layer.kind == OperationKind::norm) area = 1;
 }
+
+namespace {
+
+FoldedRows norm_rows(const NormNames& norm, RowRange rows, TensorSource& source) {
+  ScaleAndShift own(rows.count);
+  own.take(norm, rows.first, source);
+  FoldedRows result{at::empty({rows.count}, at::kFloat), at::empty({rows.count}, at::kFloat)};
+  std::copy(own.scale.begin(), own.scale.end(), result.weight.mutable_data_ptr<float>());
+  std::copy(own.shift.begin(), own.shift.end(), result.bias.mutable_data_ptr<float>());
+  return result;
+}
+
+}  // namespace
 
 FoldedRows fold_rows(const Program& folded, const Operation& layer, RowRange rows,
                      TensorSource& source) {
+  if (layer.norm) return norm_rows(*layer.norm, rows, source);
   const LayerSize size(folded, layer);
   const int64_t channels = folded.shape(layer.inputs[0])[0], in_row = channels * size.area;
   const int64_t out_row = size.in * size.area, k = layer.window.kernel;

@@ -20,14 +20,15 @@ struct LayerSize {
   int64_t in = 0, out = 0, area = 0;
 };
 
-/// fp32 on the CPU: weight [count, in, k, k] or [count, in * area], bias [count].
+/// fp32 on the CPU: weight [count, in, k, k] or [count, in * area], bias [count]; of a norm its
+/// scale and shift, [count] each.
 struct FoldedRows {
   at::Tensor weight, bias;
 };
 
-/// `layer`: a convolution or linear layer of `folded`. Reads these rows and the vectors of the
-/// norms around them. A row's values do not depend on the others. Error(model) where a tensor does
-/// not fit.
+/// `layer`: a convolution, linear layer or norm of `folded`. Reads these rows and the vectors of
+/// the norms around them. A row's values do not depend on the others. Error(model) where a tensor
+/// does not fit.
 FoldedRows fold_rows(const Program& folded, const Operation& layer, RowRange rows,
                      TensorSource& source);
 

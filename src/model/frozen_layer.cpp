@@ -125,6 +125,7 @@ std::unique_ptr<FrozenLayer> FrozenLayer::make(const Program& folded, const Oper
     return std::make_unique<LinearLayer>(folded, layer, type,
                                          codes == nullptr ? LayerCodes{} : *codes, runs);
   }
+  if (layer.kind == OperationKind::norm) return make_norm_layer(folded, layer);
   if (codes != nullptr) return make_code_layer(folded, layer, *codes, runs);
   if (type == at::kFloat && WinogradLayer::takes(layer)) {
     return std::make_unique<WinogradLayer>(folded, layer);
@@ -170,9 +171,10 @@ int64_t FrozenLayer::ready_bytes(int64_t rows) const {
 }
 
 int64_t FrozenLayer::multiply_adds(int64_t rows) const {
+  const ValueShape& x = folded_.shape(layer_.inputs[0]);
+  if (layer_.kind == OperationKind::norm) return rows * c10::multiply_integers(x) / x[0];
   int64_t places = 1;  // a convolution's outputs of one channel, before its pool
   if (layer_.kind == OperationKind::convolution) {
-    const ValueShape& x = folded_.shape(layer_.inputs[0]);
     places = layer_.window.places(x[1]) * layer_.window.places(x[2]);
   }
   return rows * size_.in * size_.area * places;

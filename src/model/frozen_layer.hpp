@@ -1,4 +1,4 @@
-// One convolution or linear layer of a folded program, on the CPU.
+// One convolution, linear layer or norm of a folded program, on the CPU.
 #pragma once
 
 #include <ATen/core/Tensor.h>
@@ -89,6 +89,8 @@ class FrozenLayer {
   RowRuns runs_;
 };
 
+/// Norms that stayed.
+std::unique_ptr<FrozenLayer> make_norm_layer(const Program& folded, const Operation& layer);
 /// Convolutions on 8-bit codes.
 std::unique_ptr<FrozenLayer> make_code_layer(const Program& folded, const Operation& layer,
                                              LayerCodes codes, RowRuns runs);

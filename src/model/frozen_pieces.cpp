@@ -55,7 +55,7 @@ class FrozenPieces : public Piecewise {
       const bool as_before = first > 0 && count == at_once;
       const int64_t ready = as_before ? pieces_.back().ready_bytes : layer.ready_bytes(count);
       places_.push_back({i, {first, count}});
-      pieces_.push_back({program_.operation(i).weight, layer.plain_bytes(count), ready,
+      pieces_.push_back({program_.name(i), layer.plain_bytes(count), ready,
                          layer.multiply_adds(count), program_.value_bytes(i)});
     }
   }

@@ -4,17 +4,15 @@
 #include <ATen/TensorOperators.h>
 #include <ATen/core/dispatch/Dispatcher.h>
 #include <ATen/cpu/Utils.h>
-#include <ATen/ops/add.h>
 #include <ATen/ops/cat.h>
-#include <ATen/ops/max_pool2d.h>
 #include <ATen/ops/quantize_per_tensor.h>
-#include <ATen/ops/relu.h>
 
 #include <algorithm>
 #include <utility>
 
 #include "bitstill/base/error.hpp"
 #include "bitstill/base/text.hpp"
+#include "plain_operations.hpp"
 
 namespace bitstill {
 namespace {
@@ -23,34 +21,12 @@ std::size_t at_index(int value) {
   return static_cast<std::size_t>(value);
 }
 
-/// An operation without weights.
-at::Tensor compute(const Operation& operation, const std::vector<at::Tensor>& values) {
-  const at::Tensor& x = values[at_index(operation.inputs[0])];
-  const Window& window = operation.window;
-  switch (operation.kind) {
-    case OperationKind::add: {
-      at::Tensor sum = at::add(x, values[at_index(operation.inputs[1])]);
-      return operation.relu ? at::relu_(sum) : sum;
-    }
-    case OperationKind::max_pool:
-      return at::max_pool2d(x, window.kernel, window.stride, window.padding);
-    default:
-      return at::relu(x);
-  }
-}
-
 /// Whether a layer has more than one run of rows.
 bool has_wide_layer(const Program& program) {
   return std::any_of(program.operations().begin(), program.operations().end(),
                      [&](const Operation& one) {
                        return !one.weight.empty() && program.shape(one.output)[0] > kRowRun;
                      });
-}
-
-std::size_t convolutions_of(const Program& program) {
-  return static_cast<std::size_t>(
-      std::count_if(program.operations().begin(), program.operations().end(),
-                    [](const Operation& one) { return one.kind == OperationKind::convolution; }));
 }
 
 }  // namespace
@@ -96,7 +72,8 @@ FrozenProgram::FrozenProgram(Program folded, InferencePrecision precision, CodeS
     : folded_(std::make_unique<const Program>(std::move(folded))),
       type_(precision == InferencePrecision::fp32 ? at::kFloat : at::kBFloat16) {
   if (precision == InferencePrecision::int8) {
-    if (scales.empty()) scales.resize(convolutions_of(*folded_) + 1);
+    are_codes_ = code_values(*folded_);
+    if (scales.empty()) scales = code_places(*folded_);
     codes_ = scales.front();
   }
   if (runs == RowRuns::as_processor) {
@@ -106,7 +83,7 @@ FrozenProgram::FrozenProgram(Program folded, InferencePrecision precision, CodeS
   read_later.back() = true;
   for (const Operation& operation : folded_->operations()) {
     Step step{operation, nullptr, {}};
-    if (!operation.weight.empty()) {
+    if (has_weights(operation)) {
       const std::size_t i = layer_steps_.size();
       step.layer = FrozenLayer::make(*folded_, operation, type_,
                                      i < scales.size() ? &scales[i] : nullptr, runs);
@@ -122,9 +99,14 @@ FrozenProgram::FrozenProgram(Program folded, InferencePrecision precision, CodeS
   }
 }
 
+const std::string& FrozenProgram::name(std::size_t i) const {
+  const Operation& operation = steps_[layer_steps_[i]].operation;
+  return operation.norm ? operation.norm->weight : operation.weight;
+}
+
 int64_t FrozenProgram::value_bytes(std::size_t layer) const {
   const auto bytes_of = [&](int value, const Step* maker) {
-    const bool codes = codes_ && (!maker || maker->operation.kind == OperationKind::convolution);
+    const bool codes = codes_ && are_codes_[at_index(value)];
     const int64_t channels = folded_->shape(value)[0];
     const int64_t pixels = c10::multiply_integers(folded_->shape(value)) / channels;
     const int64_t stored = maker && maker->layer ? maker->layer->stored_rows() : channels;

@@ -7,6 +7,7 @@
 #include <memory>
 #include <optional>
 #include <span>
+#include <string>
 #include <vector>
 
 #include "bitstill/model/frozen_network.hpp"
@@ -38,7 +39,8 @@ class FrozenProgram {
 
   std::size_t layers() const { return layer_steps_.size(); }
   const FrozenLayer& layer(std::size_t i) const { return *steps_[layer_steps_[i]].layer; }
-  const Operation& operation(std::size_t i) const { return steps_[layer_steps_[i]].operation; }
+  /// Of its weight tensor.
+  const std::string& name(std::size_t i) const;
 
   /// Of one sample's values that are held while layer i runs, its output included.
   int64_t value_bytes(std::size_t i) const;
@@ -64,6 +66,7 @@ class FrozenProgram {
   std::vector<std::size_t> layer_steps_;
   at::ScalarType type_;              // of values that are not codes
   std::optional<LayerCodes> codes_;  // of the input
+  std::vector<bool> are_codes_;      // by value
 };
 
 }  // namespace bitstill

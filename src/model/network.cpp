@@ -1,13 +1,8 @@
 #include "bitstill/model/network.hpp"
 
-#include <ATen/core/grad_mode.h>
 #include <ATen/ops/cat.h>
-#include <ATen/ops/empty.h>
 
-#include <cmath>
 #include <unordered_set>
-
-#include "bitstill/base/random.hpp"
 
 namespace bitstill {
 
@@ -52,29 +47,6 @@ void Network::to(const at::Device& device) {
 
 void Network::set_trainable(bool trainable) {
   for (Parameter* parameter : parameters_) parameter->value.set_requires_grad(trainable);
-}
-
-void initialize(Network& network, uint64_t seed) {
-  const at::NoGradGuard no_gradient;
-  for (Parameter* parameter : network.parameters()) {
-    at::Tensor& value = parameter->value;
-    if (parameter->role != ParameterRole::weight) {
-      const bool scale =
-          parameter->role == ParameterRole::norm && parameter->name.ends_with("weight");
-      value.fill_(scale ? 1 : 0);
-      continue;
-    }
-    // Xavier-uniform: fans are channels times the kernel's area. Drawn on the CPU, whatever the
-    // device.
-    const int64_t area = value.numel() / (value.size(0) * value.size(1));
-    const auto fans = static_cast<double>((value.size(0) + value.size(1)) * area);
-    const auto bound = static_cast<float>(std::sqrt(6.0 / fans));
-    at::Tensor drawn = at::empty(value.sizes());
-    float* number = drawn.mutable_data_ptr<float>();
-    RandomStream stream(seed, StreamPurpose::initialization, parameter->name);
-    for (int64_t i = 0; i < drawn.numel(); ++i) number[i] = (2 * stream.uniform() - 1) * bound;
-    value.copy_(drawn);
-  }
 }
 
 }  // namespace bitstill

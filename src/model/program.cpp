@@ -62,6 +62,10 @@ int Program::max_pool(int x, const Window& window) {
   return push(std::move(operation), {in.at(0), window.places(in.at(1)), window.places(in.at(2))});
 }
 
+int Program::average_pool(int x) {
+  return push(operation_of(OperationKind::average_pool, {x}), {shape(x).at(0)});
+}
+
 void Program::rename(const std::function<void(std::string&)>& change) {
   for (Operation& operation : operations_) {
     change(operation.weight);

@@ -1,5 +1,7 @@
 #include "bitstill/model/registry.hpp"
 
+#include <ATen/core/grad_mode.h>
+
 #include "bitstill/base/text.hpp"
 
 namespace bitstill {
@@ -7,16 +9,12 @@ namespace {
 
 // A table, not self-registering objects: the linker drops those from a static library.
 const std::vector<NetworkFamily>& families() {
-  static const std::vector<NetworkFamily> all = {convnets()};
+  static const std::vector<NetworkFamily> all = {convnets(), resnets(), wide_resnets()};
   return all;
 }
 
 const NetworkFamily& family_of(const std::string& kind) {
-  for (const NetworkFamily& family : families()) {
-    for (const std::string& known : family.kinds) {
-      if (known == kind) return family;
-    }
-  }
+  if (const NetworkFamily* family = find_family(kind)) return *family;
   const std::vector<std::string> known = network_kinds();
   const std::string near = nearest_name(kind, known);
   throw Error(ExitCode::settings,
@@ -26,6 +24,15 @@ const NetworkFamily& family_of(const std::string& kind) {
 }
 
 }  // namespace
+
+const NetworkFamily* find_family(const std::string& kind) {
+  for (const NetworkFamily& family : families()) {
+    for (const std::string& known : family.kinds) {
+      if (known == kind) return &family;
+    }
+  }
+  return nullptr;
+}
 
 std::vector<std::string> network_kinds() {
   std::vector<std::string> kinds;
@@ -63,6 +70,22 @@ std::unique_ptr<Network> make_network(const NetworkSpec& spec, int64_t most_para
 
 std::unique_ptr<Network> make_skeleton(const NetworkSpec& spec, int64_t most_parameters) {
   return build(spec, most_parameters, c10::kMeta);
+}
+
+void initialize(Network& network, uint64_t seed) {
+  const at::NoGradGuard no_gradient;
+  const NetworkFamily& family = family_of(network.spec().kind);
+  for (Parameter* parameter : network.parameters()) {
+    at::Tensor& value = parameter->value;
+    if (parameter->role == ParameterRole::weight) {
+      RandomStream stream(seed, StreamPurpose::initialization, parameter->name);
+      value.copy_(family.initialize(*parameter, stream));
+      continue;
+    }
+    const bool scale =
+        parameter->role == ParameterRole::norm && parameter->name.ends_with("weight");
+    value.fill_(scale && !parameter->starts_at_zero ? 1 : 0);
+  }
 }
 
 }  // namespace bitstill

@@ -10,6 +10,7 @@ namespace {
 constexpr int64_t kMostWidth = 65536;
 constexpr int64_t kMostKernel = 63;
 constexpr std::size_t kMostLayers = 1000;
+constexpr double kMostWidthFactor = 32;
 
 struct Source {
   const std::string& where;
@@ -21,15 +22,20 @@ struct Source {
 }
 
 template <class Value>
+void check_value(const Source& place, const std::string& name, Value value, Value low, Value high) {
+  if (!(value >= low && value <= high)) {  // also refuses NaN
+    refuse(place, concat(".", name, " = ", value, " is not in ", low, "..", high));
+  }
+}
+
+template <class Value>
 void check_list(const Source& place, const char* name, const std::vector<Value>& values, Value low,
                 Value high) {
   if (values.size() > kMostLayers) {
     refuse(place, concat(".", name, " has ", values.size(), " entries, at most ", kMostLayers));
   }
   for (std::size_t i = 0; i < values.size(); ++i) {
-    if (!(values[i] >= low && values[i] <= high)) {  // also refuses NaN
-      refuse(place, concat(".", name, "[", i, "] = ", values[i], " is not in ", low, "..", high));
-    }
+    check_value(place, concat(name, "[", i, "]"), values[i], low, high);
   }
 }
 
@@ -72,6 +78,45 @@ std::vector<double> numbers(const Json& json, const char* name, const Source& pl
   return values;
 }
 
+void read(const Json& json, const char* name, const Source& place, std::vector<int64_t>& to) {
+  to = integers(json, name, place);
+}
+
+void read(const Json& json, const char* name, const Source& place, int64_t& to) {
+  to = integer(member(json, name, place), name, place);
+}
+
+void read(const Json& json, const char* name, const Source& place, double& to) {
+  const Json& value = member(json, name, place);
+  if (!value.is_number()) refuse(place, concat(".", name, " is not a number"));
+  to = value.get<double>();
+}
+
+void read(const Json& json, const char* name, const Source& place, bool& to) {
+  const Json& value = member(json, name, place);
+  if (!value.is_boolean()) refuse(place, concat(".", name, " is neither true nor false"));
+  to = value.get<bool>();
+}
+
+void read(const Json& json, const char* name, const Source& place, Stem& to) {
+  const Json& value = member(json, name, place);
+  if (!value.is_string() || !has_word<Stem>(value.get_ref<const std::string&>())) {
+    refuse(place, concat(".", name, " is none of ", list_names(words_of<Stem>())));
+  }
+  to = from_word<Stem>(value.get<std::string>(), name);
+}
+
+/// The options of the kind's family, of a kind that is known.
+template <class Spec, class Visit>
+void visit_layers(Spec& spec, const Visit& visit) {
+  switch (find_family(spec.kind)->options) {
+    case FamilyOptions::convnet:
+      return visit_settings(options_of<ConvnetOptions>(spec), visit);
+    case FamilyOptions::residual:
+      return visit_settings(options_of<ResidualOptions>(spec), visit);
+  }
+}
+
 }  // namespace
 
 void check_ranges(const NetworkSpec& spec, const std::string& where, ExitCode code) {
@@ -86,6 +131,8 @@ void check_ranges(const NetworkSpec& spec, const std::string& where, ExitCode co
   check_list<int64_t>(place, "pools", spec.pools, 1, kMostLayers);
   check_list<int64_t>(place, "hidden", spec.hidden, 1, kMostWidth);
   check_list<double>(place, "dropout", spec.dropout, 0.0, 0.99);
+  check_value<int64_t>(place, "depth", spec.depth, 0, kMostLayers);
+  check_value(place, "width_factor", spec.width_factor, 0.0, kMostWidthFactor);
   if (spec.widths.size() + spec.hidden.size() > kMostLayers) {
     refuse(place, concat(" has more than ", kMostLayers, " layers"));
   }
@@ -97,9 +144,10 @@ void check_ranges(const NetworkSpec& spec, const std::string& where, ExitCode co
 }
 
 Json to_json(const NetworkSpec& spec) {
-  return Json{{"kind", spec.kind},     {"input", to_json(spec.input)}, {"classes", spec.classes},
-              {"widths", spec.widths}, {"kernels", spec.kernels},      {"pools", spec.pools},
-              {"hidden", spec.hidden}, {"dropout", spec.dropout}};
+  Json json = {{"kind", spec.kind}, {"input", to_json(spec.input)}, {"classes", spec.classes}};
+  visit_layers(spec, [&](const char* name, const auto& value, const char*) { json[name] = value; });
+  json["dropout"] = spec.dropout;
+  return json;
 }
 
 NetworkSpec network_spec_from_json(const Json& json, const std::string& where, ExitCode code) {
@@ -111,12 +159,13 @@ NetworkSpec network_spec_from_json(const Json& json, const std::string& where, E
   }
   NetworkSpec spec;
   spec.kind = kind.get<std::string>();
+  if (find_family(spec.kind) == nullptr) {
+    refuse(place, concat(".kind: ", spec.kind, " is unknown to this version"));
+  }
   spec.input = image_shape_from_json(member(json, "input", place), where + ".input", code);
   spec.classes = integer(member(json, "classes", place), "classes", place);
-  spec.widths = integers(json, "widths", place);
-  spec.kernels = integers(json, "kernels", place);
-  spec.pools = integers(json, "pools", place);
-  spec.hidden = integers(json, "hidden", place);
+  visit_layers(spec,
+               [&](const char* name, auto& value, const char*) { read(json, name, place, value); });
   spec.dropout = numbers(json, "dropout", place);
   check_ranges(spec, where, code);
   return spec;

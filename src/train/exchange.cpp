@@ -246,7 +246,7 @@ StepTotals GradientExchange::finish(bool failed, bool stop, double batch_norm_mo
   const at::Tensor batch = sums_.narrow(0, kStatistics, statistics);
   // One step that is not finite is skipped; it must not stay in the moving average for ever.
   if (totals.failed == 0 && at::isfinite(batch).all().item<bool>()) {
-    student_.running().lerp_(batch, batch_norm_momentum);
+    student_.move_running(batch, batch_norm_momentum);
   }
   return totals;
 }

@@ -86,6 +86,21 @@ void Student::move_gradients(const at::Tensor& flat) {
   }
 }
 
+void Student::move_running(const at::Tensor& batch, double momentum) {
+  const std::vector<Buffer*>& buffers = network_->buffers();
+  int64_t first = 0;
+  for (std::size_t i = 0; i < buffers.size();) {  // runs of equal momentum
+    const double own = buffers[i]->momentum;
+    int64_t count = 0;
+    for (; i < buffers.size() && buffers[i]->momentum == own; ++i) {
+      count += buffers[i]->value.numel();
+    }
+    running_.narrow(0, first, count)
+        .lerp_(batch.narrow(0, first, count), own == 0 ? momentum : own);
+    first += count;
+  }
+}
+
 void Student::quantize(int64_t step) {
   step_ = step;
   if (!quantizer_) return;

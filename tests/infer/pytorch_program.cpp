@@ -1,13 +1,16 @@
-// Our half of tests/whole/pytorch_logits.sh: logits of our networks beside PyTorch's.
+// Our half of tests/whole/pytorch_logits.sh: logits and gradients of our networks beside PyTorch's.
 //
 //   pytorch_program write KIND FOLDER   makes ours.safetensors (weights), ours_run.safetensors
-//                                       (64 images, logits)
 //   pytorch_program check KIND FOLDER   loads theirs.safetensors, compares with
 //                                       theirs_run.safetensors
+// A run: 64 images, their logits in evaluation, and the gradients of sum(training's logits *
+// given), as "gradient.NAME".
+#include <ATen/TensorOperators.h>
 #include <ATen/core/grad_mode.h>
 #include <ATen/ops/rand.h>
 #include <ATen/ops/randn.h>
 
+#include <algorithm>
 #include <cstdio>
 #include <map>
 #include <string>
@@ -24,7 +27,33 @@ std::unique_ptr<Network> network_of(const std::string& kind) {
   spec.kind = kind;
   spec.input = {3, 32, 32};
   spec.classes = 10;
+  if (kind == "resnet34_narrow") {
+    spec.kind = "resnet34";
+    spec.width_factor = 0.25;
+    spec.stem = Stem::small;
+  } else if (kind == "wrn_16_2") {
+    spec.kind = "wrn";
+    spec.depth = 16;
+    spec.width_factor = 2;
+  }
   return make_network(spec);
+}
+
+NamedTensors run_of(const Network& network, const at::Tensor& images, const at::Tensor& given) {
+  const at::Tensor last = images.contiguous(at::MemoryFormat::ChannelsLast);
+  const at::AutoGradMode graph(true);
+  for (Parameter* parameter : network.parameters()) parameter->value.set_requires_grad(true);
+  ForwardMode training;
+  training.training = true;
+  training.dropout = false;
+  network.forward(last, training).mul(given).sum().backward();
+  NamedTensors run = {{"images", images}, {"given", given}};
+  for (Parameter* parameter : network.parameters()) {
+    run.emplace_back("gradient." + parameter->name, parameter->value.grad().contiguous());
+    parameter->value.set_requires_grad(false);
+  }
+  run.emplace_back("logits", network.forward(last, {}).contiguous());
+  return run;
 }
 
 void write(const std::string& kind, const std::string& folder) {
@@ -37,28 +66,43 @@ void write(const std::string& kind, const std::string& folder) {
   }
   for (Buffer* buffer : network->buffers())
     buffer->value.add_(at::rand(buffer->value.sizes()), 0.5);
-  const at::Tensor images = at::randn({64, 3, 32, 32});
   ModelFile weights, run;
   for (const auto& [name, tensor] : named_tensors(*network)) {
     weights.tensors.emplace_back(name, tensor.contiguous());
   }
-  const at::Tensor last = images.contiguous(at::MemoryFormat::ChannelsLast);
-  run.tensors = {{"images", images}, {"logits", network->forward(last, {}).contiguous()}};
+  run.tensors = run_of(*network, at::randn({64, 3, 32, 32}), at::randn({64, 10}));
   write_model_file(folder + "/ours.safetensors", weights);
   write_model_file(folder + "/ours_run.safetensors", run);
 }
 
-/// Largest difference of our logits from PyTorch's on its images with its weights.
-double check(const std::string& kind, const std::string& folder) {
+double norm_of(const at::Tensor& x) {
+  return x.norm().item<double>();
+}
+
+/// Whether logits and gradients are PyTorch's, on its images with its weights.
+bool check(const std::string& kind, const std::string& folder) {
   const auto network = network_of(kind);
   const std::string path = folder + "/theirs.safetensors";
   assign(*network, read_model_file(path).tensors, path);
-  std::map<std::string, at::Tensor> run;
+  std::map<std::string, at::Tensor> theirs;
   for (const auto& [name, tensor] : read_model_file(folder + "/theirs_run.safetensors").tensors) {
-    run[name] = tensor;
+    theirs[name] = tensor;
   }
-  const at::Tensor logits = network->forward(run.at("images"), {});
-  return logits.sub(run.at("logits")).abs().max().item<double>();
+  double largest = 0, logits = 0, gradients = 0;
+  for (const auto& [name, tensor] : theirs) {
+    if (name.starts_with("gradient.")) largest = std::max(largest, norm_of(tensor));
+  }
+  for (const auto& [name, tensor] : run_of(*network, theirs.at("images"), theirs.at("given"))) {
+    const at::Tensor& truth = theirs.at(name);
+    const double difference = norm_of(tensor - truth);
+    if (name == "logits") logits = difference / norm_of(truth);
+    // Where a norm follows, a bias has no gradient but rounding.
+    const double size = std::max(1e-3 * largest, norm_of(truth));
+    if (name.starts_with("gradient.")) gradients = std::max(gradients, difference / size);
+  }
+  std::printf("%s: PyTorch's weights in our network: logits differ by %.2e, gradients by %.2e\n",
+              kind.c_str(), logits, gradients);
+  return logits <= 1e-5 && gradients <= 1e-3;
 }
 
 }  // namespace
@@ -77,10 +121,7 @@ int main(int count, char** arguments) {
       write(kind, folder);
       return 0;
     }
-    const double difference = check(kind, folder);
-    std::printf("%s: PyTorch's weights in our network: largest difference %.2e\n", kind.c_str(),
-                difference);
-    return difference <= 1e-5 ? 0 : 1;
+    return check(kind, folder) ? 0 : 1;
   } catch (const std::exception& error) {
     std::fprintf(stderr, "error: %s\n", error.what());
     return 1;

@@ -100,6 +100,8 @@ class ProgramUnit : public Unit {
         return x + value(1);
       case OperationKind::max_pool:
         return at::max_pool2d(x, one.window.kernel, one.window.stride, one.window.padding);
+      case OperationKind::average_pool:
+        return x.mean(at::IntArrayRef{2, 3});
     }
     return {};
   }
@@ -139,6 +141,22 @@ void many_norms(Program& p) {
   p.norm(p.linear(w, 4, "e", ""), norm_names("n7"));
 }
 
+/// Norms that stay: before additions, pools of all pixels and ReLU, in a row, and at the end.
+void staying_norms(Program& p) {
+  const int x = p.convolution(0, 300, kSame, "a", "ab");
+  const int y = p.relu(p.norm(x, norm_names("n1")));
+  const int z = p.add(p.convolution(y, 300, kSame, "b", "bb"), p.norm(x, norm_names("n2")));
+  const int w = p.norm(p.norm(z, norm_names("n3")), norm_names("n4"));
+  const int v = p.average_pool(p.add(w, p.convolution(z, 300, kPoint, "c", "")));
+  p.norm(p.relu(p.norm(p.linear(v, 4, "d", "db"), norm_names("n5"))), norm_names("n6"));
+}
+
+/// A norm of the input, before a padded convolution.
+void padded_input_norm(Program& p) {
+  const int x = p.convolution(p.norm(0, norm_names("n")), 8, kSame, "a", "ab");
+  p.linear(p.average_pool(p.relu(x)), 4, "b", "bb");
+}
+
 /// A norm of the input itself.
 void input_norm(Program& p) {
   const int x = p.norm(0, norm_names("n"));
@@ -157,7 +175,8 @@ std::unique_ptr<Network> network_of(const Build& build) {
 TEST(Fold, KeepsTheFunctionOfEveryProgram) {
   at::manual_seed(11);
   int number = 0;
-  for (const Build& build : std::vector<Build>{all_readers, other_pools, many_norms, input_norm}) {
+  for (const Build& build : std::vector<Build>{all_readers, other_pools, many_norms, input_norm,
+                                               staying_norms, padded_input_norm}) {
     const auto network = network_of(build);
     const at::Tensor x = at::randn({6, 3, 11, 9});
     const at::Tensor truth = network->forward(x, ForwardMode{});

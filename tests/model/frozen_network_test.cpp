@@ -158,24 +158,37 @@ TEST_F(FrozenNetworkTest, CodesNeedFiniteAnswers) {
   }
 }
 
+std::vector<std::unique_ptr<Network>> residual_networks() {
+  std::vector<std::unique_ptr<Network>> all;
+  all.push_back(residual_network());
+  all.push_back(random_network(residual_spec("resnet18", {3, 37, 30}, 7, 0.25)));
+  all.push_back(random_network(small_stem(residual_spec("resnet50", {1, 9, 7}, 5, 0.3125))));
+  all.push_back(random_network(residual_spec("wrn", {3, 10, 13}, 9, 2, 10)));
+  return all;
+}
+
+at::Tensor images_for(const Network& network, int64_t count) {
+  const ImageShape& shape = network.spec().input;
+  return at::randn({count, shape.channels, shape.height, shape.width});
+}
+
 TEST_F(FrozenNetworkTest, AResidualNetworkIsThatOfItsUnits) {
-  const auto network = residual_network();
-  const at::Tensor x = at::randn({5, 3, 23, 18});
-  const at::Tensor truth = network->forward(x, ForwardMode{});
-  for (const auto& [precision, least, most] : {std::tuple(InferencePrecision::fp32, 0.0, 1e-5),
-                                               std::tuple(InferencePrecision::bf16, 1e-4, 0.03)}) {
-    std::string obstacle;
-    const auto frozen = freeze(*network, precision, x, &obstacle);
-    if (obstacle.starts_with("this processor")) GTEST_SKIP() << obstacle;
-    ASSERT_TRUE(frozen) << obstacle;
-    const double error = relative_error(frozen->forward(x), truth);
-    EXPECT_LT(error, most);
-    EXPECT_GT(error, least);
+  for (const auto& network : residual_networks()) {
+    const at::Tensor x = images_for(*network, 40);
+    const at::Tensor truth = network->forward(x, ForwardMode{});
+    for (const auto& [precision, least, most] :
+         {std::tuple(InferencePrecision::fp32, 0.0, 1e-5),
+          std::tuple(InferencePrecision::bf16, 1e-4, 0.03),
+          std::tuple(InferencePrecision::int8, 1e-4, 0.08)}) {
+      std::string obstacle;
+      const auto frozen = freeze(*network, precision, x, &obstacle);
+      if (obstacle.starts_with("this processor")) continue;
+      ASSERT_TRUE(frozen) << obstacle;
+      const double error = relative_error(frozen->forward(x), truth);
+      EXPECT_LT(error, most) << network->spec().kind << " " << precision_name(precision);
+      EXPECT_GT(error, least) << network->spec().kind << " " << precision_name(precision);
+    }
   }
-  std::string obstacle;
-  EXPECT_FALSE(freeze(*network, InferencePrecision::int8, x, &obstacle));
-  EXPECT_TRUE(obstacle.starts_with("this processor") || obstacle.starts_with("it is no chain"))
-      << obstacle;
 }
 
 /// Parts of forward(x), for all sizes of batches and both numbers of threads.
@@ -206,11 +219,10 @@ TEST_F(FrozenNetworkTest, ASamplesLogitsDependOnNoBatchAndNoThreads) {
   networks.push_back(random_network(student));
   networks.push_back(
       random_network(with_kernels(spec_of({77, 16, 9, 5}, {1, 3}, {17, 6}), {3, 1, 7, 5})));
-  networks.push_back(residual_network());
+  for (auto& network : residual_networks()) networks.push_back(std::move(network));
   for (std::size_t i = 0; i < networks.size(); ++i) {
     const Network& network = *networks[i];
-    const ImageShape& shape = network.spec().input;
-    const at::Tensor x = at::randn({32, shape.channels, shape.height, shape.width});
+    const at::Tensor x = images_for(network, 32);
     for (const auto precision :
          {InferencePrecision::fp32, InferencePrecision::bf16, InferencePrecision::int8}) {
       std::string obstacle;

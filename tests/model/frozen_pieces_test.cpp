@@ -53,7 +53,14 @@ std::vector<Case> cases() {
            [] {
              return random_network(spec_of({}, {}, {700, 13}));
            }},
-          {"residual", residual_network}};
+          {"residual", residual_network},
+          {"resnet",
+           [] {
+             return random_network(residual_spec("resnet18", {3, 29, 27}, 7, 0.3125));
+           }},
+          {"wrn", [] {
+             return random_network(residual_spec("wrn", {3, 9, 7}, 9, 5, 10));
+           }}};
 }
 
 at::Tensor random_images(const Network& network, int64_t count) {

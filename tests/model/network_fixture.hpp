@@ -31,6 +31,23 @@ inline NetworkSpec spec_of(std::vector<int64_t> widths, std::vector<int64_t> poo
   return spec;
 }
 
+/// A ResNet or wide residual network.
+inline NetworkSpec residual_spec(const std::string& kind, ImageShape input, int64_t classes,
+                                 double width_factor = 1, int64_t depth = 0) {
+  NetworkSpec spec;
+  spec.kind = kind;
+  spec.input = input;
+  spec.classes = classes;
+  spec.width_factor = width_factor;
+  spec.depth = depth;
+  return spec;
+}
+
+inline NetworkSpec small_stem(NetworkSpec spec) {
+  spec.stem = Stem::small;
+  return spec;
+}
+
 /// Weights, biases and norms (statistics included) that are nothing special; scales above zero.
 inline void randomize(Network& network) {
   initialize(network, 7);
@@ -54,8 +71,8 @@ inline std::unique_ptr<Network> random_network(const NetworkSpec& spec) {
 }
 
 /// Convolution without bias -> norm, as the basic blocks of ResNets have them.
-struct NormedConvolution {
-  NormedConvolution(const std::string& name, int64_t in, int64_t outputs, const Window& by)
+struct PlainNormedConvolution {
+  PlainNormedConvolution(const std::string& name, int64_t in, int64_t outputs, const Window& by)
       : out(outputs), window(by), norm(name + ".norm", outputs) {
     weight = {name + ".weight", ParameterRole::weight,
               at::zeros({outputs, in, by.kernel, by.kernel})};
@@ -73,9 +90,9 @@ struct NormedConvolution {
 };
 
 /// relu(f(x) + x), f two convolutions; with a stride or another width x goes through a third.
-class BasicBlock : public Unit {
+class PlainBlock : public Unit {
  public:
-  BasicBlock(const std::string& name, int64_t in, int64_t out, int64_t stride)
+  PlainBlock(const std::string& name, int64_t in, int64_t out, int64_t stride)
       : first_(name + ".1", in, out, {3, stride, 1}), second_(name + ".2", out, out, {3, 1, 1}) {
     if (stride != 1 || in != out) shortcut_.emplace(name + ".s", in, out, Window{1, stride, 0});
   }
@@ -91,33 +108,33 @@ class BasicBlock : public Unit {
   }
   std::vector<Parameter*> parameters() override {
     std::vector<Parameter*> all;
-    for (NormedConvolution* part : parts()) {
+    for (PlainNormedConvolution* part : parts()) {
       all.insert(all.end(), {&part->weight, &part->norm.weight, &part->norm.bias});
     }
     return all;
   }
   std::vector<Buffer*> buffers() override {
     std::vector<Buffer*> all;
-    for (NormedConvolution* part : parts()) {
+    for (PlainNormedConvolution* part : parts()) {
       all.insert(all.end(), {&part->norm.mean, &part->norm.variance});
     }
     return all;
   }
 
  private:
-  std::vector<NormedConvolution*> parts() {
-    std::vector<NormedConvolution*> all = {&first_, &second_};
+  std::vector<PlainNormedConvolution*> parts() {
+    std::vector<PlainNormedConvolution*> all = {&first_, &second_};
     if (shortcut_) all.push_back(&*shortcut_);
     return all;
   }
-  NormedConvolution first_, second_;
-  std::optional<NormedConvolution> shortcut_;
+  PlainNormedConvolution first_, second_;
+  std::optional<PlainNormedConvolution> shortcut_;
 };
 
 /// One without the block's inner layers: relu(norm(convolution(x))).
-class Stem : public Unit {
+class PlainStem : public Unit {
  public:
-  Stem(int64_t in, int64_t out) : convolution_("stem", in, out, {5, 2, 2}) {}
+  PlainStem(int64_t in, int64_t out) : convolution_("stem", in, out, {5, 2, 2}) {}
   at::Tensor forward(const at::Tensor& x, const ForwardMode& mode) override {
     return at::relu(convolution_.forward(x, mode));
   }
@@ -133,7 +150,7 @@ class Stem : public Unit {
   }
 
  private:
-  NormedConvolution convolution_;
+  PlainNormedConvolution convolution_;
 };
 
 /// The program's own block (its pool and norm meet the stem), a stem, and three residual blocks.
@@ -143,10 +160,10 @@ inline std::unique_ptr<Network> residual_network() {
   std::vector<std::unique_ptr<Unit>> units;
   units.push_back(
       std::make_unique<ConvolutionBlock>(ConvolutionBlock::Options{3, 5, 3, true, true, 0}, 0, 0));
-  units.push_back(std::make_unique<Stem>(5, 19));
-  units.push_back(std::make_unique<BasicBlock>("a", 19, 19, 1));
-  units.push_back(std::make_unique<BasicBlock>("b", 19, 70, 2));
-  units.push_back(std::make_unique<BasicBlock>("c", 70, 70, 1));
+  units.push_back(std::make_unique<PlainStem>(5, 19));
+  units.push_back(std::make_unique<PlainBlock>("a", 19, 19, 1));
+  units.push_back(std::make_unique<PlainBlock>("b", 19, 70, 2));
+  units.push_back(std::make_unique<PlainBlock>("c", 70, 70, 1));
   units.push_back(
       std::make_unique<LinearBlock>(LinearBlock::Options{70 * 3 * 3, 4, false, true, 0}, 9, 5));
   auto network = std::make_unique<Network>(spec, std::move(units));

@@ -82,25 +82,41 @@ std::string obstacle(const std::function<int(Program&, int x)>& middle) {
 
 TEST(Program, SaysWhichNormNoLayerTakes) {
   EXPECT_EQ(obstacle([](Program& p, int x) { return p.norm(p.norm(x, kNorm), kNorm); }), "");
-  EXPECT_EQ(obstacle([](Program& p, int x) { return p.norm(p.norm(p.relu(x), kNorm), kNorm); }),
+  const auto pooled = [](Program& p, int x) {
+    return p.max_pool(p.norm(p.relu(x), kNorm), {2, 2, 0});
+  };
+  EXPECT_EQ(obstacle([&](Program& p, int x) { return p.norm(pooled(p, x), kNorm); }),
             "a norm follows a norm");
-  EXPECT_EQ(obstacle([](Program& p, int x) { return p.relu(p.norm(p.relu(x), kNorm)); }),
+  EXPECT_EQ(obstacle([&](Program& p, int x) { return p.relu(pooled(p, x)); }),
             "a norm stands before ReLU and after no layer");
-  EXPECT_EQ(obstacle([](Program& p, int x) { return p.add(x, p.norm(p.relu(x), kNorm)); }),
+  EXPECT_EQ(obstacle([&](Program& p, int x) { return p.add(pooled(p, x), pooled(p, x)); }),
             "a norm stands before an addition and after no layer");
-  EXPECT_EQ(obstacle([](Program& p, int x) {
-              const int y = p.relu(p.add(x, x));
-              return p.convolution(p.norm(y, kNorm), 4, {3, 1, 1}, "c", "");
-            }),
-            "a norm after the input or an addition stands before a padded convolution");
+  EXPECT_EQ(obstacle([&](Program& p, int x) { return p.average_pool(pooled(p, x)); }),
+            "a norm stands before a pool of all pixels");
   EXPECT_EQ(obstacle([](Program& p, int x) {
               const int y = p.relu(x);
               return p.add(p.convolution(p.norm(y, kNorm), 4, {3, 1, 1}, "c", ""), y);
             }),
-            "what a norm before a padded convolution reads is also added");
+            "what a norm before a padded convolution reads is read by others too");
   Program last({2, 8, 8});
-  last.norm(last.relu(last.linear(0, 3, "a", "")), kNorm);
+  last.max_pool(last.norm(last.relu(last.convolution(0, 3, {3, 1, 1}, "a", "")), kNorm), {2, 2, 0});
   EXPECT_EQ(fold(last).obstacle, "it ends with a norm");
+}
+
+TEST(Program, NormsStayWhereNoLayerTakesThem) {
+  Program program({2, 8, 8});
+  const int x = program.convolution(0, 4, {3, 1, 1}, "a", "");
+  const int y = program.relu(program.norm(x, kNorm));
+  const int z = program.add(program.convolution(y, 4, {3, 1, 1}, "b", ""), x);
+  program.linear(program.average_pool(program.relu(program.norm(z, kNorm))), 3, "c", "");
+  const FoldedProgram folded = fold(program);
+  EXPECT_EQ(folded.obstacle, "");
+  std::vector<OperationKind> kinds;
+  for (const Operation& operation : folded.program.operations()) kinds.push_back(operation.kind);
+  using enum OperationKind;
+  EXPECT_EQ(kinds, (std::vector{convolution, norm, convolution, add, norm, average_pool, linear}));
+  EXPECT_TRUE(folded.program.operations()[1].relu && folded.program.operations()[4].relu);
+  EXPECT_EQ(folded.program.shape(folded.program.operations()[5].output), (ValueShape{4}));
 }
 
 class Unknown : public Unit {

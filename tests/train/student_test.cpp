@@ -64,6 +64,23 @@ TEST(Student, ParametersAndGradientsAreViews) {
   expect_clean_padding(student);
 }
 
+TEST(Student, RunningStatisticsMoveByTheirOwnMomentum) {
+  auto network = small_network(7);
+  network->buffers()[2]->momentum = network->buffers()[3]->momentum = 0.9;
+  Student student(std::move(network), {}, 1, at::kCPU);
+  const at::Tensor before = student.running().clone();
+  student.move_running(before + 1, 0.1);
+  const at::Tensor moved = student.running() - before;
+  int64_t first = 0;
+  for (const Buffer* buffer : student.network().buffers()) {
+    const int64_t count = buffer->value.numel();
+    const double by = buffer->momentum == 0 ? 0.1 : 0.9;
+    EXPECT_LT((moved.narrow(0, first, count) - by).abs().max().item<double>(), 1e-6)
+        << buffer->name;
+    first += count;
+  }
+}
+
 TEST(Student, ShadowsAreTheQuantizedMasters) {
   for (const QuantOptions& options :
        {uniform(1, 8), uniform(2, 16), uniform(3, 7), uniform(4, 0), uniform(8, 256)}) {

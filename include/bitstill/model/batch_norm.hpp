@@ -26,6 +26,10 @@ struct BatchNorm {
   /// graph in fp32: one pass; in training in bfloat16: relu_norm().
   at::Tensor forward_relu(at::Tensor& x, const ForwardMode& mode, bool pool = false);
 
+  /// forward() [+ added], then ReLU.
+  at::Tensor forward_add_relu(const at::Tensor& x, const at::Tensor& added,
+                              const ForwardMode& mode);
+
   /// Evaluation is x scale + shift: the two, [C].
   std::pair<at::Tensor, at::Tensor> scale_and_shift() const;
   NormNames names() const;

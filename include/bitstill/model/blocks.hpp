@@ -7,6 +7,7 @@
 
 #include "bitstill/model/batch_norm.hpp"
 #include "bitstill/model/network.hpp"
+#include "bitstill/model/program.hpp"
 
 namespace bitstill {
 
@@ -21,6 +22,10 @@ struct Affine {
 /// Inverted dropout: x [n, C, ...] times a mask of 0 or 1 / (1 - rate), one number a sample and
 /// channel, drawn from (mode.dropout_seed, unit) alone. Returns x in evaluation or where rate = 0.
 at::Tensor dropout(const at::Tensor& x, double rate, uint64_t unit, const ForwardMode& mode);
+
+/// The same of x [n, C, H, W], one number a value.
+at::Tensor element_dropout(const at::Tensor& x, double rate, uint64_t unit,
+                           const ForwardMode& mode);
 
 /// Convolution (same padding) -> ReLU -> batch norm [-> 2x2 max-pool] [-> dropout of channels].
 class ConvolutionBlock : public Unit {
@@ -40,6 +45,7 @@ class ConvolutionBlock : public Unit {
   std::vector<Buffer*> buffers() override;
 
  private:
+  Window window() const { return {options_.kernel, 1, options_.kernel / 2}; }
   Options options_;
   uint64_t unit_;
   Affine affine_;

@@ -1,4 +1,6 @@
-// 8-bit inference: how large the answers of each convolution become, and what follows from it.
+// 8-bit inference: which values are codes, how large they become, and what follows from it. A
+// convolution takes codes; what it answers is codes where it is ReLU's and only layers read it,
+// else bf16, which other operations work on and the next convolution makes codes of.
 #pragma once
 
 #include <ATen/core/Tensor.h>
@@ -15,13 +17,19 @@ namespace bitstill {
 /// Of a layer that takes codes: value = (code - in_zero) in_scale.
 struct LayerCodes {
   double in_scale = 1, out_scale = 1;
-  int64_t in_zero = 0;  // of the first layer; else 0, for ReLU's answers
+  int64_t in_zero = 0;  // 0 for ReLU's answers
   /// The folded weights are multiplied by these, one for each output or input channel; none: by 1.
   std::vector<float> row_factors, column_factors;
+  bool answers_codes = false;
 };
 
-/// Of all convolutions, in order, and of the linear layer after them.
+/// Of all layers, in order.
 using CodeScales = std::vector<LayerCodes>;
+
+/// Which values of the folded program are codes, by number.
+std::vector<bool> code_values(const Program& folded);
+/// Without scales: enough to know every size.
+CodeScales code_places(const Program& folded);
 
 /// As a text, for other ranks, and back: to the bit.
 std::string to_text(const CodeScales& scales);

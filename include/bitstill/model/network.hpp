@@ -7,6 +7,7 @@
 #include <functional>
 #include <memory>
 #include <string>
+#include <type_traits>
 #include <utility>
 #include <vector>
 
@@ -17,38 +18,86 @@
 
 namespace bitstill {
 
+/// Of the convnets (the paper's nets are instances): one entry a convolution.
+struct ConvnetOptions {
+  std::vector<int64_t> widths;   // model.widths = 6,12
+  std::vector<int64_t> kernels;  // model.kernels = 5 (one value: for all)
+  std::vector<int64_t>
+      pools;  // model.pools = 1,2: the convolutions (1-based) with a 2x2 max-pool after
+  std::vector<int64_t> hidden;  // model.hidden = 24
+};
+
+template <ConstOr<ConvnetOptions> Options, class Visit>
+void visit_settings(Options& options, const Visit& visit) {
+  visit("widths", options.widths, "convnet: channels of each convolution, for example 6,12");
+  visit("kernels", options.kernels, "convnet: kernel of each convolution, or one for all");
+  visit("pools", options.pools,
+        "convnet: after which convolutions (1, 2, ...) a 2x2 max-pool stands");
+  visit("hidden", options.hidden, "convnet: widths of the hidden fully connected layers");
+}
+
+/// What stands before a ResNet's blocks.
+enum class Stem { imagenet, small };
+template <>
+struct WordsOf<Stem> {
+  using enum Stem;
+  static constexpr Word<Stem> kTable[] = {{imagenet, "imagenet", "7x7 stride 2, max-pool"},
+                                          {small, "small", "3x3, for pictures of some 32 pixels"}};
+};
+
+/// Of the residual networks: resnet18 to resnet152 and wrn.
+struct ResidualOptions {
+  int64_t depth = 0;
+  double width_factor = 1;
+  Stem stem = Stem::imagenet;
+  bool zero_norm = false;
+};
+
+template <ConstOr<ResidualOptions> Options, class Visit>
+void visit_settings(Options& options, const Visit& visit) {
+  visit("depth", options.depth, "wrn: layers, 6n + 4; 0: the kind's own");
+  visit("width_factor", options.width_factor,
+        "resnet: 0.25 to 2, times 64, 128, ... channels; wrn: 1 to 32, times 16, 32, 64");
+  visit("stem", options.stem, "resnet");
+  visit("zero_norm", options.zero_norm, "resnet: each block's last norm starts at 0");
+}
+
 /// Everything that is needed to build a network: recipe settings, and what a model file carries.
-struct NetworkSpec {
+/// Of the families' options only those of `kind`'s family count.
+struct NetworkSpec : ConvnetOptions, ResidualOptions {
   std::string kind = "convnet";  // model.kind: teacher, student1-3, deeper, convnet, ...
   ImageShape input;              // from the shards
   int64_t classes = 0;           // from the shards
   // How its input is made: the word of the network's own file, else model.mean and model.std, else
   // the shards'. Files carry it beside the rest of the spec (infer's describe_model).
   Normalization normalization;
-  // kind = convnet (the paper's nets are instances of it): one entry a convolution.
-  std::vector<int64_t> widths;   // model.widths = 6,12
-  std::vector<int64_t> kernels;  // model.kernels = 5 (one value: for all)
-  std::vector<int64_t>
-      pools;  // model.pools = 1,2: the convolutions (1-based) with a 2x2 max-pool after
-  std::vector<int64_t> hidden;  // model.hidden = 24
-  // model.dropout: one per convolution, then one per hidden layer (one value: for all). Empty: the
-  // kind's own as the paper has it, none for convnet. Distilled students have none: {0}.
+  // model.dropout: a convnet has one per convolution, then one per hidden layer (one value: for
+  // all); a wrn one. Empty: the kind's own as the paper has it, none for convnet and wrn. Distilled
+  // students have none: {0}.
   std::vector<double> dropout;
 };
 
 /// Kinds that make_network knows, for --help.
 std::vector<std::string> network_kinds();
 
+/// The spec as the options of one family.
+template <class Options, ConstOr<NetworkSpec> Spec>
+auto& options_of(Spec& spec) {
+  if constexpr (std::is_const_v<Spec>) {
+    return static_cast<const Options&>(spec);
+  } else {
+    return static_cast<Options&>(spec);
+  }
+}
+
 template <ConstOr<NetworkSpec> Spec, class Visit>
 void visit_settings(Spec& spec, const Visit& visit) {
   visit("kind", spec.kind, list_names(network_kinds(), 20));
-  visit("widths", spec.widths, "convnet: channels of each convolution, for example 6,12");
-  visit("kernels", spec.kernels, "convnet: kernel of each convolution, or one for all");
-  visit("pools", spec.pools, "convnet: after which convolutions (1, 2, ...) a 2x2 max-pool stands");
-  visit("hidden", spec.hidden, "convnet: widths of the hidden fully connected layers");
+  visit_settings(options_of<ConvnetOptions>(spec), visit);
+  visit_settings(options_of<ResidualOptions>(spec), visit);
   visit("dropout", spec.dropout,
-        "one a convolution, then one a hidden layer, or one for all; empty: the kind's own; 0: "
-        "none");
+        "convnet: one a convolution, then one a hidden layer, or one for all; wrn: one; empty: the "
+        "kind's own; 0: none");
   visit("mean", spec.normalization.mean,
         "of each channel, white being 1; empty: its file's own, else the shards'");
   visit("std", spec.normalization.deviation, "of each channel, with mean");
@@ -67,6 +116,7 @@ struct Parameter {
   at::Tensor
       value;  // leaf, fp32, contiguous; the trainer replaces its storage by views of flat buffers
   bool first_layer = false, last_layer = false;
+  bool starts_at_zero = false;  // a norm's weight that initialize() does not set to 1
 };
 
 /// A batch norm's running statistics (never trained, never quantized).
@@ -74,6 +124,7 @@ struct Buffer {
   std::string name;       // "2.running_mean"
   at::Tensor value;       // read in evaluation
   at::Tensor statistics;  // written by a training forward: this batch's mean or unbiased variance
+  double momentum = 0;    // a step's share of `value`; 0: train.batch_norm_momentum
 };
 
 /// How a forward pass computes.
@@ -142,7 +193,8 @@ std::unique_ptr<Network> make_skeleton(const NetworkSpec& spec, int64_t most_par
 /// The spec with every list filled in, as make_network's has it. Error(settings) as there.
 NetworkSpec completed(const NetworkSpec& spec);
 
-/// Xavier-uniform weights, zero biases, unit norms; each parameter from the stream of its name.
+/// Weights by the rule of the network's family, zero biases, unit norms; each parameter from the
+/// stream of its name.
 void initialize(Network& network, uint64_t seed);
 
 }  // namespace bitstill

@@ -12,7 +12,7 @@ namespace bitstill {
 
 class Network;
 
-enum class OperationKind { convolution, linear, norm, relu, add, max_pool };
+enum class OperationKind { convolution, linear, norm, relu, add, max_pool, average_pool };
 
 /// Of a convolution or pool: square, the same in both directions.
 struct Window {
@@ -43,7 +43,7 @@ struct Operation {
   bool input_ones = false;               // the input has one channel more, of ones
   std::optional<NormNames> output_norm;  // into the weights' rows
   bool output_ones = false;              // one output channel more, of ones
-  bool relu = false;                     // additions too
+  bool relu = false;                     // additions and norms too
   bool pool = false;                     // 2x2, stride 2
 };
 
@@ -68,6 +68,7 @@ class Program {
   int relu(int x);
   int add(int x, int y);
   int max_pool(int x, const Window& window);
+  int average_pool(int x);  // over all pixels
 
   /// Lets `change` look at the name of every parameter ("" where there is no bias).
   void rename(const std::function<void(std::string& name)>& change);
@@ -79,14 +80,15 @@ class Program {
   std::vector<Operation> operations_;
 };
 
-/// The program with every norm moved into the layers beside it, exact but for rounding: into the
+/// The program with the norms moved into the layers beside them, exact but for rounding: into the
 /// rows of the layer before where nothing stands between them, else into the columns of those after
-/// it. A convolution's padding is zero after the norm, so there the norm's shift comes as one more
-/// input channel, which is 1 inside the image: the layer before makes it. ReLU and pools go into
-/// the layer before them where no other operation reads what is between. Values keep their numbers.
+/// it. One that has no such layers stays, with the ReLU after it. A convolution's padding is zero
+/// after the norm, so there the norm's shift comes as one more input channel, which is 1 inside the
+/// image: the layer before makes it. ReLU and pools go into the layer before them where no other
+/// operation reads what is between. Values keep their numbers.
 struct FoldedProgram {
   Program program;
-  /// Why there is none: a norm that no layer can take.
+  /// Why there is none: a norm that no layer can take and that cannot stay.
   std::string obstacle;
   /// A norm's scale goes through a pool only where it is not below zero.
   struct PooledNorm {

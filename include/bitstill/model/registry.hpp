@@ -8,23 +8,35 @@
 #include <string>
 #include <vector>
 
+#include "bitstill/base/random.hpp"
 #include "bitstill/model/network.hpp"
 
 namespace bitstill {
 
+/// Which of NetworkSpec's options are a family's.
+enum class FamilyOptions { convnet, residual };
+
 struct NetworkFamily {
   std::vector<std::string> kinds;
+  FamilyOptions options = FamilyOptions::convnet;
   /// Fills in what the spec leaves open; Error(settings) where it does not fit.
   NetworkSpec (*complete)(const NetworkSpec& spec);
   /// Parameters that `build` will make, counted without making them. The spec is complete.
   int64_t (*count)(const NetworkSpec& spec);
   /// Values on `device`.
   std::vector<std::unique_ptr<Unit>> (*build)(const NetworkSpec& spec, const c10::Device& device);
+  /// Values of a parameter with the role of a weight, fp32 on the CPU.
+  at::Tensor (*initialize)(const Parameter& weight, RandomStream& stream);
 };
+
+/// The family of a kind; null where none knows it.
+const NetworkFamily* find_family(const std::string& kind);
 
 /// Error(code) naming `where` when a number of the spec is out of range.
 void check_ranges(const NetworkSpec& spec, const std::string& where, ExitCode code);
 
-NetworkFamily convnets();  // the paper's: teacher, student1-3, deeper, convnet
+NetworkFamily convnets();      // the paper's: teacher, student1-3, deeper, convnet
+NetworkFamily resnets();       // resnet18, 34, 50, 101, 152
+NetworkFamily wide_resnets();  // wrn
 
 }  // namespace bitstill

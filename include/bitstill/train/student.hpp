@@ -44,6 +44,9 @@ class Student {
   at::Tensor& running() { return running_; }        // [statistics]
   at::Tensor& statistics() { return statistics_; }  // [statistics], of the last training forward
 
+  /// running() moves towards `batch` [statistics] by `momentum`, or a buffer's own.
+  void move_running(const at::Tensor& batch, double momentum);
+
   /// shadows = Q(masters), one fused pass.
   void quantize(int64_t step);
   /// gradients() of the shadows become those of the masters, and learned_gradients(), where asked
