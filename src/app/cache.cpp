@@ -58,10 +58,15 @@ void check_settings(const Settings& s) {
           "teacher.file is not given: name the teacher's .safetensors file");
   require(s.top >= 0, concat("top = ", s.top, ": give 0 (all logits) or more"));
   require(s.batch >= 2, concat("batch = ", s.batch, ": give 2 or more"));
-  const AugmentationOptions& augmentation = s.config.augmentation;
-  require(augmentation.variants > 0 || (augmentation.shift == 0 && !augmentation.flip),
-          "data.variants = 0: augmentation never repeats, so no cache can hold it; give the number "
-          "of epochs until it does (here and to distill), or data.shift = 0 and data.flip = false");
+}
+
+/// Of settled options.
+void require_variants(const AugmentationOptions& augmentation) {
+  if (augmentation.variants > 0 || !augments(augmentation)) return;
+  throw Error(ExitCode::settings,
+              "data.variants = 0: augmentation never repeats, so no cache can hold it; give the "
+              "number of epochs until it does (here and to distill), or data.shift = 0, data.flip "
+              "= false and data.crop = centre or none");
 }
 
 /// The index, also one that a killed writer left half done, or a file of logits.
@@ -148,9 +153,11 @@ void CacheJob::prepare() {
                  {"the processor's instructions", instruction_set()}},
                 ExitCode::environment);
   device_ = choose_device(world_, config.run.device, config.run.threads, false);
-  agree(control, [&] { dataset_ = std::make_unique<Dataset>(config.data_folder); });
-  require_equal(control, {{"the index of data.folder", dataset_->index().fingerprint}},
-                ExitCode::data);
+  dataset_ = open_dataset(world_, config.data_folder);
+  agree(control, [&] {
+    prepare(&s_.config, dataset_.get());
+    require_variants(config.augmentation);
+  });
   facts_ = cache_facts(config, *dataset_);
   facts_.top = s_.top;
   facts_.batch = s_.batch;
@@ -228,8 +235,11 @@ std::exception_ptr CacheJob::write_rows(CacheWriter* writer, Watchdog& watchdog)
   int64_t pass = 0, row = range_of(rank).first;
   teacher_->on_wait(
       [&](bool waits) { watchdog.progress(waits ? Phase::gather : Phase::teacher, pass); });
-  Prefetcher prefetcher(*dataset_, Split::train, plan(), &s_.config.augmentation,
-                        augmentation_seed(s_.config), static_cast<int>(s_.config.prefetch));
+  const auto decoder =
+      make_training_decoder(dataset_->index(), s_.config.augmentation,
+                            augmentation_seed(s_.config), s_.config.decode_threads);
+  Prefetcher prefetcher(*dataset_, Split::train, plan(), *decoder,
+                        static_cast<int>(s_.config.prefetch));
   ProgressBar bar("cache");
   std::exception_ptr failure;
   const auto guarded = [&](const auto& work) {

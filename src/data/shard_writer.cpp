@@ -81,7 +81,7 @@ struct ShardWriter::State {
   void flush(OpenShard* shard) {
     const int64_t row_bytes = options.shape.pixels();
     shard->file.write(shard->pixels.data(), static_cast<int64_t>(shard->pixels.size()),
-                      shard->entry.layout.images + shard->flushed * row_bytes);
+                      shard->entry.layout.content + shard->flushed * row_bytes);
     shard->flushed = static_cast<int64_t>(shard->labels.size());
     shard->pixels.clear();
   }
@@ -92,7 +92,7 @@ struct ShardWriter::State {
     ShardEntry& entry = shard.entry;
     shard.file.write(shard.labels.data(), entry.layout.rows * 8, entry.layout.labels);
     shard.file.sync();
-    entry.frame_sha256 = frame_sha256(shard.file, entry.layout, options.shape);
+    entry.frame_sha256 = frame_sha256(shard.file, entry.layout);
     Sha256 whole;
     shard.file.hash(whole, 0, entry.layout.bytes);
     entry.sha256 = whole.hex();
@@ -192,7 +192,7 @@ void ShardWriter::finish(ShardIndex description) {
   summary.name = std::move(description.summary.name);
   summary.classes = std::move(description.summary.classes);
   summary.split_rule = std::move(description.summary.split_rule);
-  summary.shape = state.options.shape;
+  summary.row = summary.shape = state.options.shape;
   summary.normalization = state.normalization();
   index.source = std::move(description.source);
   index.licence = std::move(description.licence);
