@@ -1,0 +1,64 @@
+// Which part of a picture is seen, at which size: by torchvision's rules.
+#pragma once
+
+#include <cstdint>
+#include <vector>
+
+#include "bitstill/base/words.hpp"
+#include "bitstill/data/jpeg_crop.hpp"
+
+namespace bitstill {
+
+enum class CropKind { none, random, centre };
+template <>
+struct WordsOf<CropKind> {
+  static constexpr Word<CropKind> kTable[] = {
+      {CropKind::none, "none"},
+      {CropKind::random, "random", "a random part, scaled to data.size"},
+      {CropKind::centre, "centre", "the middle of the picture scaled to data.resize"}};
+};
+
+/// data.*
+struct CropOptions {
+  CropKind crop = CropKind::none;
+  int64_t size = 224;    // of the square that a crop becomes
+  int64_t resize = 256;  // of the whole picture's shorter side, before its centre is cut
+  std::vector<double> scale = {0.08, 1};        // share of the picture's area, least and most
+  std::vector<double> ratio = {0.75, 4.0 / 3};  // width over height, least and most
+};
+template <ConstOr<CropOptions> Options, class Visit>
+void visit_settings(Options& options, const Visit& visit) {
+  visit("crop", options.crop, "");
+  visit("size", options.size, "height and width of what the network sees");
+  visit("resize", options.resize, "crop = centre: the shorter side that is cut from");
+  visit("scale", options.scale, "crop = random: least and largest share of the area");
+  visit("ratio", options.ratio, "crop = random: least and largest width over height");
+}
+/// Error(settings) names the setting.
+void check(const CropOptions& options);
+
+/// One axis of a crop: `source` pixels from `first` on are scaled to `scaled`, and of those are
+/// wanted `count` from `begin` on.
+struct Stretch {
+  int64_t first = 0, source = 0, scaled = 0, begin = 0, count = 0;
+  bool operator==(const Stretch&) const = default;
+};
+
+/// A picture's part and what becomes of it: rows.count x columns.count pixels.
+struct Crop {
+  Stretch rows, columns;
+  bool flip = false;  // mirrored left-right at last
+};
+
+/// Torchvision's RandomResizedCrop of a picture: ten tries, then the largest central part within
+/// the ratios. A function of (seed, variant, row) alone; variant: variant_of() of the epoch.
+Crop random_crop(int64_t height, int64_t width, const CropOptions& options, uint64_t seed,
+                 int64_t variant, int64_t row);
+
+/// Torchvision's Resize(options.resize) and CenterCrop(options.size).
+Crop centre_crop(int64_t height, int64_t width, const CropOptions& options);
+
+/// All source pixels that have a share in it.
+CropBox source_box(const Crop& crop);
+
+}  // namespace bitstill
