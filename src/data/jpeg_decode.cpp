@@ -1,69 +1,21 @@
-// JPEG by libjpeg: grey, colour, CMYK. Each of its warnings is judged, since they tell of damage
-// and of oddities alike.
-// jpeglib.h needs <cstdio> and does not include it
-// clang-format off
-#include <cstdio>
-#include <jpeglib.h>
-#include <jerror.h>
-// clang-format on
-
-#include <csetjmp>
+// JPEG by libjpeg: grey, colour, CMYK.
 #include <string>
 #include <vector>
 
 #include "bitstill/base/error.hpp"
 #include "decoders.hpp"
+#include "jpeg_failure.hpp"
 
 namespace bitstill {
 namespace {
-
-/// Passes over the image in one file: a common script has 10, and each costs all pixels anew.
-constexpr int kMostScans = 100;
-
-/// Costs no pixel: an unknown JFIF or Adobe version, spectral bounds that a sequential scan does
-/// not use, bytes between segments or before a restart marker.
-bool is_harmless(int warning) {
-  return warning == JWRN_JFIF_MAJOR || warning == JWRN_ADOBE_XFORM ||
-         warning == JWRN_NOT_SEQUENTIAL || warning == JWRN_EXTRANEOUS_DATA;
-}
-
-struct JpegFailure {
-  jpeg_error_mgr base;  // first: libjpeg knows only of it
-  std::jmp_buf back;
-  char reason[JMSG_LENGTH_MAX] = "";
-};
-
-void fail(j_common_ptr jpeg) {
-  auto* failure = reinterpret_cast<JpegFailure*>(jpeg->err);
-  jpeg->err->format_message(jpeg, failure->reason);
-  std::longjmp(failure->back, 1);
-}
-
-void judge(j_common_ptr jpeg, int level) {
-  if (level < 0 && !is_harmless(jpeg->err->msg_code)) fail(jpeg);
-}
-
-void count_scans(j_common_ptr jpeg) {
-  auto* decoder = reinterpret_cast<j_decompress_ptr>(jpeg);
-  if (decoder->input_scan_number <= kMostScans) return;
-  auto* failure = reinterpret_cast<JpegFailure*>(jpeg->err);
-  std::snprintf(failure->reason, sizeof failure->reason, "more than %d scans", kMostScans);
-  std::longjmp(failure->back, 1);
-}
 
 /// A JPEG being read. Its methods return false where libjpeg gave up: its longjmp passes over no
 /// object of ours that has a destructor.
 struct JpegReader {
   jpeg_decompress_struct decoder{};
-  JpegFailure failure{};
-  jpeg_progress_mgr progress{};
+  JpegFailure failure;
 
-  JpegReader() {
-    decoder.err = jpeg_std_error(&failure.base);
-    failure.base.error_exit = fail;
-    failure.base.emit_message = judge;
-    progress.progress_monitor = count_scans;
-  }
+  JpegReader() { decoder.err = &failure.base; }
   ~JpegReader() { jpeg_destroy_decompress(&decoder); }
   JpegReader(const JpegReader&) = delete;
   JpegReader& operator=(const JpegReader&) = delete;
@@ -71,7 +23,7 @@ struct JpegReader {
   bool read_header(std::string_view file) {
     if (setjmp(failure.back) != 0) return false;
     jpeg_create_decompress(&decoder);
-    decoder.progress = &progress;
+    decoder.progress = &failure.progress;
     jpeg_mem_src(&decoder, reinterpret_cast<const unsigned char*>(file.data()), file.size());
     jpeg_save_markers(&decoder, JPEG_APP0 + 1, 0xFFFF);
     jpeg_read_header(&decoder, TRUE);
@@ -106,10 +58,6 @@ struct JpegReader {
   }
 };
 
-[[noreturn]] void refuse(const JpegReader& reader) {
-  throw Error(ExitCode::data, std::string("damaged JPEG: ") + reader.failure.reason);
-}
-
 /// CMYK as JPEG files hold it: inverted, 255 is no ink.
 Image from_cmyk(const Image& cmyk) {
   Image rgb{cmyk.height, cmyk.width, 3, {}};
@@ -127,7 +75,7 @@ Image from_cmyk(const Image& cmyk) {
 
 Decoded decode_jpeg(std::string_view file, int64_t most_pixels) {
   JpegReader reader;
-  if (!reader.read_header(file)) refuse(reader);
+  if (!reader.read_header(file)) reader.failure.raise();
   const jpeg_decompress_struct& header = reader.decoder;
   check_size(header.image_height, header.image_width, most_pixels);
   const int channels = header.out_color_space == JCS_GRAYSCALE ? 1
@@ -139,7 +87,7 @@ Decoded decode_jpeg(std::string_view file, int64_t most_pixels) {
   std::vector<JSAMPROW> rows;
   for (std::size_t y = 0; y < header.image_height; ++y) rows.push_back(&image.bytes[y * row_bytes]);
   const int orientation = reader.orientation();
-  if (!reader.read_rows(rows.data())) refuse(reader);
+  if (!reader.read_rows(rows.data())) reader.failure.raise();
   return {channels == 4 ? from_cmyk(image) : std::move(image), orientation};
 }
 

@@ -50,8 +50,12 @@ struct Crop {
   bool flip = false;  // mirrored left-right at last
 };
 
-/// Torchvision's RandomResizedCrop of a picture: ten tries, then the largest central part within
-/// the ratios. A function of (seed, variant, row) alone; variant: variant_of() of the epoch.
+/// Whether the stream of (seed, variant, row) mirrors a picture; augment() mirrors the same ones.
+/// variant: variant_of() of the epoch.
+bool draw_flip(uint64_t seed, int64_t variant, int64_t row);
+
+/// Torchvision's RandomResizedCrop of a picture, not mirrored: ten tries, then the largest central
+/// part within the ratios. A function of (seed, variant, row) alone.
 Crop random_crop(int64_t height, int64_t width, const CropOptions& options, uint64_t seed,
                  int64_t variant, int64_t row);
 

@@ -39,9 +39,9 @@ class JpegDecoder {
   JpegDecoder& operator=(const JpegDecoder&) = delete;
 
   /// The box, byte for byte as decoding the whole file gives it, with 1 (grey: luma) or 3 (RGB)
-  /// channels, whichever the file has. Valid until the next call. The file has been decoded whole
-  /// before (shards are made so): warnings are not judged, and what is not needed is not looked at.
-  /// Error(data) with the reason alone: it cannot be decoded, is CMYK, or the box leaves it.
+  /// channels, whichever the file has. Valid until the next call. Error(data) with the reason
+  /// alone: damage on the way to the box (what is not needed is not looked at: shards are made of
+  /// files that were decoded whole), CMYK, or the box leaves the picture.
   PixelView decode_crop(std::span<const uint8_t> file, const CropBox& box, int64_t channels);
 
  private:
