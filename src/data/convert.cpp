@@ -30,8 +30,8 @@ class Conversion {
  public:
   explicit Conversion(const ShardOptions& options)
       : options_(options),
-        source_(
-            open_source({options.source, options.format, options.layout, options.most_pixels, options.labels, options.synsets})) {
+        source_(open_source({options.source, options.format, options.layout, options.most_pixels,
+                             options.labels, options.synsets})) {
     const std::size_t items = source_.items.size();
     digests_.resize(items);
     cache_.resize(items);
@@ -128,11 +128,9 @@ class Conversion {
   }
 
   void write() {
-    const ShardWriterOptions options{options_.out,
-                               shape_,
-                               static_cast<int64_t>(source_.classes.size()),
-                               report_.count,
-                               options_.rows_per_shard};
+    const ShardWriterOptions options{options_.out, shape_,
+                                     static_cast<int64_t>(source_.classes.size()), report_.count,
+                                     options_.rows_per_shard};
     ShardWriter writer(options);
     const std::vector<int64_t> order = row_order(source_, splits_, digests_);
     const auto rows = static_cast<int64_t>(order.size());
@@ -212,16 +210,6 @@ void check_options(const ShardOptions& options) {
   }
 }
 
-ConvertReport convert_raw(const ShardOptions& options) {
-  try {
-    return Conversion(options).run();
-  } catch (const std::filesystem::filesystem_error& error) {
-    throw Error(ExitCode::data, concat(error.path1().string(), ": ", error.code().message()));
-  } catch (const std::bad_alloc&) {
-    throw Error(ExitCode::environment, options.source + ": not enough memory to convert it");
-  }
-}
-
 }  // namespace
 
 ConvertRanks convert_alone() {
@@ -235,7 +223,7 @@ ConvertReport convert(const ShardOptions& options, const ConvertRanks& ranks) {
   ranks.agree([&] {
     check_options(options);
     if (options.store == RowStore::raw && ranks.place.rank == 0) {
-      report = convert_raw(options);
+      with_file_errors(options.source, [&] { report = Conversion(options).run(); });
     }
   });
   if (options.store == RowStore::jpeg) report = convert_to_jpeg(options, ranks);

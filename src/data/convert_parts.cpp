@@ -1,6 +1,8 @@
 #include "convert_parts.hpp"
 
 #include <algorithm>
+#include <filesystem>
+#include <new>
 #include <set>
 #include <thread>
 
@@ -20,6 +22,16 @@ void on_all_cores(int64_t begin, int64_t end, int64_t ranks,
   const int64_t cores =
       std::clamp<int64_t>(std::thread::hardware_concurrency() / ranks, 1, kMostThreads);
   parallel_for(end - begin, cores, [&](int64_t i) { work(begin + i); });
+}
+
+void with_file_errors(const std::string& source, const std::function<void()>& work) {
+  try {
+    work();
+  } catch (const std::filesystem::filesystem_error& error) {
+    throw Error(ExitCode::data, concat(error.path1().string(), ": ", error.code().message()));
+  } catch (const std::bad_alloc&) {
+    throw Error(ExitCode::environment, source + ": not enough memory to convert it");
+  }
 }
 
 void require_images_of_classes(const ImageSource& source, const ShardOptions& options,
@@ -49,9 +61,9 @@ void require_images_of_classes(const ImageSource& source, const ShardOptions& op
 void require_readable(const std::vector<std::string>& skipped, const ShardOptions& options,
                       std::size_t images) {
   if (skipped.empty() || options.skip_bad) return;
-  throw Error(ExitCode::data,
-              concat(skipped.size(), " of ", images, " images cannot be read: ",
-                     list_names(skipped), "; mend them or leave them out with --skip-bad"));
+  throw Error(ExitCode::data, concat(skipped.size(), " of ", images,
+                                     " images cannot be read: ", list_names(skipped),
+                                     "; mend them or leave them out with --skip-bad"));
 }
 
 SplitResult split_by(const ShardOptions& options, const ImageSource& source,

@@ -8,6 +8,7 @@
 
 #include "bitstill/data/convert.hpp"
 #include "bitstill/data/image_source.hpp"
+#include "bitstill/data/shard_index.hpp"
 #include "bitstill/data/split_rule.hpp"
 
 namespace bitstill {
@@ -19,6 +20,9 @@ using Digests = std::vector<std::optional<ImageDigest>>;
 /// work(i) for i in [begin, end) on all cores over `ranks` of this host.
 void on_all_cores(int64_t begin, int64_t end, int64_t ranks,
                   const std::function<void(int64_t)>& work);
+
+/// What file systems and memory refuse becomes an Error naming the file or `source`.
+void with_file_errors(const std::string& source, const std::function<void()>& work);
 
 /// What no image of the train set shows cannot be learned: a mistake in the source, most often.
 /// digests: of the images that could be read, or null before any was. Error(data).

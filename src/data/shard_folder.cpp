@@ -55,8 +55,9 @@ void remove_partial(const std::string& folder) {
   std::error_code ignored;
   for (const auto& file : fs::directory_iterator(folder, ignored)) {
     const std::string name = file.path().filename().string();
-    if (name.ends_with(".h5") || name.ends_with(kShardDone) || name.starts_with(kExamined) ||
-        name.starts_with(kIndexFile) || name.starts_with(kRowSumsFile)) {
+    if (name.ends_with(".h5") || name.ends_with(".h5.part") || name.ends_with(kShardDone) ||
+        name.starts_with(kExamined) || name.starts_with(kIndexFile) ||
+        name.starts_with(kRowSumsFile)) {
       fs::remove(file.path(), ignored);
     }
   }
@@ -71,8 +72,8 @@ void publish_shards(const std::string& partial, const std::string& folder,
   replace_file(partial + "/" + kIndexFile, index_text(*index));
   sync_folder(partial);
   if (std::rename(partial.c_str(), folder.c_str()) != 0) {
-    throw Error(ExitCode::storage, concat(folder, ": cannot rename ", partial,
-                                          " to it: ", std::strerror(errno)));
+    throw Error(ExitCode::storage,
+                concat(folder, ": cannot rename ", partial, " to it: ", std::strerror(errno)));
   }
   const std::string parent = fs::path(folder).parent_path().string();
   sync_folder(parent.empty() ? "." : parent);

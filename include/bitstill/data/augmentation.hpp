@@ -11,11 +11,11 @@ namespace bitstill {
 
 /// data.*
 struct AugmentationOptions {
-  int64_t shift = 0;     // up to so many pixels each way; the border is `fill`
-  bool flip = false;     // mirrored left-right with probability 1/2
-  int64_t variants = 0;  // epoch mod variants chooses the stream; 0: epoch itself
-  int64_t seed = -1;     // data.augment_seed; -1: run.seed
-  CropOptions crop;      // data.crop, data.size, ...; not together with shift
+  int64_t shift = 0;      // up to so many pixels each way; the border is `fill`
+  bool flip = false;      // mirrored left-right with probability 1/2
+  int64_t variants = 0;   // epoch mod variants chooses the stream; 0: epoch itself
+  int64_t seed = -1;      // data.augment_seed; -1: run.seed
+  CropOptions crop = {};  // data.crop, data.size, ...; not together with shift
 };
 template <ConstOr<AugmentationOptions> Options, class Visit>
 void visit_settings(Options& options, const Visit& visit) {
@@ -33,8 +33,8 @@ bool augments(const AugmentationOptions& options);
 /// Which of its variants a sample is in this epoch; 0 where nothing is augmented.
 int64_t variant_of(const AugmentationOptions& options, int64_t epoch);
 
-/// Writes the shifted and mirrored `source` to `target` (both C,H,W uint8; they do not overlap). Pixels
-/// shifted in from outside take fill[c].
+/// Writes the shifted and mirrored `source` to `target` (both C,H,W uint8; they do not overlap).
+/// Pixels shifted in from outside take fill[c].
 void augment(const uint8_t* source, uint8_t* target, const ImageShape& shape, const uint8_t* fill,
              const AugmentationOptions& options, uint64_t seed, int64_t epoch, int64_t sample);
 
