@@ -2,9 +2,8 @@
 
 #include <jerror.h>
 
-#include <string>
-
 #include "bitstill/base/error.hpp"
+#include "bitstill/base/text.hpp"
 
 namespace bitstill {
 namespace {
@@ -46,8 +45,8 @@ JpegFailure::JpegFailure() {
   progress.progress_monitor = count_scans;
 }
 
-void JpegFailure::raise() const {
-  throw Error(ExitCode::data, std::string("damaged JPEG: ") + reason);
+void JpegFailure::raise(const char* what) const {
+  throw Error(ExitCode::data, concat(what, ": ", reason));
 }
 
 }  // namespace bitstill

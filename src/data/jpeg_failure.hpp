@@ -21,7 +21,7 @@ struct JpegFailure {
   char reason[JMSG_LENGTH_MAX] = "";
 
   JpegFailure();
-  [[noreturn]] void raise() const;  // Error(data)
+  [[noreturn]] void raise(const char* what = "damaged JPEG") const;  // Error(data)
 };
 
 }  // namespace bitstill

@@ -63,9 +63,11 @@ struct JpegSettings {
   bool progressive = false;
   int restart_rows = 0;                    // a restart marker after so many rows of blocks
   std::vector<jpeg_scan_info> scans = {};  // a script of its own for a progressive file
+  int across = 0, down = 0;  // samples of the first channel for one of the others; 0: by subsampled
+  int quality = 100;
 };
 
-/// A JPEG at quality 100: near the image, for one that is smooth. Four channels are inverted CMYK.
+/// At quality 100 near the image, for one that is smooth. Four channels are inverted CMYK.
 inline std::string jpeg_file(const Image& image, const JpegSettings& settings = {}) {
   jpeg_compress_struct encoder{};
   jpeg_error_mgr errors{};
@@ -81,9 +83,13 @@ inline std::string jpeg_file(const Image& image, const JpegSettings& settings = 
                            : image.channels == 4 ? JCS_CMYK
                                                  : JCS_RGB;
   jpeg_set_defaults(&encoder);
-  jpeg_set_quality(&encoder, 100, TRUE);
+  jpeg_set_quality(&encoder, settings.quality, TRUE);
   for (int c = 0; c < encoder.num_components && !settings.subsampled; ++c) {
     encoder.comp_info[c].h_samp_factor = encoder.comp_info[c].v_samp_factor = 1;
+  }
+  if (settings.across > 0) {
+    encoder.comp_info[0].h_samp_factor = settings.across;
+    encoder.comp_info[0].v_samp_factor = settings.down;
   }
   encoder.restart_in_rows = settings.restart_rows;
   if (settings.progressive) jpeg_simple_progression(&encoder);
