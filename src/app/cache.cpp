@@ -21,6 +21,7 @@
 #include "bitstill/teacher/batch_check.hpp"
 #include "command.hpp"
 #include "device.hpp"
+#include "model_on_data.hpp"
 #include "run_folder.hpp"
 #include "sharded_teacher.hpp"
 #include "teacher_cache.hpp"
@@ -155,7 +156,7 @@ void CacheJob::prepare() {
   device_ = choose_device(world_, config.run.device, config.run.threads, false);
   dataset_ = open_dataset(world_, config.data_folder);
   agree(control, [&] {
-    prepare(&s_.config, dataset_.get());
+    settle_images(&s_.config, dataset_.get());
     require_variants(config.augmentation);
   });
   facts_ = cache_facts(config, *dataset_);

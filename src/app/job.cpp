@@ -72,7 +72,7 @@ void Job::prepare() {
 
 void Job::load_data() {
   dataset_ = open_dataset(world_, config_.data_folder);
-  agree(world_.control(), [&] { prepare(&config_, dataset_.get()); });
+  agree(world_.control(), [&] { settle_images(&config_, dataset_.get()); });
   config_.model.input = dataset_->index().shape;
   config_.model.classes = static_cast<int64_t>(dataset_->index().classes.size());
 }

@@ -31,7 +31,7 @@ std::unique_ptr<Dataset> open_split(World& world, const std::string& folder, Spl
   throw AgreedError(ExitCode::data, concat(folder, " has no ", word(split), " images"));
 }
 
-void prepare(RunConfig* config, Dataset* shards) {
+void settle_images(RunConfig* config, Dataset* shards) {
   config->augmentation = settled(config->augmentation, shards->index());
   shards->prepare(evaluation_crop(config->augmentation.crop, shards->index()),
                   config->decode_threads);

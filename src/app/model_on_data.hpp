@@ -20,7 +20,7 @@ std::unique_ptr<Dataset> open_dataset(World& world, const std::string& folder);
 std::unique_ptr<Dataset> open_split(World& world, const std::string& folder, Split split);
 
 /// data.* of a training run, settled by what the shards hold; evaluation shows the same.
-void prepare(RunConfig* config, Dataset* shards);
+void settle_images(RunConfig* config, Dataset* shards);
 
 /// The model file that a path stands for: itself, or of a run's folder what it shipped, or its
 /// `file`. Error(model) for a folder without one.

@@ -94,8 +94,7 @@ ClassPart split_part(const std::string& root, const SplitFolder& split, const st
                      bool labels, ClassLayout* layout) {
   const std::string folder = root + "/" + split.name;
   FolderContent content = read_folder(folder, layout);
-  if (content.folders.empty() && labels && split.split != Split::train &&
-      !content.images.empty()) {
+  if (content.folders.empty() && labels && split.split != Split::train && !content.images.empty()) {
     return {folder, split.split, {}, std::move(content.images)};
   }
   if (content.folders.empty()) {
@@ -239,7 +238,8 @@ ClassLayout find_classes(const std::string& root, FolderLayout layout, bool labe
     for (const Split split : {Split::train, Split::test, Split::validation}) {
       const SplitFolder* one = find(splits, split);
       if (one != nullptr) {
-        result.parts.push_back(split_part(root, *one, find(splits, Split::train)->name, labels, &result));
+        result.parts.push_back(
+            split_part(root, *one, find(splits, Split::train)->name, labels, &result));
       }
     }
   }

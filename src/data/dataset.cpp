@@ -178,7 +178,11 @@ struct Dataset::State {
 };
 
 IndexFiles read_index_files(const std::string& folder) {
-  return {read_index_text(folder), read_file(folder + "/" + kRowSumsFile, ExitCode::data)};
+  IndexFiles files{read_index_text(folder), {}};
+  const int64_t rows = parse_index(files.index, folder + "/" + kIndexFile).rows();
+  files.row_sums =
+      read_file(folder + "/" + kRowSumsFile, ExitCode::data, static_cast<uint64_t>(rows) * 4);
+  return files;
 }
 
 Dataset::Dataset(const std::string& folder) : Dataset(folder, read_index_files(folder)) {
@@ -224,8 +228,9 @@ const CropOptions& Dataset::crop() const {
 
 const RowDecoder& Dataset::decoder() const {
   if (state_->decoder) return *state_->decoder;
-  throw Error(ExitCode::settings, concat(state_->index.name, ": its images have no size of their "
-                                                             "own; give data.size"));
+  throw Error(ExitCode::settings, concat(state_->index.name,
+                                         ": its images have no size of their "
+                                         "own; give data.size"));
 }
 
 void Dataset::read(Split split, std::span<const int64_t> rows, RawRows* raw,

@@ -83,11 +83,11 @@ std::string inspect_text(const Json& inspected) {
     what = concat("images of ", shape["channels"], "x", shape["height"], "x", shape["width"]);
   }
   std::string out =
-      concat(text("name"), ": ", what, ", ", classes.size(), " classes\n  from         ", text("source"),
-             "\n  licence      ", text("licence"), "\n  split        ", text("split_rule"),
-             "\n  mean         ", inspected["normalization"]["mean"].dump(), "\n  deviation    ",
-             inspected["normalization"]["deviation"].dump(), "\n  fingerprint  ",
-             text("fingerprint"), "\n");
+      concat(text("name"), ": ", what, ", ", classes.size(), " classes\n  from         ",
+             text("source"), "\n  licence      ", text("licence"), "\n  split        ",
+             text("split_rule"), "\n  mean         ", inspected["normalization"]["mean"].dump(),
+             "\n  deviation    ", inspected["normalization"]["deviation"].dump(),
+             "\n  fingerprint  ", text("fingerprint"), "\n");
   for (const auto& [name, split] : inspected["splits"].items()) {
     out += concat("  ", name, std::string(13 - std::min<std::size_t>(name.size(), 12), ' '),
                   split["rows"], " rows in ", split["shards"], " shards, ",

@@ -1,56 +1,17 @@
 #include "jpeg_row.hpp"
 
 #include <algorithm>
-#include <cstdlib>
 #include <span>
 #include <utility>
 #include <vector>
 
 #include "bitstill/base/error.hpp"
+#include "bitstill/data/jpeg_encode.hpp"
 #include "bitstill/data/resize.hpp"
 #include "decoders.hpp"
-#include "jpeg_failure.hpp"
 
 namespace bitstill {
 namespace {
-
-/// A JPEG being written. write() returns false where libjpeg gave up: its longjmp passes over no
-/// object of ours that has a destructor.
-struct JpegWriter {
-  jpeg_compress_struct encoder{};
-  JpegFailure failure;
-  unsigned char* bytes = nullptr;
-  unsigned long count = 0;
-
-  JpegWriter() { encoder.err = &failure.base; }
-  ~JpegWriter() {
-    jpeg_destroy_compress(&encoder);
-    std::free(bytes);
-  }
-  JpegWriter(const JpegWriter&) = delete;
-  JpegWriter& operator=(const JpegWriter&) = delete;
-
-  bool write(const Image& image, int quality) {
-    if (setjmp(failure.back) != 0) return false;
-    jpeg_create_compress(&encoder);
-    jpeg_mem_dest(&encoder, &bytes, &count);
-    encoder.image_height = static_cast<JDIMENSION>(image.height);
-    encoder.image_width = static_cast<JDIMENSION>(image.width);
-    encoder.input_components = static_cast<int>(image.channels);
-    encoder.in_color_space = image.channels == 1 ? JCS_GRAYSCALE : JCS_RGB;
-    jpeg_set_defaults(&encoder);
-    jpeg_set_quality(&encoder, quality, TRUE);
-    encoder.dct_method = JDCT_ISLOW;
-    jpeg_start_compress(&encoder, TRUE);
-    const auto row_bytes = static_cast<std::size_t>(image.width * image.channels);
-    for (std::size_t y = 0; y < encoder.image_height; ++y) {
-      auto* row = const_cast<JSAMPROW>(&image.bytes[y * row_bytes]);
-      jpeg_write_scanlines(&encoder, &row, 1);
-    }
-    jpeg_finish_compress(&encoder);
-    return true;
-  }
-};
 
 /// The whole image with a shorter side of `short_side`.
 Image scaled_to(const Image& image, int64_t short_side) {
@@ -76,14 +37,6 @@ Image scaled_to(const Image& image, int64_t short_side) {
 
 }  // namespace
 
-std::string encode_jpeg(const Image& image, int64_t quality) {
-  JpegWriter writer;
-  if (!writer.write(image, static_cast<int>(quality))) {
-    throw Error(ExitCode::data, std::string("cannot be written as JPEG: ") + writer.failure.reason);
-  }
-  return {reinterpret_cast<const char*>(writer.bytes), writer.count};
-}
-
 JpegRow make_jpeg_row(std::string file, const JpegRowOptions& options) {
   JpegRow row;
   const bool jpeg = is_jpeg(file);
@@ -101,8 +54,9 @@ JpegRow make_jpeg_row(std::string file, const JpegRowOptions& options) {
     row.image = scaled_to(row.image, options.short_side);
     if (row.change == JpegChange::kept) row.change = JpegChange::scaled;
   }
-  row.bytes =
-      row.change == JpegChange::kept ? std::move(file) : encode_jpeg(row.image, options.quality);
+  row.bytes = row.change == JpegChange::kept
+                  ? std::move(file)
+                  : encode_jpeg(row.image, static_cast<int>(options.quality));
   return row;
 }
 

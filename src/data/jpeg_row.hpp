@@ -26,7 +26,4 @@ struct JpegRowOptions {
 /// has it.
 JpegRow make_jpeg_row(std::string file, const JpegRowOptions& options);
 
-/// The image as JPEG: 4:2:0, or grey.
-std::string encode_jpeg(const Image& image, int64_t quality);
-
 }  // namespace bitstill

@@ -47,8 +47,8 @@ int64_t label_of(const std::string& word, const std::map<std::string, int64_t>& 
   if (error == std::errc() && end == word.data() + word.size() && number >= 0 && number < count) {
     return number;
   }
-  refuse(file, line, concat("\"", word, "\" is neither a class folder nor a number from 0 to ",
-                            count - 1));
+  refuse(file, line,
+         concat("\"", word, "\" is neither a class folder nor a number from 0 to ", count - 1));
 }
 
 }  // namespace

@@ -140,8 +140,7 @@ class CroppedJpegs final : public CroppedRows {
   }
 };
 
-std::unique_ptr<RowDecoder> cropped(const DataIndex& index, const CropRule& rule,
-                                    int64_t threads) {
+std::unique_ptr<RowDecoder> cropped(const DataIndex& index, const CropRule& rule, int64_t threads) {
   switch (index.content) {
     case Content::images:
       return std::make_unique<CroppedImages>(index.row, rule, threads);

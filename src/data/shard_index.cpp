@@ -205,12 +205,10 @@ std::string index_text(const ShardIndex& index) {
   } else {
     json["content"] = word(summary.content);
   }
-  const Json rest = {{"classes", summary.classes},
-                     {"normalization", to_json(summary.normalization)},
-                     {"split_rule", summary.split_rule},
-                     {"source", index.source},
-                     {"licence", index.licence},
-                     {"row_sums_sha256", index.row_sums_sha256}};
+  const Json rest = {
+      {"classes", summary.classes},       {"normalization", to_json(summary.normalization)},
+      {"split_rule", summary.split_rule}, {"source", index.source},
+      {"licence", index.licence},         {"row_sums_sha256", index.row_sums_sha256}};
   json.update(rest);
   Json& splits = json["splits"] = Json::object();
   for (int split = 0; split < kSplits; ++split) {
@@ -273,9 +271,9 @@ std::vector<uint32_t> parse_row_sums(const std::string& bytes, const std::string
                                      const ShardIndex& index) {
   if (static_cast<int64_t>(bytes.size()) != index.rows() * 4 ||
       sha256_hex(bytes) != index.row_sums_sha256) {
-    throw Error(ExitCode::data, concat(folder, "/", kRowSumsFile,
-                                       ": is not the file that was written with ", kIndexFile,
-                                       "; convert the data again with bitstill shard"));
+    throw Error(ExitCode::data,
+                concat(folder, "/", kRowSumsFile, ": is not the file that was written with ",
+                       kIndexFile, "; convert the data again with bitstill shard"));
   }
   std::vector<uint32_t> sums(bytes.size() / 4);
   std::memcpy(sums.data(), bytes.data(), bytes.size());

@@ -63,8 +63,9 @@ ImageSource open_class_folders(const SourceOptions& options) {
     if (part.flat.empty()) {
       add_part(root, part, layout.parts.front().folder, labels, &source);
     } else if (std::exchange(labelled, true)) {
-      throw Error(ExitCode::data, concat(part.folder, ": the second folder without class folders; "
-                                                      "--labels is for one"));
+      throw Error(ExitCode::data, concat(part.folder,
+                                         ": the second folder without class folders; "
+                                         "--labels is for one"));
     } else {
       add_flat(part, options.labels, labels, &source);
     }
