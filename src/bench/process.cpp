@@ -134,17 +134,16 @@ std::vector<Json> run_step(const Words& arguments) {
   return json_lines(run_program(on_ranks(kStepRanks, command)).output);
 }
 
-Peer::Peer() {
+Peer::Peer(const std::string& script) {
   const char* folder = std::getenv("BITSTILL_PEERS");
   const char* python = std::getenv("BITSTILL_PEER_PYTHON");
   if (folder == nullptr || python == nullptr) {
-    absent_ =
-        "BITSTILL_PEERS (folder of ddp_distill.py) or BITSTILL_PEER_PYTHON (a Python with "
-        "PyTorch) is not set";
+    absent_ = concat("BITSTILL_PEERS (folder of ", script,
+                     ") or BITSTILL_PEER_PYTHON (a Python with PyTorch) is not set");
     return;
   }
   python_ = python;
-  script_ = std::string(folder) + "/ddp_distill.py";
+  script_ = concat(folder, "/", script);
   if (!std::filesystem::exists(script_)) absent_ = "there is no " + script_;
 }
 
@@ -158,6 +157,12 @@ Finished Peer::run(const Words& arguments) const {
     throw Error(ExitCode::environment, ended.failure);
   }
   return ended.result;
+}
+
+Finished Peer::run_alone(const Words& arguments) const {
+  Words words = {python_, script_};
+  words.insert(words.end(), arguments.begin(), arguments.end());
+  return run_program(words, {"OMP_NUM_THREADS=1"});
 }
 
 }  // namespace bitstill

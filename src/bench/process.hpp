@@ -31,13 +31,16 @@ std::vector<Json> json_lines(const std::string& text);
 std::vector<Json> run_step(const Words& arguments);
 constexpr int kStepRanks = 2;
 
-/// ddp_distill.py of BITSTILL_PEERS with two ranks of one thread, run by BITSTILL_PEER_PYTHON.
+/// A script of BITSTILL_PEERS, run by BITSTILL_PEER_PYTHON.
 class Peer {
  public:
-  Peer();
+  explicit Peer(const std::string& script = "ddp_distill.py");
   /// Why it cannot run here; empty when it can.
   const std::string& absent() const { return absent_; }
+  /// On two ranks of one thread.
   Finished run(const Words& arguments) const;
+  /// In one process of one thread. Error(environment) as run_program has it.
+  Finished run_alone(const Words& arguments) const;
 
  private:
   std::string python_, script_, absent_;

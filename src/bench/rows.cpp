@@ -35,6 +35,7 @@ constexpr RowKind kRows[] = {
     {"P13", "decoding against zstd's huff0, unpacking against memcpy", bench_decode},
     {"P16", "from mpirun to the end of a first step", bench_start},
     {"P18", "a GPU: the quantize kernel, the quantized step, the exchange's own stream", bench_gpu},
+    {"V1", "JPEGs decoded, cropped, scaled to 224 and normalized, images a CPU second", bench_jpeg},
 };
 
 const RowKind& find_row(const std::string& id) {

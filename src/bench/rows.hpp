@@ -41,6 +41,7 @@ Row bench_file_size(const BenchOptions& options);          // P12
 Row bench_decode(const BenchOptions& options);             // P13
 Row bench_start(const BenchOptions& options);              // P16
 Row bench_gpu(const BenchOptions& options);                // P18
+Row bench_jpeg(const BenchOptions& options);               // V1
 
 /// Whether train.precision = auto means bf16 on this processor.
 bool has_bf16();
