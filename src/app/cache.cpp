@@ -17,6 +17,7 @@
 #include "cache_rows.hpp"
 #include "command.hpp"
 #include "device.hpp"
+#include "model_on_data.hpp"
 #include "run_folder.hpp"
 #include "sharded_teacher.hpp"
 #include "teacher_cache.hpp"
@@ -52,10 +53,15 @@ void check_settings(const Settings& s) {
           "teacher.file is not given: name the teacher's .safetensors file");
   require(s.top >= 0, concat("top = ", s.top, ": give 0 (all logits) or more"));
   require(s.batch >= 2, concat("batch = ", s.batch, ": give 2 or more"));
-  const AugmentationOptions& augmentation = s.config.augmentation;
-  require(augmentation.variants > 0 || (augmentation.shift == 0 && !augmentation.flip),
-          "data.variants = 0: augmentation never repeats, so no cache can hold it; give the number "
-          "of epochs until it does (here and to distill), or data.shift = 0 and data.flip = false");
+}
+
+/// Of settled options.
+void require_variants(const AugmentationOptions& augmentation) {
+  if (augmentation.variants > 0 || !augments(augmentation)) return;
+  throw Error(ExitCode::settings,
+              "data.variants = 0: augmentation never repeats, so no cache can hold it; give the "
+              "number of epochs until it does (here and to distill), or data.shift = 0, data.flip "
+              "= false and data.crop = centre or none");
 }
 
 /// The index, also one that a killed writer left half done, or a file of logits.
@@ -138,9 +144,11 @@ void CacheJob::prepare() {
                  {"the processor's instructions", instruction_set()}},
                 ExitCode::environment);
   device_ = choose_device(world_, config.run.device, config.run.threads, false);
-  agree(control, [&] { dataset_ = std::make_unique<Dataset>(config.data_folder); });
-  require_equal(control, {{"the index of data.folder", dataset_->index().fingerprint}},
-                ExitCode::data);
+  dataset_ = open_dataset(world_, config.data_folder);
+  agree(control, [&] {
+    settle_images(&s_.config, dataset_.get());
+    require_variants(config.augmentation);
+  });
   facts_ = cache_facts(config, *dataset_);
   facts_.top = s_.top;
   facts_.batch = s_.batch;

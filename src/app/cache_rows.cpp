@@ -106,8 +106,11 @@ std::exception_ptr CacheRows::write_rows(Watchdog& watchdog) {
   int64_t pass = 0, row = job_.facts.first_row(next_pass_);
   job_.teacher.on_wait(
       [&](bool waits) { watchdog.progress(waits ? Phase::gather : Phase::teacher, pass); });
-  Prefetcher prefetcher(job_.dataset, Split::train, plan(), &job_.config.augmentation,
-                        augmentation_seed(job_.config), static_cast<int>(job_.config.prefetch));
+  const auto decoder =
+      make_training_decoder(job_.dataset.index(), job_.config.augmentation,
+                            augmentation_seed(job_.config), job_.config.decode_threads);
+  Prefetcher prefetcher(job_.dataset, Split::train, plan(), *decoder,
+                        static_cast<int>(job_.config.prefetch));
   ProgressBar bar("cache");
   std::exception_ptr failure;
   const auto guarded = [&](const auto& work) {

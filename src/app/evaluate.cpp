@@ -54,6 +54,17 @@ MeasuredModel measured(const std::string& path, const LoadedModel& model,
   return {path, model.file_bytes, tally};
 }
 
+/// Both are asked about the same images.
+void require_same_images(const Settings& s, const LoadedModel& model, const LoadedModel& reference,
+                         const DataIndex& shards) {
+  const Json mine = evaluation_json(evaluation_crop(model, s.model_file, shards));
+  const Json its = evaluation_json(evaluation_crop(reference, s.against_file, shards));
+  if (mine == its) return;
+  throw Error(ExitCode::model, concat(s.model_file, " is evaluated with images as ", mine.dump(),
+                                      ", ", s.against_file, " with ", its.dump(),
+                                      "; evaluate each alone"));
+}
+
 void publish(const Settings& s, const EvaluationFacts& facts) {
   if (!s.html.empty()) replace_file(s.html, evaluation_page(facts));
   const std::string text =
@@ -81,10 +92,13 @@ int run_evaluate(World& world, const Words& arguments) {
     require_ending("html", s.html, ".html");
     if (s.model_file.empty()) throw Error(ExitCode::settings, "model.file is not given");
     if (s.data_folder.empty()) throw Error(ExitCode::settings, "data.folder is not given");
-    shards = open_split(s.data_folder, s.split);
+  });
+  shards = open_split(world, s.data_folder, s.split);
+  agree(world.control(), [&] {
     s.model_file = model_path(s.model_file);
     model_sha256 = sha256_of_file(s.model_file, ExitCode::model);
-    model = load_model_for(s.model_file, "model", s.model, shards.get(), device.device);
+    model = load_model_on(s.model_file, "model", s.model, shards.get(), device.device,
+                          device.threads);
     if (s.precision != ModelPrecision::exact) {
       std::string obstacle;
       model.frozen = freeze(*model.network, inference_precision(s.precision), *shards, &obstacle);
@@ -94,9 +108,9 @@ int run_evaluate(World& world, const Words& arguments) {
       s.against_file = model_path(s.against_file);
       against_sha256 = sha256_of_file(s.against_file, ExitCode::model);
       reference = load_model_for(s.against_file, "against", s.against, shards.get(), device.device);
+      require_same_images(s, model, reference, shards->index());
     }
   });
-  require_equal(world.control(), {{"data.folder", shards->index().fingerprint}}, ExitCode::data);
   require_equal(world.control(),
                 {{s.model_file, model_sha256}, {"against = " + s.against_file, against_sha256}},
                 ExitCode::model);

@@ -20,7 +20,7 @@ void write_weights(const Settings& s) {
   std::optional<Dataset> shards;
   if (!s.data_folder.empty()) shards.emplace(s.data_folder);
   const LoadedModel model =
-      load_model_for(s.from, "model", s.model, shards ? &*shards : nullptr, at::kCPU);
+      load_model_on(s.from, "model", s.model, shards ? &*shards : nullptr, at::kCPU, 1);
   const bool plain = model.about.is_null();
   Json about =
       plain ? describe_model("weights", model.network->spec(), model.classes) : model.about;

@@ -71,9 +71,8 @@ void Job::prepare() {
 }
 
 void Job::load_data() {
-  agree(world_.control(), [&] { dataset_ = std::make_unique<Dataset>(config_.data_folder); });
-  require_equal(world_.control(), {{"the index of data.folder", dataset_->index().fingerprint}},
-                ExitCode::data);
+  dataset_ = open_dataset(world_, config_.data_folder);
+  agree(world_.control(), [&] { settle_images(&config_, dataset_.get()); });
   config_.model.input = dataset_->index().shape;
   config_.model.classes = static_cast<int64_t>(dataset_->index().classes.size());
 }
@@ -375,7 +374,10 @@ bool Job::run() {
     if (writes) log = open_log();
   });
   Json about = describe_model("weights", student_->network().spec(), dataset_->index().classes);
-  if (!evaluation_.is_null()) about["evaluation"] = evaluation_;
+  const Json evaluation = evaluation_json(dataset_->crop());
+  if (!evaluation.is_null() || !evaluation_.is_null()) {
+    about["evaluation"] = evaluation.is_null() ? evaluation_ : evaluation;
+  }
   about["data"] = dataset_->index().fingerprint;
   about["seed"] = config_.run.seed;
   say(concat(world_.place().world, " ranks x ", device_.threads, " threads on ", device_.name, ", ",

@@ -4,15 +4,37 @@
 
 #include "bitstill/base/log.hpp"
 #include "bitstill/base/text.hpp"
+#include "bitstill/comm/agree.hpp"
 
 namespace bitstill {
 
-std::unique_ptr<Dataset> open_split(const std::string& folder, Split split) {
-  auto shards = std::make_unique<Dataset>(folder);
-  if (shards->size(split) == 0) {
-    throw Error(ExitCode::data, concat(folder, " has no ", word(split), " images"));
-  }
+std::unique_ptr<Dataset> open_dataset(World& world, const std::string& folder) {
+  Communicator& control = world.control();
+  const Place& place = world.place();
+  IndexFiles files;
+  agree(control, [&] {
+    if (place.rank == 0) files = read_index_files(folder);
+  });
+  files.index = broadcast_text(control, files.index, 0);
+  files.row_sums = broadcast_text(control, files.row_sums, 0);
+  std::unique_ptr<Dataset> shards;
+  agree(control, [&] {
+    shards = std::make_unique<Dataset>(folder, files);
+    shards->check_shards(place.local_rank, place.local_world, place.rank == 0);
+  });
   return shards;
+}
+
+std::unique_ptr<Dataset> open_split(World& world, const std::string& folder, Split split) {
+  auto shards = open_dataset(world, folder);
+  if (shards->size(split) > 0) return shards;
+  throw AgreedError(ExitCode::data, concat(folder, " has no ", word(split), " images"));
+}
+
+void settle_images(RunConfig* config, Dataset* shards) {
+  config->augmentation = settled(config->augmentation, shards->index());
+  shards->prepare(evaluation_crop(config->augmentation.crop, shards->index()),
+                  config->decode_threads);
 }
 
 std::string model_path(const std::string& path, const std::string& file) {
@@ -31,6 +53,17 @@ LoadedModel load_model_for(const std::string& path, const std::string& section,
   const DataIndex* const index = shards == nullptr ? nullptr : &shards->index();
   LoadedModel model = load_model(path, {section, settings, index});
   if (index != nullptr) require_fits(model, path, index->shape, index->classes);
+  model.network->to(device);
+  return model;
+}
+
+LoadedModel load_model_on(const std::string& path, const std::string& section,
+                          const NetworkSpec& settings, Dataset* shards, const at::Device& device,
+                          int64_t threads) {
+  if (shards == nullptr) return load_model_for(path, section, settings, nullptr, device);
+  LoadedModel model = load_model(path, {section, settings, &shards->index()});
+  shards->prepare(evaluation_crop(model, path, shards->index()), threads);
+  require_fits(model, path, shards->index().shape, shards->index().classes);
   model.network->to(device);
   return model;
 }

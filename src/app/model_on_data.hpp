@@ -5,6 +5,7 @@
 #include <string>
 
 #include "bitstill/comm/world.hpp"
+#include "bitstill/config/run_config.hpp"
 #include "bitstill/data/dataset.hpp"
 #include "bitstill/infer/freeze.hpp"
 #include "bitstill/infer/loaded_model.hpp"
@@ -12,8 +13,14 @@
 
 namespace bitstill {
 
-/// Error(data) when the split holds no images.
-std::unique_ptr<Dataset> open_split(const std::string& folder, Split split);
+/// Rank 0 reads the index for all; the shards are looked at once on each host, its ranks sharing
+/// them. Collective: every rank of world calls this.
+std::unique_ptr<Dataset> open_dataset(World& world, const std::string& folder);
+/// The same; Error(data) when the split holds no images.
+std::unique_ptr<Dataset> open_split(World& world, const std::string& folder, Split split);
+
+/// data.* of a training run, settled by what the shards hold; evaluation shows the same.
+void settle_images(RunConfig* config, Dataset* shards);
 
 /// The model file that a path stands for: itself, or of a run's folder what it shipped, or its
 /// `file`. Error(model) for a folder without one.
@@ -25,6 +32,12 @@ std::string model_path(const std::string& path, const std::string& file = "stude
 LoadedModel load_model_for(const std::string& path, const std::string& section,
                            const NetworkSpec& settings, const Dataset* shards,
                            const at::Device& device);
+
+/// The same; the shards then show images as the file says that they were in its evaluation, decoded
+/// by so many threads. Error(model) where JPEG shards cannot be shown so.
+LoadedModel load_model_on(const std::string& path, const std::string& section,
+                          const NetworkSpec& settings, Dataset* shards, const at::Device& device,
+                          int64_t threads);
 
 /// Where a network cannot be compiled for what `setting` asks (infer/freeze.hpp).
 Error cannot_freeze(const std::string& setting, const char* precision, const std::string& obstacle);

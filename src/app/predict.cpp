@@ -121,12 +121,13 @@ void check(const Settings& s) {
 }
 
 /// The files that are named, or else the split. What cannot be read of folders goes to *skipped.
-ImageList image_list(const Settings& s, const Dataset* shards, const ImageShape& shape,
+ImageList image_list(const Settings& s, const Dataset* shards, const LoadedModel& model,
                      std::string* fingerprint, std::vector<std::string>* skipped) {
   if (s.images.empty()) {
     *fingerprint = shards->index().fingerprint;
     return images_of_split(*shards, s.split);
   }
+  const ImageShape& shape = model.network->spec().input;
   if (shape.channels != 1 && shape.channels != 3) {
     throw Error(ExitCode::model, concat(s.model_file, " takes images of ", shape.channels,
                                         " channels; image files have 1 or 3"));
@@ -141,7 +142,8 @@ ImageList image_list(const Settings& s, const Dataset* shards, const ImageShape&
   Sha256 hash;
   for (const std::string& file : walk.files) hash.add(file.c_str(), file.size() + 1);
   *fingerprint = hash.hex();
-  return images_of_files(std::move(walk.files), shape, s.most_pixels);
+  return images_of_files(std::move(walk.files), shape, stated_crop(model, s.model_file),
+                         s.most_pixels);
 }
 
 void report_skipped(const std::vector<std::string>& skipped, int64_t count) {
@@ -166,17 +168,17 @@ int run_predict(World& world, const Words& arguments) {
   ImageList images;
   std::string fingerprint, model_sha256;
   std::vector<std::string> skipped;
+  agree(world.control(), [&] { check(s); });
+  if (s.images.empty()) {
+    shards = open_split(world, s.data_folder, s.split);
+  } else if (!s.data_folder.empty()) {
+    shards = open_dataset(world, s.data_folder);
+  }
   agree(world.control(), [&] {
-    check(s);
-    if (s.images.empty()) {
-      shards = open_split(s.data_folder, s.split);
-    } else if (!s.data_folder.empty()) {
-      shards = std::make_unique<Dataset>(s.data_folder);
-    }
     s.model_file = model_path(s.model_file);
     model_sha256 = sha256_of_file(s.model_file, ExitCode::model);
-    model = load_model_for(s.model_file, "model", s.model, shards.get(), device.device);
-    images = image_list(s, shards.get(), model.network->spec().input, &fingerprint, &skipped);
+    model = load_model_on(s.model_file, "model", s.model, shards.get(), device.device, 1);
+    images = image_list(s, shards.get(), model, &fingerprint, &skipped);
   });
   require_equal(world.control(), {{"the list of images", fingerprint}}, ExitCode::data);
   require_equal(world.control(), {{s.model_file, model_sha256}}, ExitCode::model);

@@ -1,6 +1,9 @@
 // bitstill shard: images of the formats people have become a folder of HDF5 shards.
 #include <charconv>
 #include <cstdio>
+#include <functional>
+#include <utility>
+#include <vector>
 
 #include "bitstill/base/log.hpp"
 #include "bitstill/base/text.hpp"
@@ -25,14 +28,44 @@ void parse_size(const std::string& text, int64_t* height, int64_t* width) {
   }
 }
 
+/// What the rows are: "3x32x32", or how JPEG files became rows.
+std::string rows_text(const ConvertReport& report) {
+  const ImageShape& shape = report.shape;
+  if (shape.pixels() > 0) return concat(shape.channels, "x", shape.height, "x", shape.width);
+  std::string text = concat("JPEG (", report.kept, " files as they were");
+  const std::pair<int64_t, const char*> changes[] = {{report.scaled, "scaled"},
+                                                     {report.from_png, "from PNG"},
+                                                     {report.from_cmyk, "from CMYK"},
+                                                     {report.turned, "turned upright"}};
+  for (const auto& [count, what] : changes) {
+    if (count > 0) text += concat(", ", count, " ", what);
+  }
+  return text + ")";
+}
+
+/// Ranks convert together by the job's own communicator.
+ConvertRanks ranks_of(World& world) {
+  Communicator& control = world.control();
+  ConvertRanks ranks;
+  ranks.place = world.place();
+  ranks.sum = [&control](std::vector<int64_t>* values) {
+    control.all_reduce(values->data(), static_cast<int64_t>(values->size()), ElementType::i64);
+  };
+  ranks.join = [&control](const std::string& text) {
+    std::string all;
+    for (int rank = 0; rank < control.world(); ++rank) all += broadcast_text(control, text, rank);
+    return all;
+  };
+  ranks.agree = [&control](const std::function<void()>& phase) { agree(control, phase); };
+  return ranks;
+}
+
 void print(const ConvertReport& report) {
-  std::printf(
-      "%s: %s, %zu classes, %lldx%lldx%lld, %lld train / %lld validation / %lld test, %.1f s\n",
-      visible(report.folder).c_str(), visible(report.name).c_str(), report.classes.size(),
-      static_cast<long long>(report.shape.channels), static_cast<long long>(report.shape.height),
-      static_cast<long long>(report.shape.width), static_cast<long long>(report.count[0]),
-      static_cast<long long>(report.count[1]), static_cast<long long>(report.count[2]),
-      report.seconds);
+  std::printf("%s: %s, %zu classes, %s, %lld train / %lld validation / %lld test, %.1f s\n",
+              visible(report.folder).c_str(), visible(report.name).c_str(), report.classes.size(),
+              rows_text(report).c_str(), static_cast<long long>(report.count[0]),
+              static_cast<long long>(report.count[1]), static_cast<long long>(report.count[2]),
+              report.seconds);
   std::printf("splits: %s\n", report.split_rule.c_str());
   for (const std::string& line : left_out_lines(report.left_out)) {
     std::printf("%s\n", message_line(line).c_str());
@@ -66,14 +99,21 @@ int run_shard(World& world, const Words& arguments) {
   table.add("most-pixels", &options.most_pixels, "height x width of the largest image file read");
   table.add("validation", &options.validation, "images cut from train; -1: a tenth of each class");
   table.add("test", &options.test, "images cut where the source has no test set; -1: the rule");
-  table.add("rows", &options.rows_per_shard, "images a shard; 0: about 64 MB");
+  table.add("rows", &options.rows_per_shard, "images a shard; 0: about 64 MB, of JPEG 1 GB");
+  table.add("store", &options.store, "");
+  table.add("short-side", &options.short_side,
+            "jpeg: larger images are scaled to this shorter side and encoded anew; 0: none");
+  table.add("quality", &options.quality, "jpeg: of what is encoded anew");
+  table.add("normalization", &options.normalization, "mean and deviation of the network's input");
+  table.add("labels", &options.labels,
+            "a file, a line an image: what a split folder without class folders shows");
+  table.add("synsets", &options.synsets,
+            "a file of lines \"FOLDER NAME\": what classes are called");
   if (!read_settings(world, table, arguments, "bitstill shard: turns images into HDF5 shards"))
     return 0;
-  agree(world.control(), [&] {
-    if (world.place().rank != 0) return;
-    parse_size(size, &options.height, &options.width);
-    print(convert(options));
-  });
+  agree(world.control(), [&] { parse_size(size, &options.height, &options.width); });
+  const ConvertReport report = convert(options, ranks_of(world));
+  if (world.place().rank == 0) print(report);
   return 0;
 }
 

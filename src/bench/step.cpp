@@ -174,6 +174,7 @@ class Arm {
   Student student_;
   TrainingParts parts_;
   std::vector<int64_t> order_;  // of the epoch that the prefetch thread is in
+  std::unique_ptr<RowDecoder> decoder_;
   Prefetcher prefetcher_;
   int64_t next_ = 0;
 };
@@ -190,7 +191,8 @@ Arm::Arm(World& world, const BenchStepOptions& s, const at::Device& device, Quan
       student_(student_network(s, dataset, layers_), options_.quant, kSeed, device),
       parts_(world, watchdog, dataset, student_, teacher, settle(world, student_, &options_),
              device, [] { return false; }),
-      prefetcher_(dataset, Split::train, batch_plan(dataset), &options_.augmentation, kSeed, 4,
+      decoder_(make_training_decoder(dataset.index(), options_.augmentation, kSeed, 1)),
+      prefetcher_(dataset, Split::train, batch_plan(dataset), *decoder_, 4,
                   [teacher](Batch* batch) {
                     if (teacher != nullptr) teacher->read_ahead(batch);
                   }) {}

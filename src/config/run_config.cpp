@@ -13,6 +13,7 @@ void add_settings(SettingTable& table, RunConfig& c) {
   table.add("dry-run", &c.dry_run, "print the resolved settings and the plan, train nothing");
   table.add("data.folder", &c.data_folder, "shards, made by bitstill shard");
   table.add("data.prefetch", &c.prefetch, "batches read ahead");
+  table.add("data.threads", &c.decode_threads, "threads a rank that decode and crop images");
   table.add_section("data", c.augmentation);
   table.add_section("run", c.run);
   table.add_section("model", c.model);
@@ -44,6 +45,9 @@ void check(const RunConfig& c) {
   require(c.run.log_steps >= 1, concat("run.log_steps = ", c.run.log_steps, ": give 1 or more"));
   require(c.prefetch >= 1 && c.prefetch <= 1000,
           concat("data.prefetch = ", c.prefetch, ": give 1..1000"));
+  require(c.decode_threads >= 1 && c.decode_threads <= 1000,
+          concat("data.threads = ", c.decode_threads, ": give 1..1000"));
+  check(c.augmentation.crop);
   require(c.augmentation.shift >= 0,
           concat("data.shift = ", c.augmentation.shift, ": give 0 or more"));
   require(c.augmentation.variants >= 0,

@@ -9,7 +9,7 @@
 namespace bitstill {
 namespace {
 
-constexpr const char* kPlaces[] = {"data.prefetch",        "run.folder",      "run.device",
+constexpr const char* kPlaces[] = {"data.prefetch", "data.threads", "run.folder",      "run.device",
                                    "run.threads",          "run.timeout_s",   "run.log_steps",
                                    "run.check_steps",      "run.tensorboard", "exchange.overlap",
                                    "teacher.sharding",     "teacher.window",  "teacher.piece_bytes",

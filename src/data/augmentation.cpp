@@ -7,8 +7,12 @@
 
 namespace bitstill {
 
+bool augments(const AugmentationOptions& options) {
+  return options.shift > 0 || options.flip || options.crop.crop == CropKind::random;
+}
+
 int64_t variant_of(const AugmentationOptions& options, int64_t epoch) {
-  if (options.shift == 0 && !options.flip) return 0;
+  if (!augments(options)) return 0;
   return options.variants > 0 ? epoch % options.variants : epoch;
 }
 

@@ -91,9 +91,12 @@ FolderContent read_folder(const std::string& folder, ClassLayout* layout) {
 }
 
 ClassPart split_part(const std::string& root, const SplitFolder& split, const std::string& train,
-                     ClassLayout* layout) {
+                     bool labels, ClassLayout* layout) {
   const std::string folder = root + "/" + split.name;
   FolderContent content = read_folder(folder, layout);
+  if (content.folders.empty() && labels && split.split != Split::train && !content.images.empty()) {
+    return {folder, split.split, {}, std::move(content.images)};
+  }
   if (content.folders.empty()) {
     const std::string cut =
         split.split == Split::train
@@ -102,9 +105,10 @@ ClassPart split_part(const std::string& root, const SplitFolder& split, const st
     refuse(concat(folder, " holds ", content.images.size(),
                   " images and no class folders: nothing says what they show; sort them into class "
                   "folders",
-                  cut, "; --layout classes makes it a class itself"));
+                  cut, split.split == Split::train ? "" : ", or give --labels FILE",
+                  "; --layout classes makes it a class itself"));
   }
-  return {folder, split.split, std::move(content.folders)};
+  return {folder, split.split, std::move(content.folders), {}};
 }
 
 /// One folder where several classes are expected.
@@ -210,7 +214,7 @@ std::optional<Split> split_of_folder(const std::string& name) {
   return split;
 }
 
-ClassLayout find_classes(const std::string& root, FolderLayout layout) {
+ClassLayout find_classes(const std::string& root, FolderLayout layout, bool labels) {
   ClassLayout result;
   std::vector<std::string> folders = read_folder(root, &result).folders;
   if (folders.empty()) {
@@ -221,7 +225,7 @@ ClassLayout find_classes(const std::string& root, FolderLayout layout) {
   std::vector<SplitFolder> splits = split_folders(folders);
   if (layout == FolderLayout::automatic && splits.empty()) refuse_near_splits(root, folders);
   if (layout == FolderLayout::classes || (layout == FolderLayout::automatic && splits.empty())) {
-    result.parts.push_back({root, std::nullopt, std::move(folders)});
+    result.parts.push_back({root, std::nullopt, std::move(folders), {}});
   } else {
     check_splits(root, splits, layout);
     leave_out(root, folders, splits, layout, &result);
@@ -234,7 +238,8 @@ ClassLayout find_classes(const std::string& root, FolderLayout layout) {
     for (const Split split : {Split::train, Split::test, Split::validation}) {
       const SplitFolder* one = find(splits, split);
       if (one != nullptr) {
-        result.parts.push_back(split_part(root, *one, find(splits, Split::train)->name, &result));
+        result.parts.push_back(
+            split_part(root, *one, find(splits, Split::train)->name, labels, &result));
       }
     }
   }

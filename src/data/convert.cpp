@@ -5,31 +5,21 @@
 #include <algorithm>
 #include <atomic>
 #include <filesystem>
-#include <numeric>
-#include <set>
-#include <thread>
 
 #include "bitstill/base/error.hpp"
 #include "bitstill/base/log.hpp"
-#include "bitstill/base/parallel_for.hpp"
 #include "bitstill/base/text.hpp"
 #include "bitstill/base/timer.hpp"
 #include "bitstill/data/image_source.hpp"
 #include "bitstill/data/shard_writer.hpp"
 #include "bitstill/data/split_rule.hpp"
+#include "convert_jpeg.hpp"
+#include "convert_parts.hpp"
 
 namespace bitstill {
 namespace {
 
-constexpr int64_t kBlock = 512;                    // images between two looks at the results
 constexpr int64_t kCacheBytes = int64_t{1} << 30;  // of fitted images kept for the second pass
-constexpr int64_t kMostThreads = 32;
-
-/// work(i) for i in [begin, end) on all cores.
-void on_all_cores(int64_t begin, int64_t end, const std::function<void(int64_t)>& work) {
-  const int64_t cores = std::clamp<int64_t>(std::thread::hardware_concurrency(), 1, kMostThreads);
-  parallel_for(end - begin, cores, [&](int64_t i) { work(begin + i); });
-}
 
 struct Size {
   int64_t height = 0, width = 0;
@@ -40,8 +30,8 @@ class Conversion {
  public:
   explicit Conversion(const ShardOptions& options)
       : options_(options),
-        source_(
-            open_source({options.source, options.format, options.layout, options.most_pixels})) {
+        source_(open_source({options.source, options.format, options.layout, options.most_pixels,
+                             options.labels, options.synsets})) {
     const std::size_t items = source_.items.size();
     digests_.resize(items);
     cache_.resize(items);
@@ -50,15 +40,15 @@ class Conversion {
   }
 
   ConvertReport run() {
-    require_images_of_classes(false);  // now rather than after an hour of reading
+    require_images_of_classes(source_, options_, nullptr);  // before an hour of reading
     digest_all();
     gather_skipped();
-    require_images_of_classes(true);
-    const int64_t validation = options_.validation >= 0 ? options_.validation : source_.validation;
-    const int64_t test = options_.test >= 0 ? options_.test : source_.test;
-    splits_ = split_images(source_, digests_, validation, test);
+    require_images_of_classes(source_, options_, &digests_);
+    splits_ = split_by(options_, source_, digests_);
+    fill_report(options_, source_, splits_, &report_);
+    report_.shape = shape_;
     write();
-    report_.twins = count_twins();
+    report_.twins = count_twins(splits_, digests_);
     return report_;
   }
 
@@ -109,9 +99,9 @@ class Conversion {
   void digest_all() {
     find_shape();
     ProgressBar bar("read");
-    for (int64_t begin = 0; begin < items(); begin += kBlock) {
-      const int64_t end = std::min(begin + kBlock, items());
-      on_all_cores(begin, end, [&](int64_t i) { digest_one(i); });
+    for (int64_t begin = 0; begin < items(); begin += kConvertBlock) {
+      const int64_t end = std::min(begin + kConvertBlock, items());
+      on_all_cores(begin, end, 1, [&](int64_t i) { digest_one(i); });
       for (int64_t i = begin; i < end && options_.height == 0; ++i) {
         if (digests_[i]) require_size(i);
       }
@@ -134,73 +124,21 @@ class Conversion {
     for (const std::string& reason : reasons_) {
       if (!reason.empty()) report_.skipped.push_back(reason);
     }
-    if (report_.skipped.empty() || options_.skip_bad) return;
-    throw Error(ExitCode::data,
-                concat(report_.skipped.size(), " of ", source_.unreadable.size() + reasons_.size(),
-                       " images cannot be read: ", list_names(report_.skipped),
-                       "; mend them or leave them out with --skip-bad"));
-  }
-
-  /// What no image of the train set shows cannot be learned: a mistake in the source, most often.
-  void require_images_of_classes(bool read) const {
-    std::vector<bool> held(source_.classes.size());
-    for (int64_t i = 0; i < items(); ++i) {
-      const SourceItem& item = source_.items[i];
-      if ((digests_[i] || !read) && item.split.value_or(Split::train) == Split::train)
-        held[item.label] = true;
-    }
-    std::vector<std::string> empty;
-    for (std::size_t c = 0; c < held.size(); ++c) {
-      if (!held[c]) empty.push_back(source_.classes[c]);
-    }
-    std::string seen;
-    for (const std::string& line : left_out_lines(source_.left_out)) seen += "; " + line;
-    if (empty.size() == held.size()) {
-      throw Error(ExitCode::data,
-                  concat(options_.source, ": holds no image that can be read", seen));
-    }
-    if (empty.empty() || options_.allow_empty_classes) return;
-    throw Error(ExitCode::data,
-                concat(empty.size(), " of ", held.size(),
-                       " classes have no train images: ", list_names(empty), seen,
-                       "; mend the source, or keep these classes with --allow-empty-classes"));
-  }
-
-  /// Items in the order in which their rows are written: the source's, or that of their digests,
-  /// which mixes the classes.
-  std::vector<int64_t> row_order() const {
-    std::vector<int64_t> order;
-    for (int64_t i = 0; i < items(); ++i) {
-      if (splits_.split[i]) order.push_back(i);
-    }
-    if (!source_.ordered) {
-      std::stable_sort(order.begin(), order.end(),
-                       [&](int64_t a, int64_t b) { return *digests_[a] < *digests_[b]; });
-    }
-    return order;
+    require_readable(report_.skipped, options_, source_.unreadable.size() + reasons_.size());
   }
 
   void write() {
-    ShardWriterOptions options{options_.out,
-                               shape_,
-                               static_cast<int64_t>(source_.classes.size()),
-                               {},
-                               options_.rows_per_shard};
-    report_.per_class.fill(std::vector<int64_t>(source_.classes.size()));
-    for (int64_t i = 0; i < items(); ++i) {
-      if (!splits_.split[i]) continue;
-      const auto split = static_cast<std::size_t>(*splits_.split[i]);
-      options.count[split] += 1;
-      report_.per_class[split][static_cast<std::size_t>(source_.items[i].label)] += 1;
-    }
+    const ShardWriterOptions options{options_.out, shape_,
+                                     static_cast<int64_t>(source_.classes.size()), report_.count,
+                                     options_.rows_per_shard};
     ShardWriter writer(options);
-    const std::vector<int64_t> order = row_order();
+    const std::vector<int64_t> order = row_order(source_, splits_, digests_);
     const auto rows = static_cast<int64_t>(order.size());
-    std::vector<std::vector<uint8_t>> block(kBlock);
+    std::vector<std::vector<uint8_t>> block(kConvertBlock);
     ProgressBar bar("write");
-    for (int64_t begin = 0; begin < rows; begin += kBlock) {
-      const int64_t end = std::min(begin + kBlock, rows);
-      on_all_cores(begin, end, [&](int64_t k) {
+    for (int64_t begin = 0; begin < rows; begin += kConvertBlock) {
+      const int64_t end = std::min(begin + kConvertBlock, rows);
+      on_all_cores(begin, end, 1, [&](int64_t k) {
         Size size;
         block[k - begin] = fitted(order[k], &size);
       });
@@ -211,40 +149,14 @@ class Conversion {
       bar.show(end, rows, source_.name);
     }
     bar.clear();
-    ShardIndex index;
-    index.summary.name = options_.name.empty() ? source_.name : options_.name;
-    index.summary.classes = source_.classes;
-    index.summary.split_rule = splits_.rule;
-    index.source = source_.origin;
-    index.licence = source_.licence;
-    writer.finish(index);
-    report_.folder = options_.out;
-    report_.name = index.summary.name;
-    report_.format = source_.format;
-    report_.split_rule = splits_.rule;
-    report_.shape = shape_;
-    report_.classes = source_.classes;
-    report_.count = options.count;
-    report_.left_out = source_.left_out;
-  }
-
-  int64_t count_twins() const {
-    std::set<ImageDigest> train;
-    for (int64_t i = 0; i < items(); ++i) {
-      if (splits_.split[i] == Split::train) train.insert(*digests_[i]);
-    }
-    int64_t twins = 0;
-    for (int64_t i = 0; i < items(); ++i) {
-      twins += splits_.split[i] && splits_.split[i] != Split::train && train.contains(*digests_[i]);
-    }
-    return twins;
+    writer.finish(describe(options_, source_, splits_));
   }
 
   ShardOptions options_;
   ImageSource source_;
   ImageShape shape_;
   int64_t first_ = 0;  // the item that gave the shape
-  std::vector<std::optional<ImageDigest>> digests_;
+  Digests digests_;
   std::vector<std::vector<uint8_t>> cache_;
   std::vector<std::string> reasons_;  // why an item cannot be read
   std::vector<Size> sizes_;           // of the items as they were
@@ -252,6 +164,26 @@ class Conversion {
   SplitResult splits_;
   ConvertReport report_;
 };
+
+void check_store(const ShardOptions& options) {
+  const auto refuse = [](const std::string& what) { throw Error(ExitCode::settings, what); };
+  const bool jpeg = options.store == RowStore::jpeg;
+  if (jpeg && options.height != 0) {
+    refuse("--size is for --store raw; JPEG rows keep their sizes, or give --short-side");
+  }
+  if (jpeg && options.channels != 0 && options.channels != kJpegChannels) {
+    refuse(concat("--channels ", options.channels, ": JPEG rows are seen in colour"));
+  }
+  if (options.short_side < 0 || options.short_side > 8192 || (!jpeg && options.short_side > 0)) {
+    refuse(concat("--short-side ", options.short_side, ": is 1 to 8192, and for --store jpeg"));
+  }
+  if (options.quality < 1 || options.quality > 100) {
+    refuse(concat("--quality ", options.quality, ": is 1 to 100"));
+  }
+  if (options.normalization == NormalizationSource::imagenet && options.channels == 1) {
+    refuse("--normalization imagenet is for 3 channels");
+  }
+}
 
 void check_options(const ShardOptions& options) {
   const auto refuse = [](const std::string& what) { throw Error(ExitCode::settings, what); };
@@ -271,6 +203,7 @@ void check_options(const ShardOptions& options) {
   if (options.rows_per_shard < 0) {
     refuse(concat("--rows ", options.rows_per_shard, ": rows a shard are at least 1"));
   }
+  check_store(options);
   std::error_code ignored;
   if (std::filesystem::exists(options.out + "/" + kIndexFile, ignored)) {
     refuse(concat(options.out, ": holds shards already; remove it or give another --out"));
@@ -279,18 +212,23 @@ void check_options(const ShardOptions& options) {
 
 }  // namespace
 
-ConvertReport convert(const ShardOptions& options) {
+ConvertRanks convert_alone() {
+  return {Place{}, [](std::vector<int64_t>*) {}, [](const std::string& text) { return text; },
+          [](const std::function<void()>& phase) { phase(); }};
+}
+
+ConvertReport convert(const ShardOptions& options, const ConvertRanks& ranks) {
   const Timer timer;
-  check_options(options);
-  try {
-    ConvertReport report = Conversion(options).run();
-    report.seconds = timer.seconds();
-    return report;
-  } catch (const std::filesystem::filesystem_error& error) {
-    throw Error(ExitCode::data, concat(error.path1().string(), ": ", error.code().message()));
-  } catch (const std::bad_alloc&) {
-    throw Error(ExitCode::environment, options.source + ": not enough memory to convert it");
-  }
+  ConvertReport report;
+  ranks.agree([&] {
+    check_options(options);
+    if (options.store == RowStore::raw && ranks.place.rank == 0) {
+      with_file_errors(options.source, [&] { report = Conversion(options).run(); });
+    }
+  });
+  if (options.store == RowStore::jpeg) report = convert_to_jpeg(options, ranks);
+  report.seconds = timer.seconds();
+  return report;
 }
 
 }  // namespace bitstill

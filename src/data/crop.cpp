@@ -75,10 +75,9 @@ void check(const CropOptions& options) {
   if (options.size < 1 || options.size > kLargestSize) {
     refuse(concat("data.size = ", options.size, ": give 1 to ", kLargestSize));
   }
-  if (options.crop == CropKind::centre &&
-      (options.resize < options.size || options.resize > 2 * kLargestSize)) {
-    refuse(concat("data.resize = ", options.resize, ": give data.size (", options.size, ") to ",
-                  2 * kLargestSize));
+  if (options.resize != 0 && (options.resize < options.size || options.resize > 2 * kLargestSize)) {
+    refuse(concat("data.resize = ", options.resize, ": give 0 or data.size (", options.size,
+                  ") to ", 2 * kLargestSize));
   }
   check_range("scale", options.scale, 1);
   check_range("ratio", options.ratio, 100);

@@ -19,6 +19,14 @@ struct Decoded {
 Decoded decode_jpeg(std::string_view file, int64_t most_pixels);
 Decoded decode_png(std::string_view file, int64_t most_pixels);
 
+bool is_jpeg(std::string_view file);
+
+/// By the decoder of its format, which its first bytes tell.
+Decoded decode_file(std::string_view file, int64_t most_pixels);
+
+/// The image as EXIF orientation 1..8 means it to be seen.
+Image turn_upright(Image image, int orientation);
+
 /// Tag 0x0112 of the first directory of a TIFF block, 1 where it is missing or not 1..8.
 int tiff_orientation(std::string_view tiff);
 

@@ -19,30 +19,6 @@ uint32_t number(std::string_view bytes, std::size_t at, std::size_t count, bool 
   return value;
 }
 
-/// The image as EXIF orientation 1..8 means it to be seen.
-Image turn_upright(Image image, int orientation) {
-  if (orientation == 1) return image;
-  // Where row 0 and column 0 of the stored image are seen: 5..8 exchange rows and columns.
-  const bool transposed = orientation >= 5;
-  const bool from_bottom =
-      orientation == 3 || orientation == 4 || orientation == 7 || orientation == 8;
-  const bool from_right =
-      orientation == 2 || orientation == 3 || orientation == 6 || orientation == 7;
-  Image upright = image;
-  if (transposed) std::swap(upright.height, upright.width);
-  const auto channels = static_cast<std::size_t>(image.channels);
-  uint8_t* target = upright.bytes.data();
-  for (int64_t y = 0; y < upright.height; ++y) {
-    const int64_t v = from_bottom ? upright.height - 1 - y : y;
-    for (int64_t x = 0; x < upright.width; ++x, target += channels) {
-      const int64_t u = from_right ? upright.width - 1 - x : x;
-      const int64_t at = transposed ? u * image.width + v : v * image.width + u;
-      std::memcpy(target, &image.bytes[static_cast<std::size_t>(at) * channels], channels);
-    }
-  }
-  return upright;
-}
-
 }  // namespace
 
 int tiff_orientation(std::string_view tiff) {
@@ -72,12 +48,41 @@ void check_size(int64_t height, int64_t width, int64_t most_pixels) {
   }
 }
 
-Image decode_image(std::string_view file, int64_t most_pixels) {
-  const bool jpeg = file.starts_with("\xFF\xD8");
-  if (!jpeg && !file.starts_with("\x89PNG")) {
-    throw Error(ExitCode::data, file.empty() ? "empty file" : "neither a JPEG nor a PNG file");
+Image turn_upright(Image image, int orientation) {
+  if (orientation == 1) return image;
+  // Where row 0 and column 0 of the stored image are seen: 5..8 exchange rows and columns.
+  const bool transposed = orientation >= 5;
+  const bool from_bottom =
+      orientation == 3 || orientation == 4 || orientation == 7 || orientation == 8;
+  const bool from_right =
+      orientation == 2 || orientation == 3 || orientation == 6 || orientation == 7;
+  Image upright = image;
+  if (transposed) std::swap(upright.height, upright.width);
+  const auto channels = static_cast<std::size_t>(image.channels);
+  uint8_t* target = upright.bytes.data();
+  for (int64_t y = 0; y < upright.height; ++y) {
+    const int64_t v = from_bottom ? upright.height - 1 - y : y;
+    for (int64_t x = 0; x < upright.width; ++x, target += channels) {
+      const int64_t u = from_right ? upright.width - 1 - x : x;
+      const int64_t at = transposed ? u * image.width + v : v * image.width + u;
+      std::memcpy(target, &image.bytes[static_cast<std::size_t>(at) * channels], channels);
+    }
   }
-  Decoded decoded = jpeg ? decode_jpeg(file, most_pixels) : decode_png(file, most_pixels);
+  return upright;
+}
+
+bool is_jpeg(std::string_view file) {
+  return file.starts_with("\xFF\xD8");
+}
+
+Decoded decode_file(std::string_view file, int64_t most_pixels) {
+  if (is_jpeg(file)) return decode_jpeg(file, most_pixels);
+  if (file.starts_with("\x89PNG")) return decode_png(file, most_pixels);
+  throw Error(ExitCode::data, file.empty() ? "empty file" : "neither a JPEG nor a PNG file");
+}
+
+Image decode_image(std::string_view file, int64_t most_pixels) {
+  Decoded decoded = decode_file(file, most_pixels);
   return turn_upright(std::move(decoded.image), decoded.orientation);
 }
 

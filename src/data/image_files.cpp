@@ -51,8 +51,12 @@ ImageWalk list_images(const std::vector<std::string>& paths) {
   return all;
 }
 
+std::string read_image_bytes(const std::string& path) {
+  return read_file(path, ExitCode::data, kMostImageBytes);
+}
+
 Image read_image(const std::string& path, int64_t most_pixels) {
-  const std::string bytes = read_file(path, ExitCode::data, kMostImageBytes);
+  const std::string bytes = read_image_bytes(path);
   try {
     return decode_image(bytes, most_pixels);
   } catch (const Error& error) {

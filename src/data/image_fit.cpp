@@ -2,6 +2,7 @@
 #include <cmath>
 
 #include "bitstill/data/image.hpp"
+#include "bitstill/data/resize.hpp"
 
 namespace bitstill {
 namespace {
@@ -112,6 +113,16 @@ void fit_image(const Image& original, const ImageShape& shape, uint8_t* pixels) 
       }
     }
   }
+}
+
+void cut_centre(const Image& original, int64_t channels, const CropOptions& options,
+                uint8_t* pixels) {
+  const Image image = with_channels(original, channels);
+  const Crop crop = centre_crop(image.height, image.width, options);
+  const CropBox box = source_box(crop);
+  const int64_t row_bytes = image.width * channels;
+  const uint8_t* corner = image.bytes.data() + box.top * row_bytes + box.left * channels;
+  CropResizer().resize_crop({corner, box.height, box.width, channels, row_bytes}, crop, pixels);
 }
 
 }  // namespace bitstill

@@ -117,6 +117,10 @@ ImageSource open_source(const SourceOptions& options) {
   if (!fs::exists(path)) throw Error(ExitCode::data, path + ": no such file or folder");
   const SourceFormat format =
       options.format == SourceFormat::automatic ? detect(path) : options.format;
+  if (format != SourceFormat::folder && !(options.labels + options.synsets).empty()) {
+    throw Error(ExitCode::settings, concat("--labels and --synsets are for class folders, and ",
+                                           path, " holds ", word(format), "; leave them out"));
+  }
   if (format != SourceFormat::folder && options.layout != FolderLayout::automatic) {
     throw Error(ExitCode::settings, concat("--layout is for class folders, and ", path, " holds ",
                                            word(format), "; leave it out"));

@@ -12,14 +12,17 @@ namespace {
 /// Numbers of the rows whose CRC-32C or label is wrong, in words; empty where none is.
 std::string bad_rows(const RawFile& file, const ShardLayout& layout, const DataIndex& summary,
                      const uint32_t* sums) {
-  const int64_t row_bytes = summary.shape.pixels();
-  std::vector<uint8_t> pixels(static_cast<std::size_t>(row_bytes));
+  const std::vector<int64_t> offsets = read_offsets(file, layout);
+  std::vector<uint8_t> bytes;
   std::vector<std::string> rows;
   for (int64_t row = 0; row < layout.rows; ++row) {
+    const int64_t begin = offsets[static_cast<std::size_t>(row)];
+    const int64_t count = offsets[static_cast<std::size_t>(row) + 1] - begin;
     int64_t label = 0;
-    file.read(pixels.data(), row_bytes, layout.images + row * row_bytes);
+    bytes.resize(static_cast<std::size_t>(count));
+    file.read(bytes.data(), count, layout.content + begin);
     file.read(&label, sizeof label, layout.labels + row * 8);
-    if (crc32c(&label, sizeof label, crc32c(pixels.data(), pixels.size())) != sums[row]) {
+    if (crc32c(&label, sizeof label, crc32c(bytes.data(), bytes.size())) != sums[row]) {
       rows.push_back(std::to_string(row));
     } else if (label < 0 || label >= static_cast<int64_t>(summary.classes.size())) {
       rows.push_back(concat(row, " (label ", label, " out of range)"));
@@ -36,7 +39,7 @@ std::string shard_defect(const std::string& folder, const ShardEntry& entry,
     return concat("holds ", file.bytes(), " bytes instead of ", entry.layout.bytes);
   }
   std::string found = bad_rows(file, entry.layout, summary, sums);
-  if (frame_sha256(file, entry.layout, summary.shape) != entry.frame_sha256) {
+  if (frame_sha256(file, entry.layout) != entry.frame_sha256) {
     found += concat(found.empty() ? "" : "; ", "changed outside the data sets");
   }
   Sha256 whole;
@@ -54,11 +57,12 @@ Json inspect_shards(const std::string& folder) {
                {"name", summary.name},
                {"source", index.source},
                {"licence", index.licence},
-               {"shape", to_json(summary.shape)},
+               {"content", word(summary.content)},
                {"normalization", to_json(summary.normalization)},
                {"classes", summary.classes},
                {"split_rule", summary.split_rule},
                {"fingerprint", summary.fingerprint}};
+  if (summary.content == Content::images) json["shape"] = to_json(summary.row);
   for (int split = 0; split < kSplits; ++split) {
     int64_t bytes = 0;
     for (const ShardEntry& entry : index.shards[split]) bytes += entry.layout.bytes;
@@ -72,15 +76,18 @@ Json inspect_shards(const std::string& folder) {
 
 std::string inspect_text(const Json& inspected) {
   const auto text = [&](const char* name) { return visible(inspected[name].get<std::string>()); };
-  const Json& shape = inspected["shape"];
   const Json& classes = inspected["classes"];
+  std::string what = "JPEG images";
+  if (inspected.contains("shape")) {
+    const Json& shape = inspected["shape"];
+    what = concat("images of ", shape["channels"], "x", shape["height"], "x", shape["width"]);
+  }
   std::string out =
-      concat(text("name"), ": images of ", shape["channels"], "x", shape["height"], "x",
-             shape["width"], ", ", classes.size(), " classes\n  from         ", text("source"),
-             "\n  licence      ", text("licence"), "\n  split        ", text("split_rule"),
-             "\n  mean         ", inspected["normalization"]["mean"].dump(), "\n  deviation    ",
-             inspected["normalization"]["deviation"].dump(), "\n  fingerprint  ",
-             text("fingerprint"), "\n");
+      concat(text("name"), ": ", what, ", ", classes.size(), " classes\n  from         ",
+             text("source"), "\n  licence      ", text("licence"), "\n  split        ",
+             text("split_rule"), "\n  mean         ", inspected["normalization"]["mean"].dump(),
+             "\n  deviation    ", inspected["normalization"]["deviation"].dump(),
+             "\n  fingerprint  ", text("fingerprint"), "\n");
   for (const auto& [name, split] : inspected["splits"].items()) {
     out += concat("  ", name, std::string(13 - std::min<std::size_t>(name.size(), 12), ' '),
                   split["rows"], " rows in ", split["shards"], " shards, ",

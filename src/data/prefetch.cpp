@@ -5,7 +5,6 @@
 #include <deque>
 #include <exception>
 #include <mutex>
-#include <optional>
 #include <thread>
 #include <utility>
 
@@ -22,13 +21,10 @@ struct Prefetcher::State {
   const Dataset& dataset;
   Split split;
   BatchPlan plan;
-  std::optional<AugmentationOptions> augmentation;
-  uint64_t seed;
+  const RowDecoder& decoder;
   std::size_t depth;
   BatchHook hook;
-  // Shifted-in pixels are black, as padding is in the usual random crop.
-  std::vector<uint8_t> fill;
-  std::vector<uint8_t> read_pixels;  // before augmentation
+  RawRows raw;  // of the batch that is being read
 
   std::mutex mutex;
   std::condition_variable changed;
@@ -44,19 +40,9 @@ struct Prefetcher::State {
       item->last = true;
       return;
     }
-    if (augmentation) batch.variant = variant_of(*augmentation, epoch);
-    const ImageShape& shape = dataset.index().shape;
-    const auto bytes = static_cast<std::size_t>(batch.count() * shape.pixels());
-    batch.pixels.resize(bytes);
     batch.labels.resize(batch.rows.size());
-    if (augmentation) read_pixels.resize(std::max(read_pixels.size(), bytes));
-    uint8_t* pixels = augmentation ? read_pixels.data() : batch.pixels.data();
-    dataset.read(split, batch.rows, pixels, batch.labels.data());
-    for (std::size_t k = 0; augmentation && k < batch.rows.size(); ++k) {
-      const int64_t at = static_cast<int64_t>(k) * shape.pixels();
-      augment(pixels + at, batch.pixels.data() + at, shape, fill.data(), *augmentation, seed, epoch,
-              batch.rows[k]);
-    }
+    dataset.read(split, batch.rows, &raw, batch.labels.data());
+    decoder.decode(&raw, epoch, &batch);
     if (hook && batch.count() > 0) hook(&batch);
   }
 
@@ -85,24 +71,19 @@ struct Prefetcher::State {
 };
 
 Prefetcher::Prefetcher(const Dataset& dataset, Split split, BatchPlan plan,
-                       const AugmentationOptions* augmentation, uint64_t seed, int depth,
-                       BatchHook hook)
+                       const RowDecoder& decoder, int depth, BatchHook hook)
     : state_(new State{dataset,
                        split,
                        std::move(plan),
-                       {},
-                       seed,
+                       decoder,
                        static_cast<std::size_t>(std::max(depth, 1)),
                        std::move(hook),
                        {},
                        {},
                        {},
                        {},
-                       {},
                        false,
                        {}}) {
-  if (augmentation != nullptr) state_->augmentation = *augmentation;
-  state_->fill.assign(static_cast<std::size_t>(dataset.index().shape.channels), 0);
   state_->thread = std::thread([state = state_.get()] { state->run(); });
 }
 

@@ -1,10 +1,9 @@
-// ids and the library's mutex   create   read the layout   frame hash
+// ids and the library's mutex   data sets   create   read the layout   frame hash
 #include "bitstill/data/shard_file.hpp"
 
 #include <hdf5.h>
 
 #include <algorithm>
-#include <array>
 #include <bit>
 #include <mutex>
 #include <utility>
@@ -18,8 +17,6 @@ namespace {
 
 static_assert(std::endian::native == std::endian::little, "shards hold little-endian labels");
 
-constexpr const char* kImages = "images";
-constexpr const char* kLabels = "labels";
 constexpr hsize_t kPageBytes = 4096;
 constexpr int64_t kMostFrameBytes = 1 << 20;  // a few kilobytes in fact
 
@@ -56,25 +53,51 @@ void set_access(hid_t access) {
   H5Pset_alignment(access, kPageBytes, kPageBytes);
 }
 
-int64_t create_data_set(hid_t file, const std::string& path, const char* name, hid_t type,
-                        const std::vector<hsize_t>& extent) {
+/// One data set of a shard: what it is, and where its place stands in the layout.
+struct DataSet {
+  const char* name;
+  hid_t type;
+  std::vector<hsize_t> extent;
+  int64_t ShardLayout::*place;
+};
+
+std::vector<DataSet> data_sets(int64_t rows, const ImageShape& shape) {
+  const auto count = static_cast<hsize_t>(rows);
+  return {{"images",
+           H5T_STD_U8LE,
+           {count, static_cast<hsize_t>(shape.channels), static_cast<hsize_t>(shape.height),
+            static_cast<hsize_t>(shape.width)},
+           &ShardLayout::content},
+          {"labels", H5T_STD_I64LE, {count}, &ShardLayout::labels}};
+}
+
+std::vector<DataSet> data_sets(int64_t rows, int64_t content_bytes) {
+  const auto count = static_cast<hsize_t>(rows);
+  return {{"bytes", H5T_STD_U8LE, {static_cast<hsize_t>(content_bytes)}, &ShardLayout::content},
+          {"offsets", H5T_STD_I64LE, {count + 1}, &ShardLayout::offsets},
+          {"labels", H5T_STD_I64LE, {count}, &ShardLayout::labels}};
+}
+
+int64_t create_data_set(hid_t file, const std::string& path, const DataSet& set) {
   constexpr ExitCode code = ExitCode::storage;
-  const Id space(H5Screate_simple(static_cast<int>(extent.size()), extent.data(), nullptr),
+  const Id space(H5Screate_simple(static_cast<int>(set.extent.size()), set.extent.data(), nullptr),
                  H5Sclose, code, path, "describe a data set");
   const Id settings(H5Pcreate(H5P_DATASET_CREATE), H5Pclose, code, path, "make settings");
   H5Pset_layout(settings, H5D_CONTIGUOUS);
   H5Pset_alloc_time(settings, H5D_ALLOC_TIME_EARLY);
   H5Pset_fill_time(settings, H5D_FILL_TIME_NEVER);
   H5Pset_obj_track_times(settings, false);
-  const Id set(H5Dcreate2(file, name, type, space, H5P_DEFAULT, settings, H5P_DEFAULT), H5Dclose,
-               code, path, "create a data set");
-  return static_cast<int64_t>(H5Dget_offset(set));
+  const Id made(H5Dcreate2(file, set.name, set.type, space, H5P_DEFAULT, settings, H5P_DEFAULT),
+                H5Dclose, code, path, "create a data set");
+  return static_cast<int64_t>(H5Dget_offset(made));
 }
 
-/// Offset of the data set; Error(data) when it is not `type` [extent] in one piece.
-int64_t find_data_set(hid_t file, const std::string& path, const char* name, hid_t type,
-                      std::vector<hsize_t> extent, int64_t* rows) {
+/// Its place in the file, and how many entries it has; Error(data) when it is not as `wanted` says,
+/// whose number of entries may be any, or not in one piece.
+int64_t find_data_set(hid_t file, const std::string& path, const DataSet& wanted,
+                      int64_t* entries) {
   constexpr ExitCode code = ExitCode::data;
+  const char* const name = wanted.name;
   // Any other link leads out of the file, to bytes that no sum in the index covers.
   H5L_info_t link{};
   if (H5Lget_info(file, name, &link, H5P_DEFAULT) >= 0 && link.type != H5L_TYPE_HARD) {
@@ -87,10 +110,10 @@ int64_t find_data_set(hid_t file, const std::string& path, const char* name, hid
   const Id space(H5Dget_space(set), H5Sclose, code, path, "read a data set's extent");
   const Id held(H5Dget_type(set), H5Tclose, code, path, "read a data set's type");
   const Id settings(H5Dget_create_plist(set), H5Pclose, code, path, "read a data set's settings");
-  std::vector<hsize_t> found(extent.size());
+  std::vector<hsize_t> extent = wanted.extent, found(extent.size());
   const bool fits = H5Sget_simple_extent_ndims(space) == static_cast<int>(extent.size()) &&
                     H5Sget_simple_extent_dims(space, found.data(), nullptr) >= 0 &&
-                    H5Tequal(held, type) > 0 && H5Pget_layout(settings) == H5D_CONTIGUOUS &&
+                    H5Tequal(held, wanted.type) > 0 && H5Pget_layout(settings) == H5D_CONTIGUOUS &&
                     H5Pget_external_count(settings) == 0;
   extent[0] = found[0];
   const haddr_t offset = fits ? H5Dget_offset(set) : HADDR_UNDEF;
@@ -98,35 +121,37 @@ int64_t find_data_set(hid_t file, const std::string& path, const char* name, hid
     throw Error(code, concat(path, ": the data set ", name,
                              " has another type, shape or layout than a shard's"));
   }
-  *rows = static_cast<int64_t>(found[0]);
+  *entries = static_cast<int64_t>(found[0]);
   return static_cast<int64_t>(offset);
-}
-
-std::vector<hsize_t> image_extent(int64_t rows, const ImageShape& shape) {
-  return {static_cast<hsize_t>(rows), static_cast<hsize_t>(shape.channels),
-          static_cast<hsize_t>(shape.height), static_cast<hsize_t>(shape.width)};
 }
 
 using Range = std::pair<int64_t, int64_t>;
 
-/// The three byte ranges before, between and after the data sets.
-std::array<Range, 3> frame_ranges(const ShardLayout& layout, const ImageShape& shape) {
-  Range images{layout.images, layout.images + layout.rows * shape.pixels()};
-  Range labels{layout.labels, layout.labels + layout.rows * 8};
-  if (labels < images) std::swap(images, labels);
-  return {Range{0, images.first}, Range{images.second, labels.first},
-          Range{labels.second, layout.bytes}};
+/// The byte ranges before, between and after the data sets.
+std::vector<Range> frame_ranges(const ShardLayout& layout) {
+  std::vector<Range> sets = {{layout.content, layout.content + layout.content_bytes},
+                             {layout.labels, layout.labels + layout.rows * 8}};
+  if (layout.offsets > 0) {
+    sets.emplace_back(layout.offsets, layout.offsets + (layout.rows + 1) * 8);
+  }
+  std::sort(sets.begin(), sets.end());
+  std::vector<Range> frame;
+  int64_t end = 0;
+  for (const Range& set : sets) {
+    frame.emplace_back(end, set.first);
+    end = set.second;
+  }
+  frame.emplace_back(end, layout.bytes);
+  return frame;
 }
 
-}  // namespace
-
-RawFile create_shard_file(const std::string& path, int64_t rows, const ImageShape& shape,
-                          ShardLayout* layout) {
-  const std::lock_guard<std::mutex> lock(library_mutex());
+/// Under the library's mutex, as all that is named H5 even in data_sets().
+RawFile create_file(const std::string& path, const std::vector<DataSet>& sets,
+                    ShardLayout* layout) {
   constexpr ExitCode code = ExitCode::storage;
   // HDF5 builds the frame in a sparse file in memory, where no write of its own can fail halfway.
-  const RawFile frame = RawFile::in_memory(path, rows * (shape.pixels() + 8) + kMostFrameBytes);
-  layout->rows = rows;
+  const RawFile frame = RawFile::in_memory(
+      path, layout->content_bytes + (2 * layout->rows + 1) * 8 + kMostFrameBytes);
   {
     const Id access(H5Pcreate(H5P_FILE_ACCESS), H5Pclose, code, path, "make settings");
     set_access(access);
@@ -135,46 +160,122 @@ RawFile create_shard_file(const std::string& path, int64_t rows, const ImageShap
     H5Pset_obj_track_times(creation, false);  // equal data gives equal bytes
     const Id file(H5Fcreate(frame.path().c_str(), H5F_ACC_TRUNC, creation, access), H5Fclose, code,
                   path, "build a file in memory");
-    layout->images = create_data_set(file, path, kImages, H5T_STD_U8LE, image_extent(rows, shape));
-    layout->labels =
-        create_data_set(file, path, kLabels, H5T_STD_I64LE, {static_cast<hsize_t>(rows)});
+    for (const DataSet& set : sets) layout->*set.place = create_data_set(file, path, set);
   }
   layout->bytes = frame.bytes();
-  if (layout->bytes < std::max(layout->images + rows * shape.pixels(), layout->labels + rows * 8)) {
+  if (!is_sound(*layout)) {
     throw Error(code, path + ": its frame could not be built in memory, which is full or limited");
   }
   RawFile shard = RawFile::create(path, layout->bytes);
-  for (const auto& [begin, end] : frame_ranges(*layout, shape)) {
-    std::vector<char> bytes(static_cast<std::size_t>(std::max<int64_t>(end - begin, 0)));
-    frame.read(bytes.data(), static_cast<int64_t>(bytes.size()), begin);
-    shard.write(bytes.data(), static_cast<int64_t>(bytes.size()), begin);
+  for (const auto& [begin, end] : frame_ranges(*layout)) {
+    std::vector<char> bytes(static_cast<std::size_t>(end - begin));
+    frame.read(bytes.data(), end - begin, begin);
+    shard.write(bytes.data(), end - begin, begin);
   }
   return shard;
 }
 
-ShardLayout read_shard_layout(const std::string& path, const ImageShape& shape) {
-  const std::lock_guard<std::mutex> lock(library_mutex());
+/// The places of all sets; counts[i]: entries of the i-th. Under the library's mutex.
+ShardLayout find_data_sets(const std::string& path, const std::vector<DataSet>& sets,
+                           std::vector<int64_t>* counts) {
   constexpr ExitCode code = ExitCode::data;
   const Id access(H5Pcreate(H5P_FILE_ACCESS), H5Pclose, code, path, "make settings");
   set_access(access);
   const Id file(H5Fopen(path.c_str(), H5F_ACC_RDONLY, access), H5Fclose, code, path,
                 "open it: not an HDF5 file");
   ShardLayout layout;
-  int64_t labels = 0;
-  layout.images =
-      find_data_set(file, path, kImages, H5T_STD_U8LE, image_extent(0, shape), &layout.rows);
-  layout.labels = find_data_set(file, path, kLabels, H5T_STD_I64LE, {0}, &labels);
-  if (labels != layout.rows) {
-    throw Error(code, concat(path, ": ", layout.rows, " images but ", labels, " labels"));
+  counts->resize(sets.size());
+  for (std::size_t i = 0; i < sets.size(); ++i) {
+    layout.*sets[i].place = find_data_set(file, path, sets[i], &(*counts)[i]);
   }
   layout.bytes = RawFile::open(path).bytes();
   return layout;
 }
 
-std::string frame_sha256(const RawFile& file, const ShardLayout& layout, const ImageShape& shape) {
+}  // namespace
+
+RawFile create_shard_file(const std::string& path, int64_t rows, const ImageShape& shape,
+                          ShardLayout* layout) {
+  const std::lock_guard<std::mutex> lock(library_mutex());
+  *layout = {};
+  layout->rows = rows;
+  layout->content_bytes = rows * shape.pixels();
+  return create_file(path, data_sets(rows, shape), layout);
+}
+
+RawFile create_shard_file(const std::string& path, int64_t rows, int64_t content_bytes,
+                          ShardLayout* layout) {
+  const std::lock_guard<std::mutex> lock(library_mutex());
+  *layout = {};
+  layout->rows = rows;
+  layout->content_bytes = content_bytes;
+  return create_file(path, data_sets(rows, content_bytes), layout);
+}
+
+ShardLayout read_shard_layout(const std::string& path, const ImageShape& shape) {
+  const std::lock_guard<std::mutex> lock(library_mutex());
+  std::vector<int64_t> counts;
+  ShardLayout layout = find_data_sets(path, data_sets(0, shape), &counts);
+  layout.rows = counts[0];
+  layout.content_bytes = counts[0] * shape.pixels();
+  if (counts[1] == counts[0]) return layout;
+  throw Error(ExitCode::data, concat(path, ": ", counts[0], " images but ", counts[1], " labels"));
+}
+
+ShardLayout read_shard_layout(const std::string& path) {
+  const std::lock_guard<std::mutex> lock(library_mutex());
+  std::vector<int64_t> counts;
+  ShardLayout layout = find_data_sets(path, data_sets(0, 0), &counts);
+  layout.content_bytes = counts[0];
+  layout.rows = counts[2];
+  if (counts[1] == counts[2] + 1) return layout;
+  throw Error(ExitCode::data, concat(path, ": ", counts[2], " labels but ", counts[1],
+                                     " offsets of rows; there is one more offset than rows"));
+}
+
+bool is_sound(const ShardLayout& layout) {
+  // By division and subtraction: sums of what a stranger wrote may overflow.
+  const auto fits = [&](int64_t place, int64_t entries, int64_t entry_bytes) {
+    return place >= 0 && entries >= 0 && entries <= layout.bytes / entry_bytes &&
+           place <= layout.bytes - entries * entry_bytes;
+  };
+  if (layout.rows < 1 || !fits(layout.content, layout.content_bytes, 1) ||
+      !fits(layout.labels, layout.rows, 8) || layout.offsets < 0 ||
+      (layout.offsets > 0 && !fits(layout.offsets, layout.rows + 1, 8))) {
+    return false;
+  }
+  const std::vector<Range> frame = frame_ranges(layout);
+  return std::all_of(frame.begin(), frame.end(),
+                     [](const Range& range) { return range.first <= range.second; });
+}
+
+std::string frame_sha256(const RawFile& file, const ShardLayout& layout) {
   Sha256 hash;
-  for (const auto& [begin, end] : frame_ranges(layout, shape)) file.hash(hash, begin, end);
+  for (const auto& [begin, end] : frame_ranges(layout)) file.hash(hash, begin, end);
   return hash.hex();
+}
+
+std::vector<int64_t> read_offsets(const RawFile& file, const ShardLayout& layout) {
+  std::vector<int64_t> offsets(static_cast<std::size_t>(layout.rows) + 1);
+  if (layout.offsets == 0) {
+    for (int64_t row = 0; row <= layout.rows; ++row) {
+      offsets[static_cast<std::size_t>(row)] = row * (layout.content_bytes / layout.rows);
+    }
+    return offsets;
+  }
+  file.read(offsets.data(), (layout.rows + 1) * 8, layout.offsets);
+  for (std::size_t row = 0; row + 1 < offsets.size(); ++row) {
+    const int64_t begin = offsets[row], end = offsets[row + 1];
+    const bool last = row + 2 == offsets.size();
+    if ((row > 0 || begin == 0) && begin < end &&
+        (last ? end == layout.content_bytes : end < layout.content_bytes)) {
+      continue;
+    }
+    throw Error(ExitCode::data, concat(file.path(), ", row ", row, ": its bytes are said to be ",
+                                       begin, " to ", end, " of ", layout.content_bytes,
+                                       ": the offsets were changed; restore the file"));
+  }
+  return offsets;
 }
 
 std::string hdf5_version() {

@@ -14,7 +14,8 @@ namespace bitstill {
 namespace {
 
 constexpr const char* kFormat = "bitstill shards";
-constexpr int64_t kVersion = 1;
+constexpr int64_t kImagesVersion = 1;  // rows of one shape
+constexpr int64_t kAnyLengthVersion = 2;
 constexpr uint64_t kMostIndexBytes = uint64_t{1} << 28;
 constexpr const char* kSelf = "index_sha256";
 constexpr int64_t kMostCount = int64_t{1} << 50;  // rows and bytes; keeps all sums in range
@@ -73,47 +74,81 @@ class Reader {
 };
 
 Json entry_json(const ShardEntry& entry) {
-  return {{"file", entry.file},
-          {"rows", entry.layout.rows},
-          {"bytes", entry.layout.bytes},
-          {"images_at", entry.layout.images},
-          {"labels_at", entry.layout.labels},
-          {"frame_sha256", entry.frame_sha256},
-          {"sha256", entry.sha256}};
+  const ShardLayout& layout = entry.layout;
+  Json json = {{"file", entry.file}, {"rows", layout.rows}, {"bytes", layout.bytes}};
+  if (layout.offsets == 0) {
+    json["images_at"] = layout.content;
+  } else {
+    json["bytes_at"] = layout.content;
+    json["content_bytes"] = layout.content_bytes;
+    json["offsets_at"] = layout.offsets;
+  }
+  json["labels_at"] = layout.labels;
+  json["frame_sha256"] = entry.frame_sha256;
+  json["sha256"] = entry.sha256;
+  return json;
 }
 
-ShardEntry parse_entry(const Reader& reader, const ImageShape& shape) {
+ShardLayout parse_layout(const Reader& reader, const DataIndex& summary) {
+  ShardLayout layout;
+  layout.rows = reader.count("rows");
+  layout.bytes = reader.count("bytes");
+  layout.labels = reader.count("labels_at");
+  const int64_t row_bytes = summary.row.pixels();
+  if (row_bytes > 0) {
+    layout.content = reader.count("images_at");
+    if (layout.rows > layout.bytes / row_bytes) reader.refuse("too many rows for its bytes");
+    layout.content_bytes = layout.rows * row_bytes;
+  } else {
+    layout.content = reader.count("bytes_at");
+    layout.content_bytes = reader.count("content_bytes");
+    layout.offsets = reader.count("offsets_at");
+    if (layout.offsets == 0) reader.refuse("the offsets of its rows lie nowhere");
+  }
+  if (!is_sound(layout)) {
+    reader.refuse(concat("the data sets do not fit into ", layout.bytes, " bytes"));
+  }
+  return layout;
+}
+
+ShardEntry parse_entry(const Reader& reader, const DataIndex& summary) {
   ShardEntry entry;
   entry.file = reader.text("file");
   if (entry.file.empty() || entry.file[0] == '.' ||
       entry.file.find_first_of(std::string("/\0", 2)) != std::string::npos) {
     reader.refuse(concat("\"", entry.file, "\" is not a plain file name"));
   }
-  ShardLayout& layout = entry.layout;
-  layout = {reader.count("rows"), reader.count("bytes"), reader.count("images_at"),
-            reader.count("labels_at")};
-  const int64_t row_bytes = shape.pixels() + 8;
-  const bool fits = layout.rows >= 1 && layout.rows <= layout.bytes / row_bytes &&
-                    layout.images <= layout.bytes - layout.rows * shape.pixels() &&
-                    layout.labels <= layout.bytes - layout.rows * 8 &&
-                    (layout.images + layout.rows * shape.pixels() <= layout.labels ||
-                     layout.labels + layout.rows * 8 <= layout.images);
-  if (!fits) reader.refuse(concat("the data sets do not fit into ", layout.bytes, " bytes"));
+  entry.layout = parse_layout(reader, summary);
   entry.frame_sha256 = reader.digest("frame_sha256");
   entry.sha256 = reader.digest("sha256");
   return entry;
 }
 
+/// What the rows are, by the version and what it says of them.
+void parse_content(const Reader& reader, DataIndex* summary) {
+  const int64_t version = reader.count("version");
+  if (version == kImagesVersion) {
+    summary->row = image_shape_from_json(reader.member("shape"), reader.where(), ExitCode::data);
+  } else if (version == kAnyLengthVersion) {
+    const std::string content = reader.text("content");
+    if (content != word(Content::jpeg)) {
+      reader.refuse(concat("its content is ", content, ", of which this program knows nothing"));
+    }
+    summary->content = Content::jpeg;
+    summary->row = {kJpegChannels, 0, 0};
+  } else {
+    reader.refuse(concat("it is of version ", version, ", this program reads ", kImagesVersion,
+                         " and ", kAnyLengthVersion));
+  }
+  summary->shape = summary->row;
+}
+
 /// The parts of the index that come before the splits.
 void parse_head(const Reader& reader, ShardIndex* index) {
   if (reader.text("format") != kFormat) reader.refuse("it does not describe bitstill shards");
-  if (reader.count("version") != kVersion) {
-    reader.refuse(
-        concat("it is of version ", reader.count("version"), ", this program reads ", kVersion));
-  }
   DataIndex& summary = index->summary;
   summary.name = reader.text("name");
-  summary.shape = image_shape_from_json(reader.member("shape"), reader.where(), ExitCode::data);
+  parse_content(reader, &summary);
   summary.normalization =
       normalization_from_json(reader.member("normalization"), reader.where(), ExitCode::data);
   if (static_cast<int64_t>(summary.normalization.mean.size()) != summary.shape.channels) {
@@ -137,7 +172,7 @@ void parse_split(const Reader& reader, int split, std::set<std::string>* files, 
   int64_t held = 0;
   for (const Json& json : reader.list("shards")) {
     const Reader shard(json, concat(reader.where(), ", shard ", index->shards[split].size()));
-    index->shards[split].push_back(parse_entry(shard, summary.shape));
+    index->shards[split].push_back(parse_entry(shard, summary));
     const ShardEntry& entry = index->shards[split].back();
     if (!files->insert(entry.file).second) shard.refuse(concat(entry.file, " stands there twice"));
     held += entry.layout.rows;
@@ -161,16 +196,20 @@ int64_t ShardIndex::rows() const {
 
 std::string index_text(const ShardIndex& index) {
   const DataIndex& summary = index.summary;
+  const bool images = summary.content == Content::images;
   Json json = {{"format", kFormat},
-               {"version", kVersion},
-               {"name", summary.name},
-               {"shape", to_json(summary.shape)},
-               {"classes", summary.classes},
-               {"normalization", to_json(summary.normalization)},
-               {"split_rule", summary.split_rule},
-               {"source", index.source},
-               {"licence", index.licence},
-               {"row_sums_sha256", index.row_sums_sha256}};
+               {"version", images ? kImagesVersion : kAnyLengthVersion},
+               {"name", summary.name}};
+  if (images) {
+    json["shape"] = to_json(summary.row);
+  } else {
+    json["content"] = word(summary.content);
+  }
+  const Json rest = {
+      {"classes", summary.classes},       {"normalization", to_json(summary.normalization)},
+      {"split_rule", summary.split_rule}, {"source", index.source},
+      {"licence", index.licence},         {"row_sums_sha256", index.row_sums_sha256}};
+  json.update(rest);
   Json& splits = json["splits"] = Json::object();
   for (int split = 0; split < kSplits; ++split) {
     Json& part = splits[word(static_cast<Split>(split))];
@@ -209,7 +248,7 @@ ShardIndex parse_index(const std::string& text, const std::string& where) {
   return index;
 }
 
-ShardIndex read_index(const std::string& folder) {
+std::string read_index_text(const std::string& folder) {
   const std::string path = folder + "/" + kIndexFile;
   std::error_code ignored;
   if (!std::filesystem::is_directory(folder, ignored)) {
@@ -221,21 +260,28 @@ ShardIndex read_index(const std::string& folder) {
                                        ", so it is not a folder of shards; make one with bitstill "
                                        "shard"));
   }
-  return parse_index(read_file(path, ExitCode::data, kMostIndexBytes), path);
+  return read_file(path, ExitCode::data, kMostIndexBytes);
 }
 
-std::vector<uint32_t> read_row_sums(const std::string& folder, const ShardIndex& index) {
-  const std::string path = folder + "/" + kRowSumsFile;
-  const std::string bytes =
-      read_file(path, ExitCode::data, static_cast<uint64_t>(index.rows()) * 4);
+ShardIndex read_index(const std::string& folder) {
+  return parse_index(read_index_text(folder), folder + "/" + kIndexFile);
+}
+
+std::vector<uint32_t> parse_row_sums(const std::string& bytes, const std::string& folder,
+                                     const ShardIndex& index) {
   if (static_cast<int64_t>(bytes.size()) != index.rows() * 4 ||
       sha256_hex(bytes) != index.row_sums_sha256) {
-    throw Error(ExitCode::data, concat(path, ": is not the file that was written with ", kIndexFile,
-                                       "; convert the data again with bitstill shard"));
+    throw Error(ExitCode::data,
+                concat(folder, "/", kRowSumsFile, ": is not the file that was written with ",
+                       kIndexFile, "; convert the data again with bitstill shard"));
   }
   std::vector<uint32_t> sums(bytes.size() / 4);
   std::memcpy(sums.data(), bytes.data(), bytes.size());
   return sums;
+}
+
+std::vector<uint32_t> read_row_sums(const std::string& folder, const ShardIndex& index) {
+  return parse_row_sums(read_file(folder + "/" + kRowSumsFile, ExitCode::data), folder, index);
 }
 
 }  // namespace bitstill

@@ -1,10 +1,6 @@
 #include "bitstill/data/shard_writer.hpp"
 
 #include <algorithm>
-#include <cerrno>
-#include <cmath>
-#include <cstdio>
-#include <cstring>
 #include <filesystem>
 #include <optional>
 #include <vector>
@@ -12,6 +8,7 @@
 #include "bitstill/base/crc32c.hpp"
 #include "bitstill/base/file.hpp"
 #include "bitstill/base/text.hpp"
+#include "shard_folder.hpp"
 
 namespace bitstill {
 namespace {
@@ -30,28 +27,6 @@ struct OpenShard {
   std::vector<int64_t> labels;  // of all rows so far
 };
 
-/// Exact sums of a channel over the train split.
-struct ChannelSums {
-  uint64_t values = 0, squares = 0;
-};
-
-/// Removes an unfinished folder, but nothing a ShardWriter did not put there.
-void remove_partial(const std::string& folder) {
-  std::error_code ignored;
-  for (const auto& file : fs::directory_iterator(folder, ignored)) {
-    const std::string name = file.path().filename().string();
-    if (name.ends_with(".h5") || name.starts_with(kIndexFile) || name.starts_with(kRowSumsFile)) {
-      fs::remove(file.path(), ignored);
-    }
-  }
-  fs::remove(folder, ignored);
-}
-
-std::string without_slash(std::string folder) {
-  while (folder.size() > 1 && folder.back() == '/') folder.pop_back();
-  return folder;
-}
-
 }  // namespace
 
 struct ShardWriter::State {
@@ -68,9 +43,7 @@ struct ShardWriter::State {
     if (!open[split]) {
       const int64_t written = index.summary.count[split];
       const int64_t rows = std::min(rows_per_shard, options.count[split] - written);
-      char name[64];
-      std::snprintf(name, sizeof name, "%s-%05zu.h5", word(static_cast<Split>(split)),
-                    index.shards[split].size());
+      const std::string name = shard_name(static_cast<Split>(split), index.shards[split].size());
       OpenShard& next = open[split].emplace();
       next.entry.file = name;
       next.file = create_shard_file(partial + "/" + name, rows, options.shape, &next.entry.layout);
@@ -81,7 +54,7 @@ struct ShardWriter::State {
   void flush(OpenShard* shard) {
     const int64_t row_bytes = options.shape.pixels();
     shard->file.write(shard->pixels.data(), static_cast<int64_t>(shard->pixels.size()),
-                      shard->entry.layout.images + shard->flushed * row_bytes);
+                      shard->entry.layout.content + shard->flushed * row_bytes);
     shard->flushed = static_cast<int64_t>(shard->labels.size());
     shard->pixels.clear();
   }
@@ -92,7 +65,7 @@ struct ShardWriter::State {
     ShardEntry& entry = shard.entry;
     shard.file.write(shard.labels.data(), entry.layout.rows * 8, entry.layout.labels);
     shard.file.sync();
-    entry.frame_sha256 = frame_sha256(shard.file, entry.layout, options.shape);
+    entry.frame_sha256 = frame_sha256(shard.file, entry.layout);
     Sha256 whole;
     shard.file.hash(whole, 0, entry.layout.bytes);
     entry.sha256 = whole.hex();
@@ -103,30 +76,9 @@ struct ShardWriter::State {
   void sum_channels(const uint8_t* pixels) {
     const int64_t plane = options.shape.height * options.shape.width;
     for (ChannelSums& channel : train) {
-      uint64_t values = 0, squares = 0;
-      for (int64_t i = 0; i < plane; ++i) {
-        values += pixels[i];
-        squares += uint64_t{pixels[i]} * pixels[i];
-      }
-      channel.values += values;
-      channel.squares += squares;
+      channel.add(pixels, plane, 1);
       pixels += plane;
     }
-  }
-
-  Normalization normalization() const {
-    const double n = static_cast<double>(index.summary.count[0]) *
-                     static_cast<double>(options.shape.height * options.shape.width);
-    Normalization result;
-    for (const ChannelSums& channel : train) {
-      const double mean = static_cast<double>(channel.values) / n;
-      const double variance = static_cast<double>(channel.squares) / n - mean * mean;
-      // A channel of one value alone would divide by zero.
-      const double deviation = variance > 1e-9 ? std::sqrt(variance) / 255 : 1;
-      result.mean.push_back(static_cast<float>(mean / 255));
-      result.deviation.push_back(static_cast<float>(deviation));
-    }
-    return result;
   }
 };
 
@@ -192,26 +144,15 @@ void ShardWriter::finish(ShardIndex description) {
   summary.name = std::move(description.summary.name);
   summary.classes = std::move(description.summary.classes);
   summary.split_rule = std::move(description.summary.split_rule);
-  summary.shape = state.options.shape;
-  summary.normalization = state.normalization();
+  summary.row = summary.shape = state.options.shape;
+  summary.normalization = std::move(description.summary.normalization);
+  if (!summary.normalization.stated()) summary.normalization = normalization_of(state.train);
   index.source = std::move(description.source);
   index.licence = std::move(description.licence);
-  std::string sums;
-  for (const auto& part : state.sums) {
-    sums.append(reinterpret_cast<const char*>(part.data()), part.size() * 4);
-  }
-  index.row_sums_sha256 = sha256_hex(sums);
-  replace_file(state.partial + "/" + kRowSumsFile, sums);
-  replace_file(state.partial + "/" + kIndexFile, index_text(index));
-  sync_folder(state.partial);
-  const std::string& folder = state.options.folder;
-  if (std::rename(state.partial.c_str(), folder.c_str()) != 0) {
-    throw Error(ExitCode::storage, concat(folder, ": cannot rename ", state.partial,
-                                          " to it: ", std::strerror(errno)));
-  }
+  std::vector<uint32_t> sums;
+  for (const auto& part : state.sums) sums.insert(sums.end(), part.begin(), part.end());
+  publish_shards(state.partial, state.options.folder, sums, &index);
   state.finished = true;
-  const std::string parent = fs::path(folder).parent_path().string();
-  sync_folder(parent.empty() ? "." : parent);
 }
 
 }  // namespace bitstill

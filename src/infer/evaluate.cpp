@@ -24,7 +24,7 @@ void each_batch(const Dataset& dataset, Split split, const EvaluateOptions& opti
       for (int64_t i = from; i < std::min(samples, from + options.batch); ++i) rows->push_back(i);
       return true;
     };
-    Prefetcher batches_of_rank(dataset, split, plan, nullptr, 0, 2);
+    Prefetcher batches_of_rank(dataset, split, plan, dataset.decoder(), 2);
     Batch batch;
     while (batches_of_rank.next(&batch)) {
       take(batch);

@@ -14,15 +14,10 @@ at::Tensor calibration_images(const Dataset& dataset, const Normalization& norma
   Split split = Split::train;
   if (dataset.size(split) == 0) split = Split::validation;
   if (dataset.size(split) == 0) split = Split::test;
-  const ImageShape& shape = dataset.index().shape;
-  const auto count = static_cast<std::size_t>(std::min(kImages, dataset.size(split)));
-  Batch batch;
-  batch.rows.resize(count);
-  std::iota(batch.rows.begin(), batch.rows.end(), 0);
-  batch.pixels.resize(count * static_cast<std::size_t>(shape.pixels()));
-  batch.labels.resize(count);
-  dataset.read(split, batch.rows, batch.pixels.data(), batch.labels.data());
-  return to_input(batch, shape, normalization, at::kCPU, true);
+  std::vector<int64_t> rows(static_cast<std::size_t>(std::min(kImages, dataset.size(split))));
+  std::iota(rows.begin(), rows.end(), 0);
+  return to_input(read_batch(dataset, split, std::move(rows)), dataset.index().shape, normalization,
+                  at::kCPU, true);
 }
 
 std::unique_ptr<FrozenNetwork> freeze(const Network& network, InferencePrecision precision,

@@ -10,6 +10,8 @@
 namespace bitstill {
 namespace {
 
+constexpr int64_t kLargestResize = 8192;
+
 using MakeNetwork = std::unique_ptr<Network> (*)(const NetworkSpec& spec, int64_t most_parameters);
 
 /// The network that a file says it holds: never larger than the `values` that it does hold.
@@ -96,6 +98,11 @@ NetworkSpec plain_spec(const Json& input, const std::string& path, const FileFac
                  to_text(spec.normalization), " (", facts.section, ".mean and ", facts.section,
                  ".std say otherwise)"));
     }
+  }
+  if (spec.input.height == 0) {
+    throw Error(ExitCode::model,
+                concat(path, " does not say the size of its input, and the images of these shards "
+                             "have none; write it with the size (launch/export_pytorch.py)"));
   }
   spec.classes = static_cast<int64_t>(model->classes.size());
   require_consistent(spec, *model, path);
@@ -240,6 +247,45 @@ void require_fits(const LoadedModel& model, const std::string& path, const Image
                                         classes.size(), " (", list_names(classes, 4), ")", first,
                                         "; give shards of the same classes in the same order"));
   }
+}
+
+CropOptions stated_crop(const LoadedModel& model, const std::string& path) {
+  CropOptions crop;
+  const Json& said = model.evaluation;
+  if (!said.is_object() || !said.contains("resize")) return crop;
+  const ImageShape& input = model.network->spec().input;
+  const Json &resize = said["resize"], cut = said.value("crop", Json(input.height));
+  crop.crop = CropKind::centre;
+  crop.size = input.height;
+  crop.resize = resize.is_number_integer() ? resize.get<int64_t>() : 0;
+  if (cut == Json(input.height) && input.height == input.width && crop.resize >= crop.size &&
+      crop.resize <= kLargestResize) {
+    return crop;
+  }
+  throw Error(ExitCode::model,
+              concat(path, ": its evaluation ", said.dump(), " does not make images of ",
+                     input.height, "x", input.width, ": crop is that, resize its side to ",
+                     kLargestResize));
+}
+
+CropOptions evaluation_crop(const LoadedModel& model, const std::string& path,
+                            const DataIndex& shards) {
+  const ImageShape& input = model.network->spec().input;
+  if (input == shards.row) return {};
+  CropOptions crop = stated_crop(model, path);
+  if (crop.crop != CropKind::none || shards.row.height > 0) return crop;
+  if (input.height != input.width) {
+    throw Error(ExitCode::model, concat(path, " takes images of ", input.height, "x", input.width,
+                                        "; JPEG shards give squares"));
+  }
+  crop.crop = CropKind::centre;
+  crop.size = crop.resize = input.height;
+  return crop;
+}
+
+Json evaluation_json(const CropOptions& crop) {
+  if (crop.crop == CropKind::none) return {};
+  return {{"resize", crop.resize}, {"crop", crop.size}};
 }
 
 Json describe_model(const std::string& kind, const NetworkSpec& network,

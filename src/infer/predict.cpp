@@ -23,7 +23,7 @@ struct Answers {
 
 /// Images [from, to) read with all threads of this rank. Those that cannot be read are taken out
 /// and their reasons given.
-Batch read_batch(const ImageList& images, int64_t from, int64_t to, int64_t pixels,
+Batch read_images(const ImageList& images, int64_t from, int64_t to, int64_t pixels,
                  std::vector<std::string>* reasons) {
   const auto count = static_cast<std::size_t>(to - from);
   Batch batch;
@@ -65,7 +65,7 @@ Batch read_batch(const ImageList& images, int64_t from, int64_t to, int64_t pixe
 Answers answer_batch(const LoadedModel& model, const ImageList& images, int64_t from, int64_t to,
                      const PredictOptions& options, const PredictionWriter& writer) {
   std::vector<std::string> reasons;
-  const Batch batch = read_batch(images, from, to, model.network->spec().input.pixels(), &reasons);
+  const Batch batch = read_images(images, from, to, model.network->spec().input.pixels(), &reasons);
   if (!reasons.empty() && !options.skip_bad) {
     throw Error(ExitCode::data,
                 concat(reasons.front(), "; mend it or leave such images out with --skip-bad"));
@@ -125,11 +125,16 @@ void add_reasons(const std::string& text, std::vector<std::string>* reasons) {
 }  // namespace
 
 ImageList images_of_files(std::vector<std::string> files, const ImageShape& shape,
-                          int64_t most_pixels) {
+                          const CropOptions& crop, int64_t most_pixels) {
   const auto names = std::make_shared<const std::vector<std::string>>(std::move(files));
   const auto name = [names](int64_t i) { return (*names)[static_cast<std::size_t>(i)]; };
-  const auto load = [name, shape, most_pixels](int64_t i, uint8_t* pixels) {
-    fit_image(read_image(name(i), most_pixels), shape, pixels);
+  const auto load = [name, shape, crop, most_pixels](int64_t i, uint8_t* pixels) {
+    const Image image = read_image(name(i), most_pixels);
+    if (crop.crop == CropKind::none) {
+      fit_image(image, shape, pixels);
+    } else {
+      cut_centre(image, shape.channels, crop, pixels);
+    }
     return int64_t{-1};
   };
   return {static_cast<int64_t>(names->size()), name, load};
@@ -138,9 +143,9 @@ ImageList images_of_files(std::vector<std::string> files, const ImageShape& shap
 ImageList images_of_split(const Dataset& dataset, Split split) {
   const auto name = [split](int64_t i) { return concat(word(split), "/", i); };
   const auto load = [&dataset, split](int64_t i, uint8_t* pixels) {
-    int64_t label = 0;
-    dataset.read(split, {&i, 1}, pixels, &label);
-    return label;
+    const Batch row = read_batch(dataset, split, {i});
+    std::copy(row.pixels.begin(), row.pixels.end(), pixels);
+    return row.labels.front();
   };
   return {dataset.size(split), name, load};
 }

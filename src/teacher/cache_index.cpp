@@ -18,9 +18,23 @@ constexpr uint64_t kMostIndexBytes = uint64_t{1} << 26;
 constexpr const char* kSelf = "index_sha256";
 constexpr int64_t kMost = int64_t{1} << 40;  // rows, classes, ...: keeps products in range
 
+CropOptions crop_from_json(const Json& json) {
+  CropOptions crop;
+  if (!json.is_object()) return crop;
+  crop.crop = from_word<CropKind>(json.at("crop").get<std::string>(), "crop");
+  crop.size = json.at("size").get<int64_t>();
+  if (crop.crop == CropKind::random) {
+    crop.scale = json.at("scale").get<std::vector<double>>();
+    crop.ratio = json.at("ratio").get<std::vector<double>>();
+  } else {
+    crop.resize = json.at("resize").get<int64_t>();
+  }
+  return crop;
+}
+
 Json to_json(const CacheFacts& facts) {
   const AugmentationOptions& augmentation = facts.augmentation;
-  return {
+  Json json = {
       {"teacher_sha256", facts.teacher_sha256},
       {"teacher_samples", facts.teacher_samples},
       {"teacher_bytes", facts.teacher_bytes},
@@ -37,6 +51,10 @@ Json to_json(const CacheFacts& facts) {
       {"temperature", facts.temperature},
       {"batch", facts.batch},
       {"any_batch", facts.any_batch}};
+  // Only where there is one, so that caches without are named as they were.
+  const Json crop = to_json(augmentation.crop);
+  if (!crop.is_null()) json["augmentation"]["crop"] = crop;
+  return json;
 }
 
 [[noreturn]] void refuse(const std::string& path, const std::string& reason) {
@@ -65,6 +83,7 @@ CacheFacts facts_from_json(const Json& json, const std::string& path) {
   facts.augmentation.shift = count(augmentation, "shift", 0, path);
   facts.augmentation.flip = augmentation.at("flip").get<bool>();
   facts.augmentation.seed = augmentation.at("seed").get<int64_t>();
+  facts.augmentation.crop = crop_from_json(augmentation.value("crop", Json()));
   facts.variants = facts.augmentation.variants = count(json, "variants", 1, path);
   facts.samples = count(json, "samples", 1, path);
   facts.classes = count(json, "classes", 1, path);
@@ -92,6 +111,18 @@ std::vector<CacheRange> ranges_from_json(const Json& rows, const CacheFacts& fac
 }
 
 }  // namespace
+
+Json to_json(const CropOptions& crop) {
+  if (crop.crop == CropKind::none) return {};
+  Json json = {{"crop", word(crop.crop)}, {"size", crop.size}};
+  if (crop.crop == CropKind::random) {
+    json["scale"] = crop.scale;
+    json["ratio"] = crop.ratio;
+  } else {
+    json["resize"] = crop.resize;
+  }
+  return json;
+}
 
 std::string digest_of(const CacheFacts& facts) {
   return sha256_hex(to_json(facts).dump());

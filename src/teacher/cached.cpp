@@ -3,7 +3,7 @@
 #include <algorithm>
 
 #include "bitstill/base/text.hpp"
-#include "bitstill/teacher/logit_cache.hpp"
+#include "cache_index.hpp"
 
 namespace bitstill {
 namespace {
@@ -76,6 +76,8 @@ void require_fits(const LogitCache& cache, const CacheFacts& wanted) {
   compare("the processor's instructions", has.processor, wanted.processor);
   compare("the index of data.folder", has.data, wanted.data);
   compare("augmentation", shift_and_flip(has.augmentation), shift_and_flip(wanted.augmentation));
+  compare("data.crop", to_json(has.augmentation.crop).dump(),
+          to_json(wanted.augmentation.crop).dump());
   if (wanted.augments()) {
     // The first of more variants are the same ones.
     const int64_t variants = wanted.augmentation.variants;

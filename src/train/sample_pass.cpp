@@ -45,8 +45,8 @@ at::Tensor sum_over_pass(const Dataset& dataset, const SamplePass& pass, int64_t
     const StepPlan plan = plan_pass(pass, samples, comm.world());
     sum.emplace(LeafTree(plan.owner_first), comm.rank(), count);
     Prefetcher batches(dataset, Split::train,
-                       rank_micro_batches(plan, epoch_order(samples, 0, 0), comm.rank()), nullptr,
-                       0, 2);
+                       rank_micro_batches(plan, epoch_order(samples, 0, 0), comm.rank()),
+                       dataset.decoder(), 2);
     Batch batch;
     while (batches.next(&batch)) {
       const at::Tensor leaf = value(batch, plan.samples).to(at::kCPU).contiguous();

@@ -52,6 +52,7 @@ class Run {
   Json about_;
   RunLog& log_;
 
+  std::unique_ptr<RowDecoder> decoder_;
   TrainingParts parts_;
   RunState state_;
   ClassificationCounts validation_;
@@ -72,6 +73,8 @@ Run::Run(World& world, Watchdog& watchdog, const Dataset& dataset, Student& stud
       start_(start),
       about_(std::move(about)),
       log_(log),
+      decoder_(make_training_decoder(dataset.index(), options.augmentation,
+                                     augmentation_seed(options), options.decode_threads)),
       parts_(world, watchdog, dataset, student, teacher, options, start.device,
              start.stop_requested) {}
 
@@ -110,9 +113,8 @@ bool Run::train_epoch() {
   const auto read_ahead = [teacher = teacher_](Batch* batch) {
     if (teacher != nullptr) teacher->read_ahead(batch);
   };
-  Prefetcher prefetcher(dataset_, Split::train, batches, &options_.augmentation,
-                        augmentation_seed(options_), static_cast<int>(options_.prefetch),
-                        read_ahead);
+  Prefetcher prefetcher(dataset_, Split::train, batches, *decoder_,
+                        static_cast<int>(options_.prefetch), read_ahead);
   const Trained trained = trained_now();
   if (student_.quantizer() != nullptr) {
     student_.quantizer()->use_uniform_points(options_.quant.alternate == Alternate::reference &&

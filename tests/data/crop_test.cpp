@@ -211,8 +211,11 @@ TEST(CropOptions, AreChecked) {
   options.size = 0;
   refused(options, "data.size");
   options.size = 257;
+  options.resize = 256;
   refused(options, "data.resize");
-  options.crop = CropKind::random;  // which does not look at data.resize
+  options.crop = CropKind::random;  // evaluation cuts the centre
+  refused(options, "data.resize");
+  options.resize = 0;
   check(options);
 }
 

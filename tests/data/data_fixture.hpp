@@ -51,9 +51,10 @@ struct Rows {
 
 inline Rows read_rows(const Dataset& dataset, Split split, const std::vector<int64_t>& rows) {
   Rows result;
-  result.pixels.resize(rows.size() * static_cast<std::size_t>(dataset.index().shape.pixels()));
   result.labels.resize(rows.size());
-  dataset.read(split, rows, result.pixels.data(), result.labels.data());
+  RawRows raw;
+  dataset.read(split, rows, &raw, result.labels.data());
+  result.pixels = std::move(raw.bytes);
   return result;
 }
 

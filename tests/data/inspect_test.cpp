@@ -28,7 +28,7 @@ TEST(Verify, FindsEveryDamagedShardOnce) {
   EXPECT_TRUE(verify_shards(scratch / "set", Place{}).empty());
   const ShardIndex index = read_index(scratch / "set");
   flip_byte(scratch / "set/train-00000.h5", 70);
-  flip_byte(scratch / "set/train-00001.h5", index.shards[0][1].layout.images + 6 * 105);
+  flip_byte(scratch / "set/train-00001.h5", index.shards[0][1].layout.content + 6 * 105);
   std::filesystem::remove(scratch / "set/train-00003.h5");
   std::filesystem::resize_file(scratch / "set/test-00000.h5", 100);
   for (const int world : {1, 2, 3, 9}) {

@@ -23,7 +23,7 @@ TEST(Prefetcher, GivesTheBatchesInOrder) {
   const SmallSet set(scratch / "set");
   const Dataset dataset(scratch / "set");
   for (const int depth : {1, 3, 50}) {
-    Prefetcher prefetcher(dataset, Split::train, plan_batches, nullptr, 0, depth);
+    Prefetcher prefetcher(dataset, Split::train, plan_batches, dataset.decoder(), depth);
     Batch batch;
     for (int64_t n = 0; n < 12; ++n) {
       ASSERT_TRUE(prefetcher.next(&batch));
@@ -45,7 +45,8 @@ TEST(Prefetcher, AugmentsEachRowByItsNumber) {
   const SmallSet set(scratch / "set");
   const Dataset dataset(scratch / "set");
   const AugmentationOptions options{2, true, 0};
-  Prefetcher prefetcher(dataset, Split::train, plan_batches, &options, 9, 2);
+  const auto decoder = make_training_decoder(dataset.index(), options, 9, 1);
+  Prefetcher prefetcher(dataset, Split::train, plan_batches, *decoder, 2);
   const std::vector<uint8_t> fill(3);
   for (Batch batch; prefetcher.next(&batch);) {
     for (std::size_t k = 0; k < batch.rows.size(); ++k) {
@@ -61,13 +62,13 @@ TEST(Prefetcher, AnErrorComesAfterTheBatchesBeforeIt) {
   const ScratchFolder scratch;
   const SmallSet set(scratch / "set");
   flip_byte(scratch / "set/train-00000.h5",
-            read_index(scratch / "set").shards[0][0].layout.images + 5);
+            read_index(scratch / "set").shards[0][0].layout.content + 5);
   const Dataset dataset(scratch / "set");
   const auto plan = [](int64_t n, std::vector<int64_t>* rows, int64_t*) {
     rows->push_back(3 - n);
     return true;
   };
-  Prefetcher prefetcher(dataset, Split::train, plan, nullptr, 0, 8);
+  Prefetcher prefetcher(dataset, Split::train, plan, dataset.decoder(), 8);
   Batch batch;
   for (int64_t n = 0; n < 3; ++n) {
     ASSERT_TRUE(prefetcher.next(&batch));
@@ -84,12 +85,13 @@ TEST(Prefetcher, AHookAddsToBatchesWithSamplesAndFailsAsReadingWould) {
   const SmallSet set(scratch / "set");
   const Dataset dataset(scratch / "set");
   const AugmentationOptions options{1, false, 3};
+  const auto decoder = make_training_decoder(dataset.index(), options, 9, 1);
   const auto hook = [](Batch* batch) {
     if (batch->rows[0] == 22 - 16) throw Error(ExitCode::data, "the hook's own");
     batch->logits.assign(batch->rows.begin(), batch->rows.end());
     batch->logits.push_back(static_cast<float>(batch->variant));
   };
-  Prefetcher prefetcher(dataset, Split::train, plan_batches, &options, 9, 3, hook);
+  Prefetcher prefetcher(dataset, Split::train, plan_batches, *decoder, 3, hook);
   Batch batch;
   for (int64_t n = 0; n < 8; ++n) {
     ASSERT_TRUE(prefetcher.next(&batch));
@@ -111,7 +113,7 @@ TEST(Prefetcher, KeepsNoMoreThanItsDepthAndStopsWhenLeft) {
       ++asked;
       return true;
     };
-    Prefetcher prefetcher(dataset, Split::train, endless, nullptr, 0, 3);
+    Prefetcher prefetcher(dataset, Split::train, endless, dataset.decoder(), 3);
     Batch batch;
     for (int64_t n = 0; n < 5; ++n) ASSERT_TRUE(prefetcher.next(&batch));
     std::this_thread::sleep_for(std::chrono::milliseconds(50));

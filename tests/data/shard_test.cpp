@@ -152,7 +152,7 @@ TEST(Shards, FindAFlippedByteOfARowWhenItIsRead) {
   const ScratchFolder scratch;
   const SmallSet set(scratch / "set");
   const ShardEntry entry = read_index(scratch / "set").shards[0][1];
-  flip_byte(scratch / "set/train-00001.h5", entry.layout.images + 3 * 105 + 104);
+  flip_byte(scratch / "set/train-00001.h5", entry.layout.content + 3 * 105 + 104);
   flip_byte(scratch / "set/train-00001.h5", entry.layout.labels + 5 * 8, 0x01);
   const Dataset dataset(scratch / "set");
   EXPECT_EQ(read_rows(dataset, Split::train, {9, 11, 13}).labels[0], set.rows[0].labels[9]);
@@ -173,7 +173,7 @@ TEST(Shards, FindAShardThatShrinksWhileItIsOpen) {
   const SmallSet set(scratch / "set");
   const Dataset dataset(scratch / "set");
   const ShardLayout layout = read_index(scratch / "set").shards[2][0].layout;
-  std::filesystem::resize_file(scratch / "set/test-00000.h5", layout.images + 200);
+  std::filesystem::resize_file(scratch / "set/test-00000.h5", layout.content + 200);
   EXPECT_HOLDS(error_of(ExitCode::data, [&] { read_all(dataset, Split::test); }), "test-00000.h5");
 }
 
@@ -228,7 +228,7 @@ TEST(Shards, IndexRefusesNamesAndNumbersThatLeaveTheFolder) {
     changed.shards[2][0].layout.rows = value;
     EXPECT_HOLDS(refused(changed), "here");
   }
-  const int64_t images = index.shards[2][0].layout.images;
+  const int64_t images = index.shards[2][0].layout.content;
   for (const int64_t value : {int64_t{-1}, images, int64_t{1} << 40, INT64_MAX}) {
     ShardIndex changed = index;
     changed.shards[2][0].layout.labels = value;

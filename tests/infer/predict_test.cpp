@@ -171,7 +171,7 @@ TEST(Predict, AnswersThatAreNotFiniteAreAnError) {
 
 TEST(Predict, NothingToDoIsDone) {
   const LoadedModel model = small_model();
-  const Outcome outcome = outcome_of(model, images_of_files({}, {3, 5, 7}, 100), {}, 2);
+  const Outcome outcome = outcome_of(model, images_of_files({}, {3, 5, 7}, {}, 100), {}, 2);
   EXPECT_EQ(outcome.text, "");
   EXPECT_TRUE(outcome.skipped.empty());
 }

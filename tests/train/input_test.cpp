@@ -105,7 +105,7 @@ class InputTest : public testing::Test {
       *epoch = 0;
       return n < 1;
     };
-    Prefetcher prefetcher(*dataset_, Split::train, once, nullptr, 0, 1);
+    Prefetcher prefetcher(*dataset_, Split::train, once, dataset_->decoder(), 1);
     return training.run(0, EpochPlan(kRows, kRows, 0, 1).step(0), prefetcher, 0.1).totals;
   }
 

@@ -6,7 +6,7 @@
 #include <vector>
 
 #include "bitstill/base/words.hpp"
-#include "bitstill/data/dataset.hpp"
+#include "bitstill/data/data_index.hpp"
 #include "bitstill/data/image_walk.hpp"
 
 namespace bitstill {
@@ -34,6 +34,7 @@ struct ClassPart {
   std::string folder;
   std::optional<Split> split;
   std::vector<std::string> classes;  // its folders' names, sorted bytewise
+  std::vector<std::string> flat;     // of a split without folders: its images, sorted bytewise
 };
 
 struct ClassLayout {
@@ -44,7 +45,7 @@ struct ClassLayout {
 
 /// Error(data) saying what was seen and how to mend it or which option settles it: no class folders
 /// or a single one, one split alone, two folders for one split, splits among classes or in them, a
-/// split without class folders.
-ClassLayout find_classes(const std::string& root, FolderLayout layout);
+/// split without class folders, unless a file of `labels` says what its images show.
+ClassLayout find_classes(const std::string& root, FolderLayout layout, bool labels = false);
 
 }  // namespace bitstill

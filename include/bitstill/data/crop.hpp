@@ -13,16 +13,17 @@ enum class CropKind { none, random, centre };
 template <>
 struct WordsOf<CropKind> {
   static constexpr Word<CropKind> kTable[] = {
-      {CropKind::none, "none"},
+      {CropKind::none, "none", "JPEG shards: random"},
       {CropKind::random, "random", "a random part, scaled to data.size"},
-      {CropKind::centre, "centre", "the middle of the picture scaled to data.resize"}};
+      {CropKind::centre, "centre",
+       "the middle of the picture scaled to data.resize, as in evaluation"}};
 };
 
 /// data.*
 struct CropOptions {
   CropKind crop = CropKind::none;
-  int64_t size = 224;    // of the square that a crop becomes
-  int64_t resize = 256;  // of the whole picture's shorter side, before its centre is cut
+  int64_t size = 224;  // of the square that a crop becomes
+  int64_t resize = 0;  // of the whole picture's shorter side, before its centre is cut; 0: 8/7 size
   std::vector<double> scale = {0.08, 1};        // share of the picture's area, least and most
   std::vector<double> ratio = {0.75, 4.0 / 3};  // width over height, least and most
 };
@@ -30,7 +31,8 @@ template <ConstOr<CropOptions> Options, class Visit>
 void visit_settings(Options& options, const Visit& visit) {
   visit("crop", options.crop, "");
   visit("size", options.size, "height and width of what the network sees");
-  visit("resize", options.resize, "crop = centre: the shorter side that is cut from");
+  visit("resize", options.resize,
+        "the shorter side that the centre is cut from, in evaluation, too; 0: 8/7 of data.size");
   visit("scale", options.scale, "crop = random: least and largest share of the area");
   visit("ratio", options.ratio, "crop = random: least and largest width over height");
 }

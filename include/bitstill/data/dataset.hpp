@@ -1,58 +1,63 @@
 // A folder of shards, opened for reading: the index, and rows of any split by number.
 #pragma once
 
-#include <array>
 #include <cstdint>
 #include <memory>
 #include <span>
 #include <string>
-#include <vector>
 
-#include "bitstill/base/words.hpp"
-#include "bitstill/data/image_shape.hpp"
+#include "bitstill/data/data_index.hpp"
+#include "bitstill/data/row_decoder.hpp"
 
 namespace bitstill {
 
-enum class Split { train, validation, test };
-constexpr int kSplits = 3;
-template <>
-struct WordsOf<Split> {
-  using enum Split;
-  static constexpr Word<Split> kTable[] = {
-      {train, "train"}, {validation, "validation"}, {test, "test"}};
+/// The bytes of index.json and rows.crc32c.
+struct IndexFiles {
+  std::string index, row_sums;
 };
+/// Error(data) where there are none.
+IndexFiles read_index_files(const std::string& folder);
 
-/// What index.json says, apart from the check sums.
-struct DataIndex {
-  std::string name;  // "digits", "cifar10", ...
-  ImageShape shape;
-  std::vector<std::string> classes;
-  Normalization normalization;
-  std::array<int64_t, kSplits> count{};
-  std::string split_rule;   // how the splits came to be, in words
-  std::string fingerprint;  // SHA-256 of index.json: equal on all ranks, stored in model files
-};
-
-/// Read-only and thread-safe: reads are pread calls on file descriptors opened once.
+/// Rows are read by pread on descriptors that are opened at the first use. Thread-safe, apart from
+/// prepare().
 class Dataset {
  public:
-  /// Reads and checks index.json and each shard's bytes outside the data sets. Error(data) naming
-  /// the file and what is wrong: missing, truncated, foreign, changed, of another version.
+  /// Reads index.json and checks each shard's bytes outside the data sets. Error(data) naming the
+  /// file and what is wrong: missing, truncated, foreign, changed, of another version.
   explicit Dataset(const std::string& folder);
+  /// The same of files that were read already, perhaps by another rank, without a look at the
+  /// shards: check_shards() has that.
+  Dataset(const std::string& folder, const IndexFiles& files);
   ~Dataset();
   Dataset(const Dataset&) = delete;
   Dataset& operator=(const Dataset&) = delete;
 
+  /// Shards number first, first + stride, ...: their sizes and frames, and with `layouts`, which
+  /// opens them by HDF5, that the data sets lie where the index says. Error(data).
+  void check_shards(int64_t first, int64_t stride, bool layouts) const;
+
   const DataIndex& index() const;
   int64_t size(Split split) const;
 
-  /// Row rows[k] of `split` into pixels[k * shape.pixels()] and labels[k]. Every row's CRC32C is
-  /// checked before it is returned, and its label's range: Error(data) names shard and row.
-  void read(Split split, std::span<const int64_t> rows, uint8_t* pixels, int64_t* labels) const;
+  /// From now on index().shape and decoder() are of images cropped as `crop` (evaluation_crop)
+  /// says, decoded by so many threads. Before the first use by others.
+  void prepare(const CropOptions& crop, int64_t threads);
+  /// As given to prepare(); crop none: rows are taken as they are.
+  const CropOptions& crop() const;
+  /// What rows become in evaluation. Error(settings) for rows without a size of their own, unless
+  /// prepare() gave one.
+  const RowDecoder& decoder() const;
+
+  /// Rows rows[k] of `split`, and their labels into labels[k]. Every row's CRC-32C is checked, and
+  /// its label's range: Error(data) names shard and row. `raw` may be used again and again.
+  void read(Split split, std::span<const int64_t> rows, RawRows* raw, int64_t* labels) const;
 
  private:
   struct State;
   std::unique_ptr<State> state_;
 };
+
+/// The rows as evaluation sees them.
+Batch read_batch(const Dataset& dataset, Split split, std::vector<int64_t> rows);
 
 }  // namespace bitstill

@@ -5,6 +5,7 @@
 #include <string_view>
 #include <vector>
 
+#include "bitstill/data/crop.hpp"
 #include "bitstill/data/image_shape.hpp"
 
 namespace bitstill {
@@ -27,5 +28,9 @@ Image decode_image(std::string_view file, int64_t most_pixels = kMostPixels);
 /// The image as [C,H,W] of `shape`: grey by the luma weights of ITU-R BT.601, scaled until it
 /// covers height x width (a triangle filter, widened when shrinking), and the centre of that.
 void fit_image(const Image& image, const ImageShape& shape, uint8_t* pixels);
+
+/// The image as [channels, crop.size, crop.size], as centre_crop has it: what evaluation makes of
+/// the same image in a shard.
+void cut_centre(const Image& image, int64_t channels, const CropOptions& crop, uint8_t* pixels);
 
 }  // namespace bitstill

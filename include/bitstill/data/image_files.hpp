@@ -15,6 +15,9 @@ namespace bitstill {
 /// images.
 ImageWalk list_images(const std::vector<std::string>& paths);
 
+/// The file's bytes. Error(data) naming it.
+std::string read_image_bytes(const std::string& path);
+
 /// The decoded file. Error(data) naming the file and the reason, also that it has more than
 /// `most_pixels` (height x width).
 Image read_image(const std::string& path, int64_t most_pixels);

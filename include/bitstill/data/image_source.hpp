@@ -8,7 +8,7 @@
 #include <vector>
 
 #include "bitstill/data/class_layout.hpp"
-#include "bitstill/data/dataset.hpp"
+#include "bitstill/data/data_index.hpp"
 #include "bitstill/data/image.hpp"
 
 namespace bitstill {
@@ -28,6 +28,7 @@ struct ImageSource {
   /// Item i; thread-safe; Error(data) naming the item and the reason when it cannot be read.
   std::function<Image(int64_t i)> load;
   int64_t channels = 0;     // unless --channels says otherwise
+  bool files = false;       // each item's name is the path of an image file
   bool ordered = false;     // rows keep the source's order, else that of their hashes
   int64_t validation = -1;  // default count; -1: a tenth of each class
   int64_t test = -1;
@@ -49,6 +50,8 @@ struct SourceOptions {
   SourceFormat format = SourceFormat::automatic;
   FolderLayout layout = FolderLayout::automatic;  // of class folders
   int64_t most_pixels = kMostPixels;              // of an image file
+  std::string labels;   // a file: which classes the images of a split folder without any show
+  std::string synsets;  // a file: what the classes are called
 };
 
 /// Error(data) for a source that is not what it should be.
@@ -61,7 +64,8 @@ ImageSource open_idx(const std::string& folder);
 /// Binary records of CIFAR-10 (one label byte) and CIFAR-100 (two, the second is used).
 ImageSource open_cifar10(const std::string& folder);
 ImageSource open_cifar100(const std::string& folder);
-/// Class folders, or train/ and test/ (val/) with class folders in them.
+/// Class folders, or train/ and test/ (val/) with class folders in them; with `labels` one of these
+/// may hold images alone.
 ImageSource open_class_folders(const SourceOptions& options);
 
 }  // namespace bitstill

@@ -6,20 +6,10 @@
 #include <memory>
 #include <vector>
 
-#include "bitstill/data/augmentation.hpp"
+#include "bitstill/data/batch.hpp"
 #include "bitstill/data/dataset.hpp"
 
 namespace bitstill {
-
-/// One micro-batch as bytes. Owned by whoever took it.
-struct Batch {
-  std::vector<int64_t> rows;    // row numbers within the split
-  std::vector<uint8_t> pixels;  // [n, C, H, W]
-  std::vector<int64_t> labels;  // [n]
-  int64_t variant = 0;          // of augmentation: variant_of() its epoch
-  std::vector<float> logits;    // [n, classes] or none: of a teacher that is read (BatchHook)
-  int64_t count() const { return static_cast<int64_t>(rows.size()); }
-};
 
 /// Which rows the n-th batch of this rank holds; empty rows: a batch without samples. Called on the
 /// prefetch thread with n = 0, 1, 2, ...; returns false when there are no more.
@@ -30,11 +20,10 @@ using BatchHook = std::function<void(Batch*)>;
 
 class Prefetcher {
  public:
-  /// augmentation may be null (validation, test). `depth` batches are kept ready (>= 1). What
-  /// `hook` (or none) throws is as if reading the batch had.
-  Prefetcher(const Dataset& dataset, Split split, BatchPlan plan,
-             const AugmentationOptions* augmentation, uint64_t seed, int depth,
-             BatchHook hook = nullptr);
+  /// dataset and decoder outlive it. `depth` batches are kept ready (>= 1). What `hook` (or none)
+  /// throws is as if reading the batch had.
+  Prefetcher(const Dataset& dataset, Split split, BatchPlan plan, const RowDecoder& decoder,
+             int depth, BatchHook hook = nullptr);
   ~Prefetcher();  // stops the thread
   Prefetcher(const Prefetcher&) = delete;
   Prefetcher& operator=(const Prefetcher&) = delete;

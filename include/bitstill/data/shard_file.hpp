@@ -1,12 +1,18 @@
 // One shard as an HDF5 file; the only source that speaks to HDF5 stands behind this header.
 //
-//   images  uint8 [rows, C, H, W], contiguous      labels  int64 [rows], contiguous
+//   version 1, rows of one shape:    images  uint8 [rows, C, H, W]
+//                                    labels  int64 [rows]
+//   version 2, rows of any length:   bytes   uint8 [total]
+//                                    offsets int64 [rows + 1]: row r is bytes[offsets[r],
+//                                    offsets[r+1]) labels  int64 [rows]
 //
-// Everything else in the file is its frame: the few kilobytes by which HDF5 finds the data sets.
+// All contiguous. Everything else in the file is its frame: the few kilobytes by which HDF5 finds
+// the data sets.
 #pragma once
 
 #include <cstdint>
 #include <string>
+#include <vector>
 
 #include "bitstill/data/image_shape.hpp"
 #include "bitstill/data/raw_file.hpp"
@@ -16,23 +22,38 @@ namespace bitstill {
 /// Where the bytes of a shard lie.
 struct ShardLayout {
   int64_t rows = 0;
-  int64_t bytes = 0;   // of the whole file
-  int64_t images = 0;  // offset of row 0's pixels
-  int64_t labels = 0;  // offset of row 0's label
+  int64_t bytes = 0;          // of the whole file
+  int64_t content = 0;        // place of row 0's bytes
+  int64_t content_bytes = 0;  // of all rows
+  int64_t labels = 0;         // place of row 0's label
+  int64_t offsets = 0;        // place of offsets[0]; 0: version 1, all rows are of one length
   bool operator==(const ShardLayout&) const = default;
 };
 
-/// A shard file with its frame written and room for `rows` rows allocated; HDF5 itself never writes
-/// to the disk, since its library crashes on a full one. Error(storage).
+/// A shard file with its frame written and room for its rows allocated; HDF5 itself never writes to
+/// the disk, since its library crashes on a full one. Error(storage).
 RawFile create_shard_file(const std::string& path, int64_t rows, const ImageShape& shape,
+                          ShardLayout* layout);
+/// The same of version 2, for rows of `content_bytes` in all.
+RawFile create_shard_file(const std::string& path, int64_t rows, int64_t content_bytes,
                           ShardLayout* layout);
 
 /// What HDF5 finds in the file. Call it only once frame_sha256 is known to be right: the library
 /// crashes on files from strangers. Error(data) when the data sets are not those of a shard.
 ShardLayout read_shard_layout(const std::string& path, const ImageShape& shape);
+/// The same of version 2.
+ShardLayout read_shard_layout(const std::string& path);
 
-/// SHA-256 of the bytes outside the data sets.
-std::string frame_sha256(const RawFile& file, const ShardLayout& layout, const ImageShape& shape);
+/// Whether the data sets lie within the file and apart from each other.
+bool is_sound(const ShardLayout& layout);
+
+/// SHA-256 of the bytes outside the data sets of a sound layout.
+std::string frame_sha256(const RawFile& file, const ShardLayout& layout);
+
+/// Where each row begins within the content, and the end of the last: [rows + 1]. No check sum
+/// covers offsets; a wrong one that can be used would fail its row's. Error(data) naming the row
+/// where they fall, overlap or leave the content.
+std::vector<int64_t> read_offsets(const RawFile& file, const ShardLayout& layout);
 
 /// "1.10.8"
 std::string hdf5_version();

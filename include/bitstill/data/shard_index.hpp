@@ -6,13 +6,13 @@
 #include <string>
 #include <vector>
 
-#include "bitstill/data/dataset.hpp"
+#include "bitstill/data/data_index.hpp"
 #include "bitstill/data/shard_file.hpp"
 
 namespace bitstill {
 
 constexpr const char* kIndexFile = "index.json";
-/// One CRC-32C (4 bytes, little-endian) a row, over its pixels and then its 8 label bytes; rows in
+/// One CRC-32C (4 bytes, little-endian) a row, over its bytes and then its 8 label bytes; rows in
 /// the order of the index: train, validation, test, shard after shard.
 constexpr const char* kRowSumsFile = "rows.crc32c";
 
@@ -23,6 +23,7 @@ struct ShardEntry {
   std::string sha256;        // of the whole file
 };
 
+/// The version of index.json and of the shards follows from the content: 1 for images.
 struct ShardIndex {
   DataIndex summary;
   std::string source, licence;
@@ -38,10 +39,14 @@ std::string index_text(const ShardIndex& index);
 /// Error(data) naming `where` and the first thing that is wrong.
 ShardIndex parse_index(const std::string& text, const std::string& where);
 
-/// index.json of `folder`; Error(data) also where there is none.
+/// index.json of `folder`; Error(data) where there is none.
+std::string read_index_text(const std::string& folder);
 ShardIndex read_index(const std::string& folder);
 
-/// rows.crc32c of `folder`, checked against the index.
+/// The bytes of rows.crc32c in `folder`, checked against the index.
+std::vector<uint32_t> parse_row_sums(const std::string& bytes, const std::string& folder,
+                                     const ShardIndex& index);
+/// The same, read from there.
 std::vector<uint32_t> read_row_sums(const std::string& folder, const ShardIndex& index);
 
 }  // namespace bitstill

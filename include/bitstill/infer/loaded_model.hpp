@@ -50,6 +50,17 @@ NamedTensors network_tensors(const ModelFile& file);
 void require_fits(const LoadedModel& model, const std::string& path, const ImageShape& shape,
                   const std::vector<std::string>& classes);
 
+/// How the model's file says that images become its input in evaluation ("evaluation": {"resize":
+/// shorter side, "crop": side of the square cut from its middle}), as Dataset::prepare takes it;
+/// crop none where rows are to be taken as they are. Rows without a size of their own are scaled
+/// until they cover the input, unless the file says otherwise. Error(model) for what cannot be.
+CropOptions evaluation_crop(const LoadedModel& model, const std::string& path,
+                            const DataIndex& shards);
+/// The same for image files that lie about; crop none: as fit_image does.
+CropOptions stated_crop(const LoadedModel& model, const std::string& path);
+/// The member "evaluation" that says so; null for crop none.
+Json evaluation_json(const CropOptions& crop);
+
 /// Members that every self-describing file carries: format, kind, network, normalization, classes.
 Json describe_model(const std::string& kind, const NetworkSpec& network,
                     const std::vector<std::string>& classes);

@@ -47,7 +47,7 @@ struct CacheFacts {
 
   int64_t rows() const { return variants * samples; }
   int64_t row_bytes() const { return 4 * (top > 0 ? 2 * top + 1 : classes) + 4; }
-  bool augments() const { return augmentation.shift > 0 || augmentation.flip; }
+  bool augments() const { return bitstill::augments(augmentation); }
   /// Forward passes over all rows, in order, each of `batch` samples of one variant; a last sample
   /// that would be alone joins the pass before.
   int64_t passes() const { return variants * passes_of_variant(); }

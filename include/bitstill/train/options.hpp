@@ -244,8 +244,9 @@ struct TrainingOptions {
   DistillOptions distill;
   ExchangeOptions exchange;
   QuantOptions quant;
-  AugmentationOptions augmentation;  // data.shift, data.flip, data.variants, data.augment_seed
+  AugmentationOptions augmentation;  // data.shift, data.flip, data.crop, ...; settled for training
   int64_t prefetch = 4;              // data.prefetch: batches read ahead
+  int64_t decode_threads = 1;        // data.threads
   RunOptions run;
   TeacherLayout layout;  // teacher.sharding, teacher.window, ...
 };

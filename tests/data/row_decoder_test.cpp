@@ -1,0 +1,281 @@
+#include "bitstill/data/row_decoder.hpp"
+
+#include "bitstill/base/crc32c.hpp"
+#include "bitstill/base/sha256.hpp"
+#include "bitstill/data/inspect.hpp"
+#include "bitstill/data/jpeg_encode.hpp"
+#include "bitstill/data/resize.hpp"
+#include "image_files.hpp"
+
+namespace bitstill {
+namespace {
+
+/// 13 JPEGs of odd sizes, every third grey, all in train, in shards of 5.
+class JpegRows : public testing::Test {
+ protected:
+  JpegRows() {
+    for (int i = 0; i < 13; ++i) {
+      Image image = ramp(25 + 3 * i, 61 - 2 * i, i % 3 == 0 ? 1 : 3);
+      image.bytes[7] = static_cast<uint8_t>(i);
+      put_file(
+          scratch_ / ("in/" + std::string(i % 2 == 0 ? "a/" : "b/") + std::to_string(i) + ".jpg"),
+          encode_jpeg(image, 95));
+    }
+    ShardOptions options = from(scratch_ / "in", folder());
+    options.store = RowStore::jpeg;
+    options.validation = options.test = 0;
+    options.rows_per_shard = 5;
+    convert(options);
+  }
+  std::string folder() const { return scratch_ / "set"; }
+
+  static Batch batch_of(const Dataset& dataset, const RowDecoder& decoder,
+                        const std::vector<int64_t>& rows, int64_t epoch) {
+    Batch batch;
+    batch.rows = rows;
+    batch.labels.resize(rows.size());
+    RawRows raw;
+    dataset.read(Split::train, rows, &raw, batch.labels.data());
+    decoder.decode(&raw, epoch, &batch);
+    return batch;
+  }
+
+  /// The row decoded whole, in colour.
+  static Image whole(const Dataset& dataset, int64_t row) {
+    RawRows raw;
+    int64_t label = 0;
+    dataset.read(Split::train, {{row}}, &raw, &label);
+    Image image = decode_image({reinterpret_cast<const char*>(raw.bytes.data()), raw.bytes.size()});
+    if (image.channels == 3) return image;
+    Image colour{image.height, image.width, 3, {}};
+    for (const uint8_t byte : image.bytes) colour.bytes.insert(colour.bytes.end(), 3, byte);
+    return colour;
+  }
+
+  ScratchFolder scratch_;
+};
+
+AugmentationOptions random_options() {
+  AugmentationOptions options;
+  options.flip = true;
+  options.variants = 3;
+  options.crop.crop = CropKind::random;
+  options.crop.size = 16;
+  options.crop.resize = 18;
+  return options;
+}
+
+std::vector<uint8_t> cut(const Image& image, const Crop& crop) {
+  const CropBox box = source_box(crop);
+  std::vector<uint8_t> pixels(3 * 16 * 16);
+  CropResizer().resize_crop(
+      {&image.bytes[static_cast<std::size_t>((box.top * image.width + box.left) * 3)], box.height,
+       box.width, 3, image.width * 3},
+      crop, pixels.data());
+  return pixels;
+}
+
+TEST_F(JpegRows, CropsAreThoseOfTheWholePictureByRowAndVariantAlone) {
+  const Dataset dataset(folder());
+  const AugmentationOptions options = random_options();
+  const auto one = make_training_decoder(dataset.index(), options, 9, 1);
+  const auto three = make_training_decoder(dataset.index(), options, 9, 3);
+  std::vector<int64_t> rows = {12, 0, 5, 4, 4, 7, 1, 2, 3, 6, 8, 9, 10, 11};
+  int flipped = 0;
+  for (const int64_t epoch : {0, 1, 5}) {
+    const Batch batch = batch_of(dataset, *one, rows, epoch);
+    EXPECT_EQ(batch.variant, epoch % 3);
+    EXPECT_EQ(batch_of(dataset, *three, rows, epoch).pixels, batch.pixels);
+    for (std::size_t k = 0; k < rows.size(); ++k) {
+      const Image image = whole(dataset, rows[k]);
+      Crop crop = random_crop(image.height, image.width, options.crop, 9, epoch % 3, rows[k]);
+      crop.flip = draw_flip(9, epoch % 3, rows[k]);
+      flipped += crop.flip ? 1 : 0;
+      const std::vector<uint8_t> expected = cut(image, crop);
+      EXPECT_TRUE(std::equal(expected.begin(), expected.end(), &batch.pixels[k * 768])) << rows[k];
+    }
+  }
+  EXPECT_GT(flipped, 5);
+  EXPECT_LT(flipped, 37);
+}
+
+TEST_F(JpegRows, EvaluationCutsTheCentreAsOfAFile) {
+  Dataset dataset(folder());
+  EXPECT_HOLDS(error_of(ExitCode::settings, [&] { dataset.decoder(); }), "data.size");
+  const CropOptions crop = evaluation_crop(random_options().crop, dataset.index());
+  dataset.prepare(crop, 2);
+  EXPECT_EQ(dataset.index().shape, (ImageShape{3, 16, 16}));
+  const Batch batch = read_batch(dataset, Split::train, {3, 11, 0});
+  for (std::size_t k = 0; k < 3; ++k) {
+    std::vector<uint8_t> expected(768);
+    cut_centre(whole(dataset, batch.rows[k]), 3, crop, expected.data());
+    EXPECT_TRUE(std::equal(expected.begin(), expected.end(), &batch.pixels[k * 768]));
+  }
+}
+
+TEST(RowDecoder, RawRowsAreCroppedPlaneByPlane) {
+  const ScratchFolder scratch;
+  const SmallSet set(scratch / "set");
+  Dataset dataset(scratch / "set");
+  AugmentationOptions options = random_options();
+  options.crop.size = 4;
+  const auto decoder = make_training_decoder(dataset.index(), options, 5, 2);
+  Batch batch;
+  batch.rows = {22, 3, 7};
+  batch.labels.resize(3);
+  RawRows raw;
+  dataset.read(Split::train, batch.rows, &raw, batch.labels.data());
+  decoder->decode(&raw, 4, &batch);
+  ASSERT_EQ(batch.pixels.size(), 3U * 48);
+  for (std::size_t k = 0; k < 3; ++k) {
+    Image image{5, 7, 3, {}};
+    for (int64_t i = 0; i < 35; ++i) {
+      for (int64_t c = 0; c < 3; ++c) {
+        image.bytes.push_back(set.rows[0].pixels[batch.rows[k] * 105 + c * 35 + i]);
+      }
+    }
+    Crop crop = random_crop(5, 7, options.crop, 5, 1, batch.rows[k]);
+    crop.flip = draw_flip(5, 1, batch.rows[k]);
+    const CropBox box = source_box(crop);
+    std::vector<uint8_t> expected(48);
+    CropResizer().resize_crop(
+        {&image.bytes[(box.top * 7 + box.left) * 3], box.height, box.width, 3, 21}, crop,
+        expected.data());
+    EXPECT_TRUE(std::equal(expected.begin(), expected.end(), &batch.pixels[k * 48]));
+  }
+}
+
+TEST(RowDecoder, SettingsAreSettledByWhatTheRowsAre) {
+  DataIndex raw, jpeg;
+  raw.row = raw.shape = {3, 16, 16};
+  jpeg.content = Content::jpeg;
+  jpeg.row = jpeg.shape = {3, 0, 0};
+  AugmentationOptions none;
+  EXPECT_EQ(settled(none, raw).crop.crop, CropKind::none);
+  EXPECT_EQ(settled(none, jpeg).crop.crop, CropKind::random);
+  EXPECT_EQ(settled(none, jpeg).crop.resize, 256);
+  AugmentationOptions options = random_options();
+  EXPECT_EQ(settled(options, raw).crop.resize, 18);
+  // Rows that have the size already are evaluated as they are.
+  EXPECT_EQ(evaluation_crop(options.crop, raw).crop, CropKind::none);
+  EXPECT_EQ(evaluation_crop(options.crop, jpeg).crop, CropKind::centre);
+  options.crop.size = 12;
+  EXPECT_EQ(evaluation_crop(options.crop, raw).crop, CropKind::centre);
+  options.shift = 2;
+  EXPECT_HOLDS(error_of(ExitCode::settings, [&] { settled(options, raw); }),
+               "data.shift = 2 and data.crop = random");
+  options.crop.crop = CropKind::none;
+  EXPECT_NO_THROW(settled(options, raw));
+  EXPECT_HOLDS(error_of(ExitCode::settings, [&] { settled(options, jpeg); }), "data.crop = random");
+}
+
+/// Changes a shard's bytes and makes the sums of row and index fit again.
+void forge_row(const std::string& folder, std::size_t shard, int64_t row,
+               const std::function<void(std::string*)>& change) {
+  ShardIndex index = read_index(folder);
+  std::vector<uint32_t> sums = read_row_sums(folder, index);
+  const ShardEntry& entry = index.shards[0][shard];
+  const std::string path = folder + "/" + entry.file;
+  const std::vector<int64_t> offsets = read_offsets(RawFile::open(path), entry.layout);
+  std::string file = read_file(path, ExitCode::data);
+  const auto begin = static_cast<std::size_t>(entry.layout.content + offsets[row]);
+  const auto count = static_cast<std::size_t>(offsets[row + 1] - offsets[row]);
+  std::string bytes = file.substr(begin, count);
+  change(&bytes);
+  ASSERT_EQ(bytes.size(), count);
+  file.replace(begin, count, bytes);
+  put_file(path, file);
+  int64_t label = 0;
+  std::memcpy(&label, &file[entry.layout.labels + row * 8], 8);
+  sums[5 * shard + row] = crc32c(&label, 8, crc32c(bytes.data(), count));
+  const std::string packed(reinterpret_cast<const char*>(sums.data()), sums.size() * 4);
+  put_file(folder + "/" + kRowSumsFile, packed);
+  index.row_sums_sha256 = sha256_hex(packed);
+  put_file(folder + "/" + kIndexFile, index_text(index));
+}
+
+TEST_F(JpegRows, ARowThatIsNoJpegIsNamed) {
+  forge_row(folder(), 1, 2, [](std::string* bytes) { (*bytes)[0] = 'x'; });
+  forge_row(folder(), 2, 1,
+            [](std::string* bytes) { std::fill(bytes->begin() + 200, bytes->end(), '\0'); });
+  Dataset dataset(folder());
+  dataset.prepare(evaluation_crop(random_options().crop, dataset.index()), 2);
+  EXPECT_EQ(read_batch(dataset, Split::train, {6, 8}).count(), 2);
+  EXPECT_HOLDS(error_of(ExitCode::data,
+                        [&] {
+                          read_batch(dataset, Split::train, {6, 7, 11});
+                        }),
+               "train-00001.h5, row 2: ");
+  EXPECT_HOLDS(error_of(ExitCode::data, [&] { read_batch(dataset, Split::train, {11}); }),
+               "train-00002.h5, row 1: ");
+}
+
+TEST_F(JpegRows, OffsetsThatFallOverlapOrLeaveTheFileAreNamed) {
+  const ShardEntry entry = read_index(folder()).shards[0][0];
+  const std::string path = folder() + "/" + entry.file, whole = read_file(path, ExitCode::data);
+  const std::vector<int64_t> offsets = read_offsets(RawFile::open(path), entry.layout);
+  const auto refused = [&](std::size_t which, int64_t value) {
+    std::string file = whole;
+    std::memcpy(&file[static_cast<std::size_t>(entry.layout.offsets) + 8 * which], &value, 8);
+    put_file(path, file);
+    const Dataset dataset(folder());
+    RawRows raw;
+    int64_t label = 0;
+    EXPECT_FALSE(verify_shards(folder(), Place{}).empty());
+    return error_of(ExitCode::data, [&] { dataset.read(Split::train, {{4}}, &raw, &label); });
+  };
+  EXPECT_HOLDS(refused(0, 1), "train-00000.h5, row 0: its bytes are said to be 1 to");
+  EXPECT_HOLDS(refused(2, offsets[1] - 1), "row 1: its bytes are said to be");
+  EXPECT_HOLDS(refused(2, offsets[1]), "row 1: ");
+  EXPECT_HOLDS(refused(3, entry.layout.content_bytes + 9), "row 2: ");
+  EXPECT_HOLDS(refused(3, int64_t{-1}), "row 2: ");
+  EXPECT_HOLDS(refused(3, INT64_MAX), "row 2: ");
+  EXPECT_HOLDS(refused(5, offsets[5] - 1), "row 4: ");
+  EXPECT_HOLDS(refused(5, offsets[5] + 1), "row 4: ");
+  // One that only moves a border changes both rows.
+  EXPECT_HOLDS(refused(4, offsets[4] + 1), "row 4: its bytes were changed");
+}
+
+TEST_F(JpegRows, DamageIsRefusedOrWithoutEffect) {
+  std::vector<std::string> files;
+  for (const auto& file : std::filesystem::directory_iterator(folder())) {
+    files.push_back(file.path().string());
+  }
+  std::sort(files.begin(), files.end());
+  std::vector<int64_t> rows(13);
+  std::iota(rows.begin(), rows.end(), 0);
+  const CropOptions crop = evaluation_crop(random_options().crop, Dataset(folder()).index());
+  const auto seen = [&] {
+    Dataset dataset(folder());
+    dataset.prepare(crop, 1);
+    return read_batch(dataset, Split::train, rows).pixels;
+  };
+  const std::vector<uint8_t> expected = seen();
+  int refused = 0;
+  for (int round = 0; round < 200; ++round) {
+    RandomStream stream(11, StreamPurpose::split, static_cast<uint64_t>(round));
+    const std::string& path = files[static_cast<std::size_t>(round) % files.size()];
+    const std::string before = read_file(path, ExitCode::data);
+    std::string after = before;
+    const std::size_t at = stream.below(after.size());
+    if (round % 4 == 0) {
+      after.resize(at);
+    } else {
+      after[at] = static_cast<char>(after[at] ^ (1 + stream.below(255)));
+    }
+    put_file(path, after);
+    try {
+      ASSERT_EQ(seen(), expected) << path << " " << round;
+      ASSERT_FALSE(path.ends_with(".h5")) << "damage in " << path << " unseen";
+    } catch (const Error& error) {
+      ASSERT_EQ(static_cast<int>(error.code()), static_cast<int>(ExitCode::data)) << error.what();
+      ++refused;
+    }
+    put_file(path, before);
+  }
+  EXPECT_GT(refused, 190);
+  EXPECT_EQ(seen(), expected);
+}
+
+}  // namespace
+}  // namespace bitstill
