@@ -131,9 +131,14 @@ int run(World& world, const std::string& fault, int rank, double timeout_s) {
   }
   if (here && fault == "kill") faults[Phase::backward] = [] { raise(SIGKILL); };
   if (here && fault == "stop") faults[Phase::backward] = [] { raise(SIGSTOP); };
-  if (here && fault == "stop_waiting") faults[Phase::exchange] = [] { raise(SIGSTOP); };
+  if (here && fault == "kill_waiting") faults[Phase::exchange] = [] { raise(SIGKILL); };
+  const auto stop_once_told = [&] {  // the others know by then where this rank is
+    sleep_s(timeout_s / 2);
+    raise(SIGSTOP);
+  };
+  if (here && fault == "stop_waiting") faults[Phase::exchange] = stop_once_told;
   if (here && fault == "kill_gathering") faults[Phase::gather] = [] { raise(SIGKILL); };
-  if (here && fault == "stop_gathering") faults[Phase::gather] = [] { raise(SIGSTOP); };
+  if (here && fault == "stop_gathering") faults[Phase::gather] = stop_once_told;
   if (here && fault == "hang_asking") faults[Phase::teacher] = hang;
   if (here && fault == "elsewhere_gathering") {
     faults[Phase::gather] = [&] { loop.wait_elsewhere(); };

@@ -40,18 +40,21 @@ all_ends() {
   expect "$ranks" throw_late 1 5 6 10 "rank 1 on $host: planted failure"
   expect "$ranks" fatal_thread "$last" 5 7 10 "rank $last on $host: planted failure"
   expect "$ranks" agreed 1 5 7 10 "rank 1: planted failure"
+  # In a backward pass, with chunks and with pieces of a teacher on their way.
   expect "$ranks" kill "$last" 5 137 10
+  expect "$ranks" kill_waiting "$last" 5 137 10
   expect "$ranks" kill_gathering 0 5 137 10
 }
 
 all_waits() {
   local ranks=$1 last=$(($1 - 1)) silent behind
-  silent="on $host does not answer \(last: phase [a-z]+, step [0-9]+\)"
-  expect "$ranks" stop 0 5 5 15 "no progress for 5\.0 s: rank 0 $silent"
-  expect "$ranks" stop "$last" 5 5 15 "no progress for 5\.0 s: rank $last $silent"
-  expect "$ranks" stop_waiting 1 2 5 10 "no progress for 2\.0 s: rank 1 $silent"
-  expect "$ranks" stop_gathering 1 2 5 10 "no progress for 2\.0 s: rank 1 $silent"
-  expect "$ranks" stop_at_end "$last" 2 5 10 "no progress for 2\.0 s: rank $last $silent"
+  silent="on $host does not answer \(last: phase"
+  expect "$ranks" stop 0 5 5 15 "no progress for 5\.0 s: rank 0 $silent [a-z]+, step [0-9]+\)"
+  expect "$ranks" stop "$last" 5 5 15 "no progress for 5\.0 s: rank $last $silent [a-z]+, step [0-9]+\)"
+  expect "$ranks" stop_waiting 1 2 5 10 "no progress for 2\.0 s: rank 1 $silent exchange, step 17\)"
+  expect "$ranks" stop_gathering 1 2 5 10 "no progress for 2\.0 s: rank 1 $silent gather, step 17\)"
+  expect "$ranks" stop_at_end "$last" 2 5 10 \
+    "no progress for 2\.0 s: rank $last $silent [a-z]+, step [0-9]+\)"
 
   behind="on $host is behind in phase"
   expect "$ranks" hang 0 2 5 10 "no progress for 2\.0 s: rank 0 $behind data of step 17"

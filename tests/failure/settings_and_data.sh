@@ -70,12 +70,20 @@ python3 "$harm" rename_class "$WORK/other"
 mkdir "$WORK/here" "$WORK/there"
 cp -r "$WORK/data" "$WORK/here/data"
 small_shards there/data 600 60 50 9
+cp "$WORK/teacher.safetensors" "$WORK/here"
+python3 - "$WORK/teacher.safetensors" "$WORK/there/teacher.safetensors" <<'PY'
+import sys
+content = bytearray(open(sys.argv[1], "rb").read())
+content[-1] ^= 1
+open(sys.argv[2], "wb").write(content)
+PY
 : >"$WORK/file"
 
 # all_refusals RANKS
 all_refusals() {
-  local ranks=$1 file
+  local ranks=$1 file layout other
   make_job
+  other=("${job[@]}" --teacher.file teacher.safetensors)
   measure_healthy "$ranks"
   refused "unknown key" "$ranks" 2 'no\.such\.key' --no.such.key 3
   refused "unknown key, a near one" "$ranks" 2 'train\.epoch .*train\.epochs' --train.epoch 3
@@ -113,6 +121,12 @@ all_refusals() {
   judge "other shards on one rank" "$ranks" 3 "data\.folder.* on rank $((ranks - 1))" \
     "${mpi[@]}" -n $((ranks - 1)) -wdir "$WORK/here" "${job[@]}" --data.folder data \
     : -n 1 -wdir "$WORK/there" "${job[@]}" --data.folder data
+  for layout in replicated gather; do
+    judge "another teacher on one rank, $layout" "$ranks" 4 \
+      "SHA-256 .*of teacher\.safetensors differs: .* on rank $((ranks - 1))" \
+      "${mpi[@]}" -n $((ranks - 1)) -wdir "$WORK/here" "${other[@]}" --teacher.sharding $layout \
+      : -n 1 -wdir "$WORK/there" "${other[@]}" --teacher.sharding $layout
+  done
 }
 side_by_side all_refusals 1 2 4
 
