@@ -70,16 +70,16 @@ CodeScales code_scales_from_text(const std::string& text) {
 }
 
 std::string obstacle_to_codes(const Program& folded) {
-  bool any = false;
+  bool convolutions = false, others = false;  // others: that read the input
   for (const Operation& operation : folded.operations()) {
-    const bool convolution = operation.kind == OperationKind::convolution;
-    any = any || convolution;
-    const bool reads_input = std::count(operation.inputs.begin(), operation.inputs.end(), 0) > 0;
-    if (any && reads_input && !convolution) {
-      return "not only convolutions read its input, which alone run on 8-bit codes";
+    if (operation.kind == OperationKind::convolution) {
+      convolutions = true;
+    } else {
+      others |= std::count(operation.inputs.begin(), operation.inputs.end(), 0) > 0;
     }
   }
-  return any ? "" : "it has no convolution, which alone run on 8-bit codes";
+  if (!convolutions) return "it has no convolution, which alone run on 8-bit codes";
+  return others ? "not only convolutions, which alone run on 8-bit codes, read its input" : "";
 }
 
 std::vector<bool> code_values(const Program& folded) {

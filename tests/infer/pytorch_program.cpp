@@ -3,7 +3,7 @@
 //   pytorch_program write KIND FOLDER   makes ours.safetensors (weights), ours_run.safetensors
 //   pytorch_program check KIND FOLDER   loads theirs.safetensors, compares with
 //                                       theirs_run.safetensors
-// A run: 64 images, their logits in evaluation, and the gradients of sum(training's logits *
+// A run: 16 images, their logits in evaluation, and the gradients of sum(training's logits *
 // given), as "gradient.NAME".
 #include <ATen/TensorOperators.h>
 #include <ATen/core/grad_mode.h>
@@ -39,20 +39,34 @@ std::unique_ptr<Network> network_of(const std::string& kind) {
   return make_network(spec);
 }
 
+/// All values of the network in another type.
+void convert(const Network& network, at::ScalarType type) {
+  for (Parameter* parameter : network.parameters()) {
+    parameter->value = parameter->value.detach().to(type);
+  }
+  for (Buffer* buffer : network.buffers()) {
+    buffer->value = buffer->value.to(type);
+    buffer->statistics = buffer->statistics.to(type);
+  }
+}
+
+/// Gradients are computed in double: where fp32 rounds a value to ReLU's other side, they jump.
 NamedTensors run_of(const Network& network, const at::Tensor& images, const at::Tensor& given) {
   const at::Tensor last = images.contiguous(at::MemoryFormat::ChannelsLast);
+  NamedTensors run = {{"images", images}, {"given", given}};
+  run.emplace_back("logits", network.forward(last, {}).contiguous());
   const at::AutoGradMode graph(true);
+  convert(network, at::kDouble);
   for (Parameter* parameter : network.parameters()) parameter->value.set_requires_grad(true);
   ForwardMode training;
   training.training = true;
   training.dropout = false;
-  network.forward(last, training).mul(given).sum().backward();
-  NamedTensors run = {{"images", images}, {"given", given}};
-  for (Parameter* parameter : network.parameters()) {
-    run.emplace_back("gradient." + parameter->name, parameter->value.grad().contiguous());
-    parameter->value.set_requires_grad(false);
+  network.forward(last.to(at::kDouble), training).mul(given.to(at::kDouble)).sum().backward();
+  for (const Parameter* parameter : network.parameters()) {
+    run.emplace_back("gradient." + parameter->name,
+                     parameter->value.grad().to(at::kFloat).contiguous());
   }
-  run.emplace_back("logits", network.forward(last, {}).contiguous());
+  convert(network, at::kFloat);
   return run;
 }
 
@@ -70,7 +84,7 @@ void write(const std::string& kind, const std::string& folder) {
   for (const auto& [name, tensor] : named_tensors(*network)) {
     weights.tensors.emplace_back(name, tensor.contiguous());
   }
-  run.tensors = run_of(*network, at::randn({64, 3, 32, 32}), at::randn({64, 10}));
+  run.tensors = run_of(*network, at::randn({16, 3, 32, 32}), at::randn({16, 10}));
   write_model_file(folder + "/ours.safetensors", weights);
   write_model_file(folder + "/ours_run.safetensors", run);
 }

@@ -40,8 +40,9 @@ at_least "$(accuracy "$WORK/quarter/student.safetensors")" 60 "the student"
 [ "$(stat -c %s "$WORK/quarter/student.safetensors")" -le 480000 ] || fail "what ships is not at 4 bits"
 must 1 inspect "$WORK/quarter/student.safetensors"
 for kept in conv1.weight fc.weight; do
-  grep -E "$kept +.*fp32|$kept.*float32|$kept.*F32" "$WORK/out" || fail "$kept is not kept: $(grep $kept "$WORK/out")"
+  grep -E "^ *$kept .*fp32" "$WORK/out" || fail "$kept is not kept"
 done
+grep -E "^ *layer1.0.conv1.weight .* 16 points" "$WORK/out" || fail "a block is not at 4 bits"
 
 # Teachers in every layout give the same student.
 must 1 train --run.folder "$WORK/wide_teacher" "${short[@]}" "${wide[@]}" --quant.method none
