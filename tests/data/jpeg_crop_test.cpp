@@ -158,6 +158,32 @@ TEST(JpegCrop, WhatCannotBeDecodedIsSaid) {
   EXPECT_EQ(copy_of(decode(file, {3, 4, 5, 6})).bytes, cut(decode_image(file), {3, 4, 5, 6}).bytes);
 }
 
+TEST(JpegCrop, DamageIsAnErrorOrOtherPixels) {
+  JpegDecoder decoder;
+  const CropBox box{9, 11, 23, 17};
+  int refused = 0;
+  for (uint64_t i = 0; i < 600; ++i) {
+    RandomStream stream(8, StreamPurpose::split, i);
+    const Kind& kind = kKinds[i % std::size(kKinds)];
+    std::string file = jpeg_file(rough(40, 50, kind.channels, i), kind.settings);
+    for (uint64_t change = 0; change <= i % 3; ++change) {
+      char& byte = file[stream.below(file.size())];
+      byte = static_cast<char>(byte ^ (1 + stream.below(255)));
+    }
+    if (i % 5 == 0) file.resize(stream.below(file.size()));
+    try {
+      const JpegSize size = read_jpeg_size(as_bytes(file));
+      if (size.height * size.width > 4000) continue;  // of which no shard is made: pixel limit
+      EXPECT_EQ(copy_of(decoder.decode_crop(as_bytes(file), box, kind.channels)).bytes.size(),
+                static_cast<std::size_t>(23 * 17 * kind.channels));
+    } catch (const Error& error) {
+      ASSERT_EQ(error.code(), ExitCode::data) << error.what();
+      ++refused;
+    }
+  }
+  EXPECT_GT(refused, 100);
+}
+
 TEST(JpegCrop, SizesFromHeaders) {
   const std::string file = jpeg_file(rough(40, 50, 3, 1));
   const std::string odd = "\xFF\xD8junk\xFF\xFF" + file.substr(3);
