@@ -237,8 +237,8 @@ std::exception_ptr CacheJob::write_rows(CacheWriter* writer, Watchdog& watchdog)
   teacher_->on_wait(
       [&](bool waits) { watchdog.progress(waits ? Phase::gather : Phase::teacher, pass); });
   const auto decoder =
-      make_training_decoder(dataset_->index(), s_.config.augmentation,
-                            augmentation_seed(s_.config), s_.config.decode_threads);
+      make_training_decoder(dataset_->index(), s_.config.augmentation, augmentation_seed(s_.config),
+                            s_.config.decode_threads);
   Prefetcher prefetcher(*dataset_, Split::train, plan(), *decoder,
                         static_cast<int>(s_.config.prefetch));
   ProgressBar bar("cache");
