@@ -60,9 +60,9 @@ void require_same_images(const Settings& s, const LoadedModel& model, const Load
   const Json mine = evaluation_json(evaluation_crop(model, s.model_file, shards));
   const Json its = evaluation_json(evaluation_crop(reference, s.against_file, shards));
   if (mine == its) return;
-  throw Error(ExitCode::model, concat(s.model_file, " is evaluated with images as ", mine.dump(),
-                                      ", ", s.against_file, " with ", its.dump(),
-                                      "; evaluate each alone"));
+  throw Error(ExitCode::model,
+              concat(s.model_file, " is evaluated with images as ", mine.dump(), ", ",
+                     s.against_file, " with ", its.dump(), "; evaluate each alone"));
 }
 
 void publish(const Settings& s, const EvaluationFacts& facts) {
@@ -97,8 +97,8 @@ int run_evaluate(World& world, const Words& arguments) {
   agree(world.control(), [&] {
     s.model_file = model_path(s.model_file);
     model_sha256 = sha256_of_file(s.model_file, ExitCode::model);
-    model = load_model_on(s.model_file, "model", s.model, shards.get(), device.device,
-                          device.threads);
+    model =
+        load_model_on(s.model_file, "model", s.model, shards.get(), device.device, device.threads);
     if (s.precision != ModelPrecision::exact) {
       std::string obstacle;
       model.frozen = freeze(*model.network, inference_precision(s.precision), *shards, &obstacle);

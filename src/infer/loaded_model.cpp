@@ -101,8 +101,9 @@ NetworkSpec plain_spec(const Json& input, const std::string& path, const FileFac
   }
   if (spec.input.height == 0) {
     throw Error(ExitCode::model,
-                concat(path, " does not say the size of its input, and the images of these shards "
-                             "have none; write it with the size (launch/export_pytorch.py)"));
+                concat(path,
+                       " does not say the size of its input, and the images of these shards "
+                       "have none; write it with the size (launch/export_pytorch.py)"));
   }
   spec.classes = static_cast<int64_t>(model->classes.size());
   require_consistent(spec, *model, path);
@@ -262,10 +263,9 @@ CropOptions stated_crop(const LoadedModel& model, const std::string& path) {
       crop.resize <= kLargestResize) {
     return crop;
   }
-  throw Error(ExitCode::model,
-              concat(path, ": its evaluation ", said.dump(), " does not make images of ",
-                     input.height, "x", input.width, ": crop is that, resize its side to ",
-                     kLargestResize));
+  throw Error(ExitCode::model, concat(path, ": its evaluation ", said.dump(),
+                                      " does not make images of ", input.height, "x", input.width,
+                                      ": crop is that, resize its side to ", kLargestResize));
 }
 
 CropOptions evaluation_crop(const LoadedModel& model, const std::string& path,

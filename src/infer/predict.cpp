@@ -24,7 +24,7 @@ struct Answers {
 /// Images [from, to) read with all threads of this rank. Those that cannot be read are taken out
 /// and their reasons given.
 Batch read_images(const ImageList& images, int64_t from, int64_t to, int64_t pixels,
-                 std::vector<std::string>* reasons) {
+                  std::vector<std::string>* reasons) {
   const auto count = static_cast<std::size_t>(to - from);
   Batch batch;
   batch.rows.resize(count);

@@ -163,5 +163,45 @@ TEST_F(FileFactsTest, WhatCannotBeReadIsRefused) {
   EXPECT_HOLDS(error_of(ExitCode::model, [&] { load_model(plain_, facts_); }), "twice");
 }
 
+TEST(EvaluationCrop, FollowsTheModelsFile) {
+  const auto model_of = [](const ImageShape& input, const Json& evaluation) {
+    NetworkSpec spec;
+    spec.kind = "student1";
+    spec.input = input;
+    spec.classes = 3;
+    spec.normalization = kOwn;
+    LoadedModel model;
+    model.network = make_network(spec);
+    model.evaluation = evaluation;
+    return model;
+  };
+  DataIndex jpeg, raw;
+  jpeg.content = Content::jpeg;
+  jpeg.row = {3, 0, 0};
+  raw.row = {3, 40, 40};
+  const auto text = [](const CropOptions& crop) { return evaluation_json(crop).dump(); };
+  const LoadedModel said = model_of({3, 32, 32}, {{"resize", 37}, {"crop", 32}});
+  for (const DataIndex* shards : {&jpeg, &raw}) {
+    EXPECT_EQ(text(evaluation_crop(said, "m", *shards)), R"({"resize":37,"crop":32})");
+  }
+  EXPECT_EQ(text(stated_crop(said, "m")), R"({"resize":37,"crop":32})");
+  const LoadedModel silent = model_of({3, 32, 32}, Json());
+  EXPECT_EQ(text(evaluation_crop(silent, "m", jpeg)), R"({"resize":32,"crop":32})");
+  EXPECT_EQ(text(evaluation_crop(silent, "m", raw)), "null");
+  EXPECT_EQ(text(stated_crop(silent, "m")), "null");
+  // Rows of the input's size are what it was trained on.
+  EXPECT_EQ(text(evaluation_crop(model_of({3, 40, 40}, {{"resize", 45}}), "m", raw)), "null");
+  for (const Json& wrong : {Json{{"resize", 31}}, Json{{"resize", "37"}}, Json{{"resize", 1 << 20}},
+                            Json{{"resize", 37}, {"crop", 31}}}) {
+    const LoadedModel model = model_of({3, 32, 32}, wrong);
+    EXPECT_HOLDS(error_of(ExitCode::model, [&] { stated_crop(model, "m"); }), "m: its evaluation");
+  }
+  EXPECT_HOLDS(error_of(ExitCode::model,
+                        [&] {
+                          evaluation_crop(model_of({3, 32, 36}, Json()), "m", jpeg);
+                        }),
+               "m takes images of 32x36");
+}
+
 }  // namespace
 }  // namespace bitstill

@@ -73,12 +73,9 @@ class InputTest : public testing::Test {
 
   /// All rows, in order.
   Batch batch() const {
-    Batch all;
-    all.pixels.resize(static_cast<std::size_t>(kRows * small_spec().input.pixels()));
-    for (int64_t row = 0; row < kRows; ++row) all.rows.push_back(row);
-    all.labels.resize(kRows);
-    dataset_->read(Split::train, all.rows, all.pixels.data(), all.labels.data());
-    return all;
+    std::vector<int64_t> rows(kRows);
+    std::iota(rows.begin(), rows.end(), 0);
+    return read_batch(*dataset_, Split::train, std::move(rows));
   }
 
   at::Tensor input(const Normalization& normalization) const {

@@ -30,12 +30,8 @@ class SamplePassTest : public testing::Test {
   /// The micro-batch of these rows of the pass's order.
   Batch batch_of(const MicroBatch& micro) const {
     const std::vector<int64_t> order = epoch_order(kRows, 0, 0);
-    Batch batch;
-    batch.rows.assign(order.begin() + micro.first, order.begin() + micro.first + micro.count);
-    batch.pixels.resize(static_cast<std::size_t>(micro.count * small_spec().input.pixels()));
-    batch.labels.resize(batch.rows.size());
-    dataset_->read(Split::train, batch.rows, batch.pixels.data(), batch.labels.data());
-    return batch;
+    return read_batch(*dataset_, Split::train,
+                      {order.begin() + micro.first, order.begin() + micro.first + micro.count});
   }
 
   at::Tensor input(const Batch& batch) const {

@@ -44,9 +44,9 @@ struct ShardOptions {
   bool allow_empty_classes = false;   // --allow-empty-classes: of which train has no image
   int64_t most_pixels = kMostPixels;  // --most-pixels: of an image file
   int64_t validation = -1;            // --validation: rows cut from train; -1: the format's rule
-  int64_t test = -1;           // --test: rows cut, where the source has no test set of its own
-  int64_t rows_per_shard = 0;  // --rows: 0: about 64 MB a shard, of JPEG 1 GB
-  RowStore store = RowStore::raw;                                     // --store
+  int64_t test = -1;               // --test: rows cut, where the source has no test set of its own
+  int64_t rows_per_shard = 0;      // --rows: 0: about 64 MB a shard, of JPEG 1 GB
+  RowStore store = RowStore::raw;  // --store
   NormalizationSource normalization = NormalizationSource::measured;  // --normalization
   int64_t short_side = 0;  // --short-side: of JPEG rows at most; 0: any
   int64_t quality = 90;    // --quality: of what is encoded anew
@@ -71,9 +71,9 @@ struct ConvertReport {
 /// The ranks that convert together; one alone tells nobody. Every function is a collective.
 struct ConvertRanks {
   Place place;
-  std::function<void(std::vector<int64_t>* values)> sum;           // over all ranks, in place
-  std::function<std::string(const std::string& text)> join;        // all ranks' texts in order
-  std::function<void(const std::function<void()>& phase)> agree;   // all succeed or all throw
+  std::function<void(std::vector<int64_t>* values)> sum;          // over all ranks, in place
+  std::function<std::string(const std::string& text)> join;       // all ranks' texts in order
+  std::function<void(const std::function<void()>& phase)> agree;  // all succeed or all throw
 };
 ConvertRanks convert_alone();
 

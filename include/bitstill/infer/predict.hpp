@@ -22,8 +22,7 @@ struct ImageList {
 };
 /// Files of JPEG or PNG images of at most `most_pixels` each.
 ImageList images_of_files(std::vector<std::string> files, const ImageShape& shape,
-                          const CropOptions& crop,
-                          int64_t most_pixels);
+                          const CropOptions& crop, int64_t most_pixels);
 /// Rows of a split, named "test/5"; the dataset outlives the list.
 ImageList images_of_split(const Dataset& dataset, Split split);
 
