@@ -20,6 +20,10 @@ int run_bench_step(World& world, const Words& arguments) {
   if (!read_settings(world, table, arguments, "bitstill bench step: times the training step")) {
     return 0;
   }
+  agree(world.control(), [&] {
+    check(options.layout);
+    require_given(options.layout);
+  });
   const DeviceChoice choice = choose_device(world, options.device, options.threads, false);
   RunConfig config;
   config.teacher_file = options.teacher_file;

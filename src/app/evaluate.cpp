@@ -4,14 +4,17 @@
 #include <cstdio>
 
 #include "bitstill/base/file.hpp"
+#include "bitstill/base/log.hpp"
 #include "bitstill/base/sha256.hpp"
 #include "bitstill/base/text.hpp"
 #include "bitstill/comm/agree.hpp"
 #include "bitstill/config/run_config.hpp"
 #include "bitstill/report/evaluation.hpp"
+#include "bitstill/store/tensor_file.hpp"
 #include "command.hpp"
 #include "device.hpp"
 #include "model_on_data.hpp"
+#include "sharded_teacher.hpp"
 
 namespace bitstill {
 namespace {
@@ -20,6 +23,7 @@ struct Settings {
   std::string model_file, against_file, data_folder, html;
   Split split = Split::test;
   ModelPrecision precision = ModelPrecision::exact;
+  TeacherLayout layout;  // of model.file
   DeviceWish device = DeviceWish::cpu;
   int64_t threads = 0;
   NetworkSpec model, against;
@@ -35,6 +39,8 @@ void add_settings(SettingTable& table, Settings& s) {
   table.add("data.split", &s.split, "");
   table.add("precision", &s.precision,
             "of model.file, compiled as a teacher is (teacher.precision)");
+  table.add("sharding", &s.layout.sharding, "of model.file, where it is too large for one rank");
+  table.add("group", &s.layout.group, "hybrid: ranks of a group; 0: those of a host");
   table.add("json", &s.json, "print JSON");
   table.add("html", &s.html, "a page with figures to write");
   table.add("run.device", &s.device, "");
@@ -43,15 +49,67 @@ void add_settings(SettingTable& table, Settings& s) {
   table.add_section("against", s.against);
 }
 
-/// A file and what the pass found of it. A model whose answers are no numbers has no measure.
-MeasuredModel measured(const std::string& path, const LoadedModel& model,
-                       const ClassificationTally& tally) {
+/// One of the files that are measured.
+struct Measured {
+  std::string path, fingerprint;
+  LoadedModel model;  // without its network where that lies in slices
+  std::unique_ptr<Predictor> predictor;
+};
+
+bool in_slices(const World& world, const Settings& s) {
+  return s.layout.sharding != Sharding::replicated && world.place().world > 1;
+}
+
+Measured load_whole(const std::string& path, const std::string& section,
+                    const NetworkSpec& settings, ModelPrecision precision, Dataset* shards,
+                    const DeviceChoice& device) {
+  Measured one;
+  one.path = path;
+  one.fingerprint = sha256_of_file(path, ExitCode::model);
+  one.model = load_model_on(path, section, settings, shards, device.device, device.threads);
+  const Network& network = *one.model.network;
+  if (precision == ModelPrecision::exact) {
+    one.predictor = make_predictor(network);
+    return one;
+  }
+  std::string obstacle;
+  auto frozen = freeze(network, inference_precision(precision), *shards, &obstacle);
+  if (!frozen) throw cannot_freeze("precision", word(precision), obstacle);
+  one.predictor = make_predictor(std::move(frozen), network.spec().normalization);
+  return one;
+}
+
+/// Without weights; the shards then show images as the file says.
+LoadedModel prepare_for_slices(const Settings& s, Dataset* shards, int64_t threads) {
+  LoadedModel skeleton =
+      load_skeleton(TensorFile(s.model_file), {"model", s.model, &shards->index()});
+  shards->prepare(evaluation_crop(skeleton, s.model_file, shards->index()), threads);
+  return skeleton;
+}
+
+/// Collective.
+Measured load_in_slices(World& world, const Settings& s, const Dataset& shards,
+                        const EvaluateOptions& options) {
+  Measured one;
+  one.path = s.model_file;
+  agree(world.control(), [&] { one.fingerprint = sha256_of_samples(one.path, ExitCode::model); });
+  require_equal(world.control(), {{one.path, one.fingerprint}}, ExitCode::model);
+  SharedModel shared = load_shared_model(world, one.path, {"model", s.model, &shards.index()},
+                                         s.precision, s.layout, shards, options);
+  say(concat(one.path, ": ", layout_text(*shared.teacher)));
+  one.model = std::move(shared.model);
+  one.predictor = make_predictor(std::move(shared.teacher));
+  return one;
+}
+
+/// What the pass found of a file. A model whose answers are no numbers has no measure.
+MeasuredModel measured(const Measured& one, const ClassificationTally& tally) {
   if (tally.not_finite() > 0) {
-    throw AgreedError(ExitCode::numbers, concat(path, ": its answers to ", tally.not_finite(),
+    throw AgreedError(ExitCode::numbers, concat(one.path, ": its answers to ", tally.not_finite(),
                                                 " of ", tally.counts().samples,
                                                 " images are not finite; its weights are damaged"));
   }
-  return {path, model.file_bytes, tally};
+  return {one.path, one.model.file_bytes, tally};
 }
 
 /// Both are asked about the same images.
@@ -83,49 +141,50 @@ int run_evaluate(World& world, const Words& arguments) {
                      "bitstill evaluate: measures a model file on a split, over all ranks")) {
     return 0;
   }
+  s.layout.prefix = "";
   const DeviceChoice device = choose_device(world, s.device, s.threads, false);
   std::unique_ptr<Dataset> shards;
-  LoadedModel model, reference;
-  std::string model_sha256, against_sha256;
-  const bool against = !s.against_file.empty();
+  Measured model, reference;
+  const bool against = !s.against_file.empty(), sliced = in_slices(world, s);
   agree(world.control(), [&] {
     require_ending("html", s.html, ".html");
     if (s.model_file.empty()) throw Error(ExitCode::settings, "model.file is not given");
     if (s.data_folder.empty()) throw Error(ExitCode::settings, "data.folder is not given");
+    check(s.layout);
+    require_given(s.layout);
   });
   shards = open_split(world, s.data_folder, s.split);
   agree(world.control(), [&] {
     s.model_file = model_path(s.model_file);
-    model_sha256 = sha256_of_file(s.model_file, ExitCode::model);
-    model =
-        load_model_on(s.model_file, "model", s.model, shards.get(), device.device, device.threads);
-    if (s.precision != ModelPrecision::exact) {
-      std::string obstacle;
-      model.frozen = freeze(*model.network, inference_precision(s.precision), *shards, &obstacle);
-      if (!model.frozen) throw cannot_freeze("precision", word(s.precision), obstacle);
+    if (sliced) {
+      model.model = prepare_for_slices(s, shards.get(), device.threads);
+    } else {
+      model = load_whole(s.model_file, "model", s.model, s.precision, shards.get(), device);
     }
-    if (against) {
-      s.against_file = model_path(s.against_file);
-      against_sha256 = sha256_of_file(s.against_file, ExitCode::model);
-      reference = load_model_for(s.against_file, "against", s.against, shards.get(), device.device);
-      require_same_images(s, model, reference, shards->index());
-    }
+    if (!against) return;
+    s.against_file = model_path(s.against_file);
+    reference = load_whole(s.against_file, "against", s.against, ModelPrecision::exact,
+                           shards.get(), device);
+    require_same_images(s, model.model, reference.model, shards->index());
   });
-  require_equal(world.control(),
-                {{s.model_file, model_sha256}, {"against = " + s.against_file, against_sha256}},
-                ExitCode::model);
+  require_equal(
+      world.control(),
+      {{s.model_file, model.fingerprint}, {"against = " + s.against_file, reference.fingerprint}},
+      ExitCode::model);
   EvaluateOptions options;
   options.device = device.device;
-  const FullEvaluation found = evaluate_fully(model, against ? &reference : nullptr, *shards,
+  if (sliced) {
+    model = load_in_slices(world, s, *shards, options);
+  } else if (s.layout.sharding != Sharding::replicated) {
+    say(concat("sharding = ", word(s.layout.sharding),
+               ": one rank keeps the whole model, as replicated"));
+  }
+  const FullEvaluation found = evaluate_fully(*model.predictor, reference.predictor.get(), *shards,
                                               s.split, options, world.control());
-  EvaluationFacts facts{shards->index().name,
-                        word(s.split),
-                        model.classes,
-                        measured(s.model_file, model, found.model),
-                        {}};
+  EvaluationFacts facts{
+      shards->index().name, word(s.split), model.model.classes, measured(model, found.model), {}};
   if (against) {
-    facts.against = {measured(s.against_file, reference, found.against->reference),
-                     found.against->pairs};
+    facts.against = {measured(reference, found.against->reference), found.against->pairs};
   }
   agree(world.control(), [&] {
     if (world.place().rank == 0) publish(s, facts);

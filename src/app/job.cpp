@@ -24,11 +24,13 @@
 
 namespace bitstill {
 
-Job::Job(World& world, const SettingTable& table, const RunConfig& config, bool distill, Json study)
+Job::Job(World& world, const SettingTable& table, const RunConfig& config, bool distill,
+         KeptTeacher& teachers, Json study)
     : world_(world),
       settings_(table.values()),
       config_(config),
       distill_(distill),
+      teachers_(teachers),
       study_(std::move(study)) {}
 
 void Job::prepare() {
@@ -80,7 +82,8 @@ void Job::load_data() {
 void Job::load_teacher() {
   if (!distill_) return;
   if (config_.teacher_cache.empty()) {
-    teacher_ = bitstill::load_teacher(world_, config_, *dataset_, device_.device);
+    teacher_ = &teachers_.get(world_, config_, settings_, teacher_sha256_ + teacher_samples_,
+                              *dataset_, device_.device);
     return;
   }
   std::unique_ptr<LogitCache> cache;
@@ -93,7 +96,9 @@ void Job::load_teacher() {
   teacher_sha256_ = cache->facts().teacher_sha256;
   teacher_samples_ = cache->facts().teacher_samples;
   teacher_bytes_ = cache->facts().teacher_bytes;
-  teacher_ = make_cached_teacher(std::move(cache), device_.device);
+  cached_teacher_ = make_cached_teacher(std::move(cache), device_.device);
+  teacher_ = cached_teacher_.get();
+  if (!config_.dry_run) say(concat("teacher: ", layout_text(*teacher_)));
 }
 
 void Job::build_student(Watchdog& watchdog) {
@@ -184,26 +189,8 @@ Json Job::start_line() const {
                       {"formula_bits", formula_bits(config_.quant, student_->segments(),
                                                     student_->running().numel())}};
   line.update(facts);
-  if (teacher_) line["teacher"] = describe_teacher(*teacher_);
+  if (teacher_ != nullptr) line["teacher"] = describe_teacher(*teacher_);
   return line;
-}
-
-void Job::print_plan() const {
-  if (world_.place().rank != 0) return;
-  const EpochPlan plan = epoch_plan();
-  const auto elements = static_cast<double>(student_->masters().numel());
-  std::vector<Range> ranges;
-  for (const Segment& segment : student_->segments())
-    ranges.push_back({segment.offset, segment.count});
-  std::printf("%s", recipe_text(settings_).c_str());
-  std::printf(
-      "# plan: %lld steps an epoch, %zu micro-batches in the first, %zu gradient chunks\n",
-      static_cast<long long>(plan.steps()), plan.step(0).micro_batches.size(),
-      plan_chunks(student_->masters().numel(), ranges, config_.exchange.chunk_bytes).size());
-  std::printf("# student: %lld parameters; masters, shadows and gradients %s a rank\n",
-              static_cast<long long>(student_->network().parameter_count()),
-              human_bytes(elements * 4 * (student_->quantizer() ? 3 : 2)).c_str());
-  if (teacher_) std::printf("# teacher: %s\n", layout_text(*teacher_).c_str());
 }
 
 void Job::print_result(const RunResult& result) const {
@@ -245,7 +232,7 @@ RunRecord Job::record() const {
   record.teacher_samples = teacher_samples_;
   record.student_init = init_sha256_;
   record.precision = use_bf16(config_.train.precision, device_.device) ? "bf16" : "fp32";
-  if (teacher_) {
+  if (teacher_ != nullptr) {
     const TeacherTraits& traits = teacher_->traits();
     record.teacher_precision = precision_name(traits.precision);
     const CachedFacts cache = traits.cache.value_or(CachedFacts{});
@@ -347,7 +334,6 @@ bool Job::run() {
   load_data();
   compare_files();
   load_teacher();
-  if (teacher_) say(concat("teacher: ", layout_text(*teacher_)));
   agree(world_.control(), [&] {
     if (writes && !folder_.checkpoint.empty()) compare_with_earlier();
   });
@@ -365,7 +351,7 @@ bool Job::run() {
   settle_exchange(world_, 4 * student_->gradients().numel(), &config_.exchange);
   record_exchange();
   if (config_.dry_run) {
-    print_plan();
+    agree(world_.control(), [&] { print_plan(); });
     watchdog.stop();
     return true;
   }
@@ -383,8 +369,8 @@ bool Job::run() {
   say(concat(world_.place().world, " ranks x ", device_.threads, " threads on ", device_.name, ", ",
              student_->network().parameter_count(), " parameters"));
   const RunStart start = run_start();
-  const RunResult result = run_training(world_, watchdog, *dataset_, *student_, teacher_.get(),
-                                        config_, start, about, log);
+  const RunResult result =
+      run_training(world_, watchdog, *dataset_, *student_, teacher_, config_, start, about, log);
   watchdog.stop();
   if (!result.stopped) print_result(result);
   return !result.stopped;

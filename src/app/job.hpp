@@ -2,6 +2,7 @@
 #pragma once
 
 #include <memory>
+#include <optional>
 #include <string>
 
 #include "bitstill/base/timer.hpp"
@@ -13,6 +14,8 @@
 #include "bitstill/train/trainer.hpp"
 #include "command.hpp"
 #include "device.hpp"
+#include "forward_cost.hpp"
+#include "kept_teacher.hpp"
 #include "run_folder.hpp"
 
 namespace bitstill {
@@ -21,10 +24,10 @@ namespace bitstill {
 class Job {
  public:
   /// `table` holds the settings of `config` for the run log; both are copied. With `distill` the
-  /// teacher of config.teacher_file or config.teacher_cache takes part. `study`, unless null, says
-  /// in the run log which run of a study this is.
+  /// teacher of config.teacher_file, from `teachers`, or of config.teacher_cache takes part.
+  /// `study`, unless null, says in the run log which run of a study this is.
   Job(World& world, const SettingTable& table, const RunConfig& config, bool distill,
-      Json study = {});
+      KeptTeacher& teachers, Json study = {});
 
   /// False: stopped by a signal, before the end. Errors are AgreedError, or end the whole job.
   /// Collective: every rank of world calls this, in the same order.
@@ -38,6 +41,7 @@ class Job {
   void record_exchange();
   void keep_exchange(const SettingValues& before);
   void print_plan() const;
+  std::optional<ForwardCost> teacher_cost() const;
   void compare_files();
   void compare_with_earlier();
   RunRecord record() const;
@@ -52,6 +56,7 @@ class Job {
   NamedValues settings_;
   RunConfig config_;
   bool distill_;
+  KeptTeacher& teachers_;
   Json study_;
   Timer timer_;
   DeviceChoice device_;
@@ -61,7 +66,8 @@ class Job {
   std::vector<Difference> changes_;  // since the run was started, on rank 0
   bool finished_ = false;            // it was, and nothing asks for more; on rank 0
   std::unique_ptr<Dataset> dataset_;
-  std::unique_ptr<Teacher> teacher_;
+  Teacher* teacher_ = nullptr;  // in teachers_, or this job's own:
+  std::unique_ptr<Teacher> cached_teacher_;
   Json evaluation_;  // of student.init's file, for those that are made from it
   std::unique_ptr<Student> student_;
 };

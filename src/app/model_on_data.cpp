@@ -109,6 +109,9 @@ Json describe_teacher(const Teacher& teacher) {
   Json json = {{"precision", precision_name(traits.precision)},
                {"compiled", traits.compiled},
                {"normalization", to_json(traits.normalization)}};
+  if (!traits.cache) {
+    json["sharding"] = word(traits.slices ? traits.slices->sharding : Sharding::replicated);
+  }
   if (traits.slices) json["slices"] = to_json(*traits.slices);
   if (traits.cache) {
     json["cache"] = {{"variants", traits.cache->variants},

@@ -3,13 +3,13 @@
 #include <ATen/ops/zeros.h>
 
 #include <algorithm>
+#include <functional>
 #include <utility>
 
 #include "bitstill/base/log.hpp"
 #include "bitstill/base/text.hpp"
 #include "bitstill/comm/agree.hpp"
 #include "bitstill/infer/freeze.hpp"
-#include "bitstill/infer/loaded_model.hpp"
 #include "bitstill/model/frozen_pieces.hpp"
 #include "bitstill/model/unit_pieces.hpp"
 #include "bitstill/model/weights.hpp"
@@ -35,13 +35,32 @@ class FileSource final : public TensorSource {
   const TensorFile& file_;
 };
 
-/// Images of no meaning, as many as a micro-batch holds.
+/// How a network is cut, travels and runs.
+struct SliceWish {
+  InferencePrecision precision = InferencePrecision::fp32;
+  bool compile = true;  // where it can be
+  /// Whether one that is not compiled, for the reason `obstacle`, runs in bf16; may throw.
+  std::function<bool(const std::string& obstacle)> uncompiled;
+  TeacherLayout layout;
+  Overlap overlap = Overlap::automatic;
+  SweepSample sample;
+};
+
+/// Images of no meaning, as many as a forward pass holds.
+at::Tensor sample_images(int64_t count, const ImageShape& shape, const at::Device& device) {
+  return at::zeros({count, shape.channels, shape.height, shape.width}, device);
+}
+
+/// As a training step asks: its most micro-batches of a rank at once.
 SweepSample sample_for(const World& world, const RunConfig& config, const ImageShape& shape,
                        const at::Device& device) {
   const TrainOptions& train = config.train;
-  const int64_t local = train.global_batch / world.place().world;
-  const int64_t count = std::max<int64_t>(train.micro_batch > 0 ? train.micro_batch : local, 1);
-  return {at::zeros({count, shape.channels, shape.height, shape.width}, device), 0};
+  const int64_t world_size = world.place().world;
+  const int64_t local = std::max<int64_t>((train.global_batch + world_size - 1) / world_size, 1);
+  const int64_t micro = train.micro_batch > 0 ? train.micro_batch : local;
+  int64_t passes = (local + micro - 1) / micro;
+  if (config.layout.sweep_batches > 0) passes = std::min(passes, config.layout.sweep_batches);
+  return {sample_images(micro, shape, device), passes};
 }
 
 /// What int8 needs: found by rank 0, which alone reads all of the file for it. Collective.
@@ -56,69 +75,132 @@ CodeScales code_scales_of(World& world, const Network& network, const Dataset& d
   return code_scales_from_text(broadcast_text(world.control(), text, 0));
 }
 
-/// Compiled for inference where it can be, as make_teacher (model_on_data.hpp) has it.
-std::unique_ptr<Piecewise> in_pieces(std::unique_ptr<Network> network, const RunConfig& config,
+std::unique_ptr<Piecewise> in_pieces(std::unique_ptr<Network> network, const SliceWish& wish,
                                      TensorSource& source, CodeScales scales,
                                      const at::Device& device, TeacherTraits* traits) {
   std::string obstacle = "it is on a GPU";
-  if (device.is_cpu()) {
-    const FrozenPieceOptions options{traits->precision, config.layout.piece_bytes,
-                                     std::move(scales)};
+  if (device.is_cpu() && wish.compile) {
+    const FrozenPieceOptions options{wish.precision, wish.layout.piece_bytes, std::move(scales)};
     if (auto frozen = make_frozen_pieces(*network, options, &source, &obstacle)) {
       traits->compiled = true;
       return frozen;
     }
   }
-  const bool bf16 = uncompiled_bf16(config.teacher_precision,
-                                    use_bf16(config.train.precision, device), obstacle, device);
+  const bool bf16 = wish.uncompiled(obstacle);
   traits->precision = bf16 ? InferencePrecision::bf16 : InferencePrecision::fp32;
   return make_unit_pieces(std::move(network), bf16, device);
 }
 
-/// The network's values come from `source`. Collective.
+/// The network's values come from `source`. Null where it is better whole on every rank.
+/// Collective.
 std::unique_ptr<Teacher> share(World& world, std::unique_ptr<Network> network, TensorSource& source,
-                               const RunConfig& config, const Dataset& dataset,
-                               const at::Device& device) {
+                               const SliceWish& wish, const Dataset& dataset) {
   TeacherTraits traits;
   traits.normalization = network->spec().normalization;
-  traits.precision =
-      wanted_precision(config.teacher_precision, use_bf16(config.train.precision, device));
+  traits.precision = wish.precision;
+  const at::Device device = wish.sample.x.device();
   CodeScales scales;
   if (traits.precision == InferencePrecision::int8 && device.is_cpu()) {
     scales = code_scales_of(world, *network, dataset, source);
   }
   std::unique_ptr<Piecewise> pieces;
   agree(world.control(), [&] {
-    pieces = in_pieces(std::move(network), config, source, std::move(scales), device, &traits);
+    pieces = in_pieces(std::move(network), wish, source, std::move(scales), device, &traits);
   });
-  return make_gathered_teacher(world, std::move(pieces), source, traits, config.layout,
-                               config.exchange.overlap,
-                               sample_for(world, config, dataset.index().shape, device));
+  const TeacherLayout layout =
+      settled_layout(world, *pieces, wish.layout, wish.overlap, wish.sample);
+  if (layout.sharding == Sharding::replicated) return nullptr;
+  return make_gathered_teacher(world, std::move(pieces), source, traits, layout, wish.overlap,
+                               wish.sample);
 }
 
-/// By config.layout, from config.teacher_file; no rank reads all of it. Errors are every rank's.
-std::unique_ptr<Teacher> make_sharded_teacher(World& world, const RunConfig& config,
-                                              const Dataset& dataset, const at::Device& device) {
-  const std::string& path = config.teacher_file;
+/// From a file of which no rank reads all. Errors are every rank's. Collective.
+SharedModel share_file(World& world, const std::string& path, const FileFacts& facts,
+                       const SliceWish& wish, const Dataset& dataset) {
   std::unique_ptr<TensorFile> file;
-  LoadedModel model;
+  SharedModel shared;
   agree(world.control(), [&] {
     file = std::make_unique<TensorFile>(path);
-    const DataIndex& index = dataset.index();
-    model = load_skeleton(*file, {"teacher", config.teacher, &index});
-    require_fits(model, path, index.shape, index.classes);
+    shared.model = load_skeleton(*file, facts);
+    require_fits(shared.model, path, facts.shards->shape, facts.shards->classes);
   });
   FileSource source(*file);
-  return share(world, std::move(model.network), source, config, dataset, device);
+  shared.teacher = share(world, std::move(shared.model.network), source, wish, dataset);
+  return shared;
 }
 
+SliceWish teacher_wish(const World& world, const RunConfig& config, const Dataset& dataset,
+                       const at::Device& device) {
+  const TeacherPrecision precision = config.teacher_precision;
+  const bool bf16 = use_bf16(config.train.precision, device);
+  return {wanted_precision(precision, bf16),
+          true,
+          [=](const std::string& obstacle) {
+            return uncompiled_bf16(precision, bf16, obstacle, device);
+          },
+          config.layout,
+          config.exchange.overlap,
+          sample_for(world, config, dataset.index().shape, device)};
+}
+
+/// Asks a teacher in slices.
+class SharedPredictor final : public Predictor {
+ public:
+  explicit SharedPredictor(std::unique_ptr<Teacher> teacher)
+      : Predictor(teacher->traits().normalization), teacher_(std::move(teacher)) {}
+  bool collective() const override { return true; }
+  std::vector<at::Tensor> logits(std::span<const at::Tensor> batches, bool more) override {
+    std::vector<Question> questions;
+    for (const at::Tensor& x : batches) questions.push_back({x, {}, 0});
+    const std::vector<Answer> answers = teacher_->answer(questions, more);
+    std::vector<at::Tensor> logits;
+    for (std::size_t i = 0; i < answers.size(); ++i) {
+      logits.push_back(answers[i].logits(0, batches[i].size(0)));
+    }
+    return logits;
+  }
+
+ private:
+  std::unique_ptr<Teacher> teacher_;
+};
+
 }  // namespace
+
+void require_given(const TeacherLayout& layout) {
+  if (layout.sharding != Sharding::automatic) return;
+  throw Error(ExitCode::settings,
+              concat(layout.prefix, "sharding = auto: give replicated, gather or hybrid here"));
+}
 
 std::unique_ptr<Teacher> share_network(World& world, std::unique_ptr<Network> network,
                                        const RunConfig& config, const Dataset& dataset,
                                        const at::Device& device) {
   NetworkSource source(*network);
-  return share(world, std::move(network), source, config, dataset, device);
+  return share(world, std::move(network), source, teacher_wish(world, config, dataset, device),
+               dataset);
+}
+
+SharedModel load_shared_model(World& world, const std::string& path, const FileFacts& facts,
+                              ModelPrecision precision, const TeacherLayout& layout,
+                              const Dataset& dataset, const EvaluateOptions& options) {
+  const bool exact = precision == ModelPrecision::exact;
+  const auto uncompiled = [=](const std::string& obstacle) {
+    if (!exact) throw cannot_freeze("precision", word(precision), obstacle);
+    return false;
+  };
+  return share_file(
+      world, path, facts,
+      {inference_precision(precision),
+       !exact,
+       uncompiled,
+       layout,
+       Overlap::automatic,
+       {sample_images(options.batch, facts.shards->shape, options.device), options.sweep}},
+      dataset);
+}
+
+std::unique_ptr<Predictor> make_predictor(std::unique_ptr<Teacher> teacher) {
+  return std::make_unique<SharedPredictor>(std::move(teacher));
 }
 
 bool in_slices(const World& world, const RunConfig& config) {
@@ -131,8 +213,13 @@ std::unique_ptr<Teacher> load_teacher(World& world, const RunConfig& config, con
     say(concat("teacher.sharding = ", word(config.layout.sharding),
                ": one rank keeps the whole teacher, as replicated"));
   }
-  if (in_slices(world, config)) return make_sharded_teacher(world, config, dataset, device);
   std::unique_ptr<Teacher> teacher;
+  if (in_slices(world, config)) {
+    teacher = share_file(world, config.teacher_file, {"teacher", config.teacher, &dataset.index()},
+                         teacher_wish(world, config, dataset, device), dataset)
+                  .teacher;
+  }
+  if (teacher) return teacher;
   agree(world.control(), [&] {
     LoadedModel model =
         load_model_for(config.teacher_file, "teacher", config.teacher, &dataset, device);

@@ -74,6 +74,7 @@ class StudyJob {
   std::string recipe_;  // all of the study's settings
   FolderLock lock_;     // of study.folder, on rank 0
   std::vector<StudyRun> plan_;
+  KeptTeacher teacher_;
 };
 
 void StudyJob::prepare() {
@@ -127,7 +128,7 @@ bool StudyJob::run_unless_finished(BoundConfig& bound, bool distill, const Json&
   bound.config.resume =
       stage == static_cast<int64_t>(Stage::unfinished) ? Resume::automatic : Resume::no;
   try {
-    return Job(world_, bound.table, bound.config, distill, label).run();
+    return Job(world_, bound.table, bound.config, distill, teacher_, label).run();
   } catch (const AgreedError& error) {
     throw AgreedError(error.code(), concat(folder, ": ", error.what()));
   }

@@ -11,7 +11,8 @@ int run_job(World& world, const Words& arguments, bool distill, const char* summ
   SettingTable table;
   add_settings(table, config);
   if (!read_settings(world, table, arguments, summary)) return 0;
-  if (Job(world, table, config, distill).run()) return 0;
+  KeptTeacher teacher;
+  if (Job(world, table, config, distill, teacher).run()) return 0;
   say("stopped by a signal; --resume continues from here");
   return static_cast<int>(ExitCode::stopped);
 }

@@ -33,8 +33,7 @@ std::unique_ptr<Teacher> emulated_slices(World& world, const BenchStepOptions& s
     pieces = emulate(std::move(pieces), spec.classes, kForwardShare * s.emulate);
   });
   const ImageShape& in = spec.input;
-  const SweepSample sample{at::zeros({s.batch, in.channels, in.height, in.width}),
-                           1e-3 * (1 + kForwardShare) * s.emulate};
+  const SweepSample sample{at::zeros({s.batch, in.channels, in.height, in.width}), 1};
   return make_gathered_teacher(world, std::move(pieces), source, traits, s.layout, s.gathers,
                                sample);
 }

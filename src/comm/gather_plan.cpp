@@ -95,12 +95,15 @@ int64_t choose_window(std::span<const GatherPiece> pieces, const GatherLink& lin
 }
 
 GatherWindow::GatherWindow(std::vector<int64_t> bytes, int64_t window) : bytes_(std::move(bytes)) {
+  resize(window);
+}
+
+void GatherWindow::resize(int64_t window) {
   const int64_t least = bytes_.empty() ? 0 : *std::max_element(bytes_.begin(), bytes_.end());
   if (window < least) {
-    throw Error(ExitCode::settings, concat("teacher.window = ", window,
-                                           ": the largest piece of the teacher does not fit; the "
-                                           "least possible window is ",
-                                           least));
+    throw Error(ExitCode::settings,
+                concat("teacher.window = ", window, ": its largest piece takes ", least,
+                       " bytes; give that or more, or 0 (chosen)"));
   }
   window_ = std::min(window, std::accumulate(bytes_.begin(), bytes_.end(), int64_t{0}));
 }

@@ -9,11 +9,13 @@
 namespace bitstill {
 namespace {
 
-constexpr const char* kPlaces[] = {"data.prefetch",       "data.threads",         "run.folder",
-                                   "run.device",          "run.threads",          "run.timeout_s",
-                                   "run.log_steps",       "run.check_steps",      "run.tensorboard",
-                                   "exchange.overlap",    "teacher.sharding",     "teacher.window",
-                                   "teacher.piece_bytes", "teacher.sweep_batches"};
+constexpr const char* kPlaces[] = {
+    "data.prefetch",    "data.threads",        "run.folder",
+    "run.device",       "run.threads",         "run.timeout_s",
+    "run.log_steps",    "run.check_steps",     "run.tensorboard",
+    "exchange.overlap", "teacher.sharding",    "teacher.group",
+    "teacher.window",   "teacher.piece_bytes", "teacher.sweep_batches",
+    "teacher.memory_mb"};
 constexpr const char* kFiles[] = {"data.folder", "teacher.file", "teacher.cache", "student.init"};
 
 template <std::size_t N>

@@ -4,31 +4,56 @@
 #include <ATen/ops/empty.h>
 
 #include <algorithm>
+#include <cstdio>
 #include <deque>
+#include <limits>
+#include <optional>
 #include <utility>
 
+#include "bitstill/base/log.hpp"
 #include "bitstill/base/text.hpp"
 #include "bitstill/base/timer.hpp"
 #include "bitstill/comm/agree.hpp"
 #include "bitstill/comm/gather_plan.hpp"
-#include "bitstill/comm/nccl.hpp"
+#include "gather_group.hpp"
+#include "measure_sweep.hpp"
 #include "slices.hpp"
 
 namespace bitstill {
 namespace {
 
+/// By which a window is chosen.
+struct WindowChoice {
+  std::vector<GatherPiece> pieces;
+  GatherLink link;
+  int64_t given = 0;  // not chosen
+  int64_t most = 0;   // bytes
+
+  int64_t window(double between_s) const {
+    return given > 0 ? given : std::min(choose_window(pieces, link, between_s), most);
+  }
+};
+
 class GatheredTeacher final : public Teacher {
  public:
   GatheredTeacher(const TeacherTraits& traits, std::unique_ptr<Piecewise> network, Slices slices,
-                  std::unique_ptr<Channel> channel)
+                  std::unique_ptr<Channel> channel, GatherWindow window)
       : Teacher(traits),
         network_(std::move(network)),
         slices_(std::move(slices)),
         channel_(std::move(channel)),
-        window_(slices_.gathered_bytes(), traits.slices->window) {}
+        window_(std::move(window)) {}
+
+  /// Once it is known how long other work takes between two sweeps, the window may be wider.
+  /// `control` outlives the teacher.
+  void widen_by(WindowChoice choice, Communicator& control) {
+    choice_ = std::move(choice);
+    control_ = &control;
+  }
 
   std::vector<Answer> answer(std::span<const Question> questions, bool more) override {
     const at::NoGradGuard no_grad;
+    if (choice_) widen();
     std::vector<PassState> states;
     for (const Question& question : questions) states.push_back(network_->begin(question.x));
     window_.begin_sweep(more);
@@ -42,6 +67,7 @@ class GatheredTeacher final : public Teacher {
     }
     std::vector<Answer> answers;
     for (PassState& state : states) answers.emplace_back(network_->finish(std::move(state)));
+    since_sweep_.lap();
     return answers;
   }
 
@@ -55,6 +81,26 @@ class GatheredTeacher final : public Teacher {
   }
 
  private:
+  /// The shortest of the first gaps between sweeps counts, on the rank where it is longest: others
+  /// have a validation or a checkpoint in them.
+  void widen() {
+    constexpr int kGaps = 3;
+    if (sweeps_ > 0) between_s_ = std::min(between_s_, since_sweep_.seconds());
+    if (sweeps_++ < kGaps) return;
+    tell(true);
+    control_->all_reduce(&between_s_, 1, ElementType::f64, Reduction::max);
+    tell(false);
+    SliceFacts& facts = *traits_.slices;
+    facts.window = std::max(facts.window, choice_->window(between_s_));
+    window_.resize(facts.window);
+    const GatherCost cost = gather_cost(choice_->pieces, facts.window, choice_->link, between_s_);
+    char share[32];
+    std::snprintf(share, sizeof share, "%.2g", 100 * cost.exposed_s / cost.compute_s);
+    say(concat("the teacher's window is ", human_bytes(static_cast<double>(facts.window)),
+               ": waiting for pieces adds ", share, " % to a sweep and what comes between sweeps"));
+    choice_.reset();
+  }
+
   struct Arriving {
     at::Tensor plain;  // uint8 [world * slice]
     EventPtr done;
@@ -86,48 +132,27 @@ class GatheredTeacher final : public Teacher {
   std::unique_ptr<Channel> channel_;
   GatherWindow window_;
   double exposed_s_ = 0;
+  std::optional<WindowChoice> choice_;  // until it is made
+  Communicator* control_ = nullptr;
+  int sweeps_ = 0;
+  Timer since_sweep_;
+  double between_s_ = 1e9;
 };
 
-/// How many ranks share a teacher: they follow each other in number. The same on all ranks.
-int64_t group_size(World& world, const TeacherLayout& layout) {
-  const int64_t ranks = world.place().world;
-  if (layout.sharding != Sharding::hybrid) return ranks;
-  if (layout.group == 0) {
-    int64_t own[] = {world.place().local_world, -world.place().local_world};
-    world.control().all_reduce(own, 2, ElementType::i64, Reduction::max);
-    if (own[0] == -own[1] && ranks % own[0] == 0) return own[0];
-    throw AgreedError(ExitCode::settings, concat("teacher.sharding = hybrid: hosts hold ", -own[1],
-                                                 " to ", own[0], " ranks; give teacher.group"));
-  }
-  if (ranks % layout.group == 0) return layout.group;
-  std::vector<std::string> divisors;
-  for (int64_t size = 1; size <= ranks; ++size) {
-    if (ranks % size == 0) divisors.push_back(std::to_string(size));
-  }
-  throw AgreedError(ExitCode::settings,
-                    concat("teacher.group = ", layout.group, " does not divide the ", ranks,
-                           " ranks; give one of ", list_names(divisors, 40)));
+/// How many ranks share a teacher: they follow each other in number. Collective.
+int64_t ranks_that_share(World& world, const TeacherLayout& layout) {
+  if (layout.sharding != Sharding::hybrid) return world.place().world;
+  const int64_t group = group_size(world, layout);
+  if (group > 0) return group;
+  throw AgreedError(
+      ExitCode::settings,
+      concat(layout.prefix, "sharding = hybrid: hosts hold different numbers of ranks; give ",
+             layout.prefix, "group"));
 }
 
-/// Gathers of device memory travel by NCCL, of the host's by a lane.
-std::unique_ptr<Channel> gather_channel(World& world, int64_t group, Overlap overlap,
-                                        const at::Device& device) {
-  const int rank = world.place().rank;
-  const bool all = group == world.place().world;
-  if (device.is_cuda() && all) {
-    return make_nccl_channel(world, Traffic::gathers, device.index());
-  }
-  if (device.is_cuda()) {
-    throw AgreedError(ExitCode::settings,
-                      "teacher.sharding = hybrid runs on CPUs; give gather on GPUs");
-  }
-  return open_channel(world,
-                      world.control().split(static_cast<int>(rank / group), rank, Traffic::gathers),
-                      overlap);
-}
-
-SliceFacts facts_of(const Piecewise& network, const Slices& slices) {
+SliceFacts facts_of(const Piecewise& network, const Slices& slices, Sharding sharding) {
   SliceFacts facts;
+  facts.sharding = sharding;
   facts.world = slices.world;
   facts.pieces = static_cast<int64_t>(network.pieces().size());
   facts.mine = slices.mine.numel();
@@ -141,40 +166,22 @@ SliceFacts facts_of(const Piecewise& network, const Slices& slices) {
   return facts;
 }
 
-/// Rank 0's measure of what gathers cost and pieces compute, the slowest rank's of each.
-int64_t measured_window(const Piecewise& network, const Slices& slices, Channel& channel,
-                        Communicator& control, const SweepSample& sample) {
-  constexpr int kSweeps = 2;  // the first one warms up
-  const at::NoGradGuard no_grad;
-  std::vector<GatherPiece> pieces;
-  for (const int64_t bytes : slices.bytes) pieces.push_back({bytes, bytes * slices.world, 0});
-  std::vector<double> seconds(pieces.size() + 2);  // of each piece; of all gathers, of the smallest
-  for (int sweep = 0; sweep < kSweeps; ++sweep) {
-    std::fill(seconds.begin(), seconds.end(), 0);
-    seconds.back() = 1e9;
-    std::vector<PassState> states = {network.begin(sample.x)};
-    for (std::size_t piece = 0; piece < pieces.size(); ++piece) {
-      const at::Tensor plain = at::empty({pieces[piece].plain_bytes}, slices.mine.options());
-      control.barrier();
-      Timer timer;
-      channel.wait_on_host(gather(channel, slices, piece, plain));
-      const double gathered = timer.lap();
-      seconds[pieces.size()] += gathered;
-      seconds.back() = std::min(seconds.back(), gathered);
-      network.run(piece, plain.const_data_ptr(), states);
-      seconds[piece] = timer.lap();
-    }
+WindowChoice measured_choice(const Piecewise& network, const Slices& slices, Channel& channel,
+                             Communicator& control, const SweepSample& sample) {
+  WindowChoice choice;
+  const std::vector<double> seconds = piece_seconds(network, sample, sample.passes, control);
+  for (std::size_t piece = 0; piece < seconds.size(); ++piece) {
+    const int64_t bytes = slices.bytes[piece];
+    choice.pieces.push_back({bytes, bytes * slices.world, seconds[piece]});
   }
-  control.all_reduce(seconds.data(), static_cast<int64_t>(seconds.size()), ElementType::f64,
-                     Reduction::max);
-  int64_t received = 0;
-  for (std::size_t piece = 0; piece < pieces.size(); ++piece) {
-    pieces[piece].seconds = seconds[piece];
-    received += pieces[piece].plain_bytes - pieces[piece].slice_bytes;
-  }
-  // All of a gather's time counts by its bytes, which is exact for pieces of a size.
-  const GatherLink link{0, static_cast<double>(received) / seconds[pieces.size()]};
-  return choose_window(pieces, link, sample.between_s);
+  choice.link = gather_link(slices.bytes, slices.world, channel, control, sample.x.device());
+  return choice;
+}
+
+/// Bytes that memory_mb leaves a window beside all else.
+int64_t most_window(const TeacherLayout& layout, const SliceFacts& facts) {
+  if (layout.memory_mb == 0) return std::numeric_limits<int64_t>::max();
+  return std::max(layout.memory_bytes() - facts.mine - facts.largest_ready, facts.largest_piece);
 }
 
 }  // namespace
@@ -192,33 +199,36 @@ std::unique_ptr<Teacher> make_gathered_teacher(World& world, std::unique_ptr<Pie
                                                TensorSource& source, const TeacherTraits& traits,
                                                const TeacherLayout& layout, Overlap overlap,
                                                const SweepSample& sample) {
-  const int64_t group = group_size(world, layout);
-  const int rank = world.place().rank;
-  const std::unique_ptr<Communicator> readers =
-      world.control().split(static_cast<int>(rank / group), rank, Traffic::control);
+  Communicator& control = world.control();
+  const int64_t group = ranks_that_share(world, layout);
+  const std::unique_ptr<Communicator> readers = split_group(world, group, Traffic::control);
   Slices slices;
-  agree(world.control(), [&] { slices = read_slices(*network, source, *readers); });
+  agree(control, [&] { slices = read_slices(*network, source, *readers); });
   slices.mine = slices.mine.to(sample.x.device());
   TeacherTraits own = traits;
-  own.slices = facts_of(*network, slices);
-  SliceFacts& facts = *own.slices;
+  SliceFacts& facts = own.slices.emplace(facts_of(*network, slices, layout.sharding));
   facts.read = source.bytes_read();
-  world.control().all_reduce(&facts.read, 1, ElementType::i64);
-  if (layout.window != 0 && layout.window < facts.largest_piece) {
-    throw AgreedError(ExitCode::settings,
-                      concat("teacher.window = ", layout.window, ": its largest piece takes ",
-                             facts.largest_piece, " bytes; give that or more, or 0 (chosen)"));
-  }
-  std::unique_ptr<Channel> channel = gather_channel(world, group, overlap, sample.x.device());
-  facts.window = layout.window;
+  control.all_reduce(&facts.read, 1, ElementType::i64);
+  std::optional<GatherWindow> window;
+  agree(control, [&] {
+    window.emplace(slices.gathered_bytes(),
+                   layout.window > 0 ? layout.window : facts.largest_piece);
+  });
   // Without a lane nothing travels ahead: one piece at a time.
-  if (overlap == Overlap::off) facts.window = facts.largest_piece;
-  if (facts.window == 0) {
-    facts.window = measured_window(*network, slices, *channel, world.control(), sample);
-    channel->take_busy_seconds();
+  const bool ahead = overlap != Overlap::off;
+  std::unique_ptr<Channel> channel = gather_channel(world, group, overlap, sample.x.device());
+  std::optional<WindowChoice> choice;
+  if (ahead) {
+    choice = measured_choice(*network, slices, *channel, control, sample);
+    choice->given = layout.window;
+    choice->most = most_window(layout, facts);
   }
-  return std::make_unique<GatheredTeacher>(own, std::move(network), std::move(slices),
-                                           std::move(channel));
+  facts.window = ahead ? choice->window(0) : facts.largest_piece;
+  window->resize(facts.window);
+  auto teacher = std::make_unique<GatheredTeacher>(own, std::move(network), std::move(slices),
+                                                   std::move(channel), std::move(*window));
+  if (choice) teacher->widen_by(std::move(*choice), control);
+  return teacher;
 }
 
 }  // namespace bitstill

@@ -9,19 +9,9 @@
 #include <utility>
 
 #include "bitstill/comm/agree.hpp"
+#include "bitstill/teacher/layout_choice.hpp"
 
 namespace bitstill {
-namespace {
-
-constexpr int64_t kAlignment = 64;
-
-int64_t slice_bytes(int64_t plain_bytes, int64_t world) {
-  const int64_t least = (plain_bytes + world - 1) / world;
-  return (least + kAlignment - 1) / kAlignment * kAlignment;
-}
-
-}  // namespace
-
 std::vector<int64_t> Slices::gathered_bytes() const {
   std::vector<int64_t> all;
   for (const int64_t slice : bytes) all.push_back(slice * world);

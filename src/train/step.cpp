@@ -23,6 +23,10 @@ TrainingStep::TrainingStep(const StepParts& parts, const StepSettings& settings)
   });
 }
 
+TrainingStep::~TrainingStep() {
+  if (parts_.teacher != nullptr) parts_.teacher->on_wait({});  // it may outlive the step
+}
+
 StepResult TrainingStep::run(int64_t step, const StepPlan& plan, Prefetcher& batches, double rate,
                              const Trained& trained) {
   Communicator& control = parts_.control;

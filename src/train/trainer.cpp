@@ -173,6 +173,7 @@ void Run::log_interval(int64_t step, double rate) {
     line["ms"]["teacher"] = (phase.teacher - gather.exposed) * ms;
     line["ms"]["gather"] = gather.exposed * ms;
     line["ms"]["gather_busy"] = gather.busy * ms;
+    line["window_bytes"] = teacher_->traits().slices->window;
   }
   line["steps"] = interval_.steps;
   line["bytes"] = traffic_json(&traffic_, std::max<int64_t>(interval_.steps, 1));
@@ -250,6 +251,7 @@ int64_t Run::shipped_step() const {
 
 RunResult Run::run() {
   if (!start_.resume_from.empty()) resume();
+  if (teacher_ != nullptr) teacher_->take_gather_seconds();  // of a run before
   RunResult result;
   const TrainOptions& train = options_.train;
   while (state_.epoch < train.epochs && !state_.out_of_patience(train.patience)) {

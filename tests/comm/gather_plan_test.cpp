@@ -269,6 +269,37 @@ TEST(GatherWindow, OfEverythingHoldsEachPieceOnce) {
   EXPECT_EQ(window.next_to_enqueue(), 1u);
 }
 
+TEST(GatherWindow, MayGrowAndShrinkBetweenSweeps) {
+  GatherWindow window({3, 2, 1}, 3);
+  const auto enqueued = [&] {
+    std::vector<std::size_t> pieces;
+    while (const auto piece = window.next_to_enqueue()) pieces.push_back(*piece);
+    return pieces;
+  };
+  using Pieces = std::vector<std::size_t>;
+  const auto finish = [&] {
+    for (const std::size_t piece : {0, 1, 2}) {
+      window.done_with(piece);
+      enqueued();
+    }
+  };
+  window.begin_sweep(true);
+  EXPECT_EQ(enqueued(), Pieces{0});
+  finish();
+  window.resize(6);
+  window.begin_sweep(true);
+  EXPECT_EQ(enqueued(), (Pieces{1, 2}));  // behind the one that is there
+  EXPECT_EQ(window.held_bytes(), 6);
+  finish();
+  EXPECT_EQ(window.held_bytes(), 6);  // all of the next sweep
+  window.resize(3);                   // which is more than may be held from now on
+  window.begin_sweep(false);
+  EXPECT_EQ(enqueued(), Pieces{});
+  finish();
+  EXPECT_EQ(window.held_bytes(), 0);
+  EXPECT_THROW(window.resize(2), Error);
+}
+
 TEST(GatherWindow, RefusesWhatIsOutOfTurn) {
   try {
     GatherWindow({5, 9, 3}, 8);
@@ -276,8 +307,8 @@ TEST(GatherWindow, RefusesWhatIsOutOfTurn) {
   } catch (const Error& error) {
     EXPECT_EQ(error.code(), ExitCode::settings);
     EXPECT_STREQ(error.what(),
-                 "teacher.window = 8: the largest piece of the teacher does not fit; the least "
-                 "possible window is 9");
+                 "teacher.window = 8: its largest piece takes 9 bytes; give that or more, or 0 "
+                 "(chosen)");
   }
   GatherWindow window({5, 9, 3}, 9);
   EXPECT_THROW(window.done_with(0), Error);

@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include "bitstill/base/error.hpp"
+#include "bitstill/teacher/options.hpp"
 
 namespace bitstill {
 namespace {
@@ -62,6 +63,14 @@ TEST(RunRecord, PlacesLengthAndAnotherProcessorMay) {
   now.processor = "AVX512";
   EXPECT_EQ(refusal(sample(), now), "");
   EXPECT_EQ(differences(sample(), now, {}).size(), 4U);
+}
+
+TEST(RunRecord, ATeachersLayoutMay) {
+  TeacherLayout layout;
+  visit_settings(layout,
+                 [](const std::string& name, auto& /*member*/, const std::string& /*help*/) {
+                   EXPECT_EQ(matter_of("teacher." + name), Matter::place) << name;
+                 });
 }
 
 TEST(RunRecord, RanksMayWhereMicroBatchesDoNotDependOnThem) {

@@ -1,5 +1,6 @@
 #include <ATen/Parallel.h>
 
+#include <iterator>
 #include <limits>
 
 #include "../data/data_fixture.hpp"
@@ -69,7 +70,10 @@ TEST(FullEvaluation, EqualsAPlainLoopAtEveryWorldSize) {
   for (const int world : {1, 2, 3, 9}) {
     run_as_ranks(world, [&](Communicator& rank) {
       at::set_num_threads(1);
-      FullEvaluation full = evaluate_fully(model, &reference, dataset, Split::train, options, rank);
+      const auto mine = make_predictor(*model.network);
+      const auto theirs = make_predictor(*reference.network);
+      FullEvaluation full =
+          evaluate_fully(*mine, theirs.get(), dataset, Split::train, options, rank);
       EXPECT_EQ(full.model.sums(), plain.sums());
       ASSERT_TRUE(full.against.has_value());
       EXPECT_EQ(full.against->reference.sums(), plain_reference.sums());
@@ -83,20 +87,102 @@ TEST(FullEvaluation, EqualsAPlainLoopAtEveryWorldSize) {
   }
 }
 
+/// Answers as a network does, once all ranks have come.
+class Together final : public Predictor {
+ public:
+  Together(const Network& network, Communicator& comm)
+      : Predictor(network.spec().normalization), alone_(make_predictor(network)), comm_(comm) {}
+  bool collective() const override { return true; }
+  std::vector<at::Tensor> logits(std::span<const at::Tensor> batches, bool more) override {
+    ++calls;
+    asked.push_back(std::ssize(batches));
+    last_said_more = more;
+    int64_t all = std::ssize(batches);
+    comm_.all_reduce(&all, 1, ElementType::i64);
+    return alone_->logits(batches, more);
+  }
+  int64_t calls = 0;
+  bool last_said_more = true;
+  std::vector<int64_t> asked;  // batches of each call
+
+ private:
+  std::unique_ptr<Predictor> alone_;
+  Communicator& comm_;
+};
+
+TEST(FullEvaluation, RanksThatAnswerTogetherAreAskedEquallyOften) {
+  const ScratchFolder folder;
+  const SmallSet set(folder / "set");
+  const Dataset dataset(folder / "set");
+  at::set_num_threads(1);
+  const LoadedModel model = model_of(3, 8), reference = model_of(5, 16);
+  EvaluateOptions options;
+  options.batch = 2;  // 12 batches
+  options.sweep = 3;
+  const auto alone = make_predictor(*model.network), other = make_predictor(*reference.network);
+  const auto comm = make_solo_communicator(Traffic::control);
+  FullEvaluation plain = evaluate_fully(*alone, other.get(), dataset, Split::train, options, *comm);
+  for (const int world : {1, 2, 3, 5, 13}) {
+    std::vector<int64_t> calls(static_cast<std::size_t>(world)), batches(calls);
+    run_as_ranks(world, [&](Communicator& rank) {
+      at::set_num_threads(1);
+      Together together(*model.network, rank);
+      const auto theirs = make_predictor(*reference.network);
+      FullEvaluation full =
+          evaluate_fully(together, theirs.get(), dataset, Split::train, options, rank);
+      EXPECT_EQ(full.model.sums(), plain.model.sums());
+      EXPECT_EQ(full.against->reference.sums(), plain.against->reference.sums());
+      EXPECT_EQ(full.against->pairs.kl_units, plain.against->pairs.kl_units);
+      EXPECT_FALSE(together.last_said_more);
+      const auto r = static_cast<std::size_t>(rank.rank());
+      calls[r] = together.calls;
+      for (const int64_t count : together.asked) batches[r] += count;
+    });
+    int64_t all = 0;
+    for (std::size_t r = 0; r < calls.size(); ++r) {
+      EXPECT_EQ(calls[r], ((12 + world - 1) / world + 2) / 3) << world << " ranks";
+      all += batches[r];
+    }
+    EXPECT_EQ(all, 12);
+  }
+}
+
+TEST(FullEvaluation, ARankThatFailsStillAnswersWithTheOthers) {
+  const ScratchFolder folder;
+  const SmallSet set(folder / "set");
+  const Dataset dataset(folder / "set");
+  const LoadedModel model = model_of(3, 8);
+  run_as_ranks(3, [&](Communicator& rank) {
+    EvaluateOptions options;
+    options.batch = 1;
+    options.sweep = 2;
+    options.progress = [&](bool waits) {
+      if (!waits && rank.rank() == 1) throw Error(ExitCode::data, "row 9 is damaged");
+    };
+    Together together(*model.network, rank);
+    EXPECT_HOLDS(
+        error_of(ExitCode::data,
+                 [&] { evaluate_fully(together, nullptr, dataset, Split::train, options, rank); }),
+        "row 9 is damaged");
+    EXPECT_EQ(together.calls, 4);  // of 8 batches, two at once
+  });
+}
+
 TEST(FullEvaluation, AModelAgainstItselfIsTheSame) {
   const ScratchFolder folder;
   const SmallSet set(folder / "set");
   const Dataset dataset(folder / "set");
   const LoadedModel model = model_of(3, 8);
   const auto comm = make_solo_communicator(Traffic::control);
-  const FullEvaluation full = evaluate_fully(model, &model, dataset, Split::test, {}, *comm);
+  const auto asked = make_predictor(*model.network);
+  const FullEvaluation full = evaluate_fully(*asked, asked.get(), dataset, Split::test, {}, *comm);
   ASSERT_TRUE(full.against.has_value());
   const PairCounts& pairs = full.against->pairs;
   EXPECT_EQ(pairs.samples(), 5);
   EXPECT_EQ(pairs.same, 5);
   EXPECT_EQ(pairs.kl_units, 0);
   EXPECT_EQ(pairs.only_model + pairs.only_reference, 0);
-  const FullEvaluation alone = evaluate_fully(model, nullptr, dataset, Split::test, {}, *comm);
+  const FullEvaluation alone = evaluate_fully(*asked, nullptr, dataset, Split::test, {}, *comm);
   EXPECT_FALSE(alone.against.has_value());
   EXPECT_EQ(alone.model.counts().correct, full.model.counts().correct);
 }
@@ -109,7 +195,8 @@ TEST(FullEvaluation, WeightsThatAreNotFiniteAreNeverRight) {
   model.network->parameters().back()->value.data_ptr<float>()[1] =
       std::numeric_limits<float>::quiet_NaN();
   const auto comm = make_solo_communicator(Traffic::control);
-  const FullEvaluation full = evaluate_fully(model, nullptr, dataset, Split::train, {}, *comm);
+  const auto asked = make_predictor(*model.network);
+  const FullEvaluation full = evaluate_fully(*asked, nullptr, dataset, Split::train, {}, *comm);
   EXPECT_EQ(full.model.not_finite(), 23);
   const ClassificationCounts counts = evaluate(*model.network, dataset, Split::train, {}, *comm);
   EXPECT_EQ(counts.samples, 23);

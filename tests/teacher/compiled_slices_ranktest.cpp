@@ -47,7 +47,7 @@ TEST_P(CompiledSlices, AnswerAsTheFrozenNetworkToTheBit) {
   ASSERT_TRUE(pieces) << obstacle;
   const std::size_t count = pieces->pieces().size();
   const auto teacher = make_gathered_teacher(rank_world(), std::move(pieces), source, {}, {},
-                                             Overlap::automatic, {at::zeros({7, 3, 13, 10}), 0});
+                                             Overlap::automatic, {at::zeros({7, 3, 13, 10}), 2});
   EXPECT_EQ(teacher->traits().slices->pieces, static_cast<int64_t>(count));
   EXPECT_GT(count, 5u);  // layers are cut
   for (int sweep = 0; sweep < 3; ++sweep) {

@@ -60,7 +60,7 @@ std::unique_ptr<Teacher> gathered(int64_t window, Overlap overlap = Overlap::aut
   TeacherLayout layout;
   layout.window = window;
   return make_gathered_teacher(rank_world(), pieces(bf16), source, {}, layout, overlap,
-                               {at::zeros({5, 2, 7, 5}), 0});
+                               {at::zeros({5, 2, 7, 5}), 2});
 }
 
 /// What one rank alone answers by the same pieces.
@@ -133,7 +133,7 @@ TEST(GatheredTeacher, WhatOneRankCannotReadEndsAll) {
   BrokenSource source("11.weight");  // the fourth piece: rank 3's of four
   try {
     make_gathered_teacher(rank_world(), pieces(), source, {}, {}, Overlap::automatic,
-                          {at::zeros({5, 2, 7, 5}), 0});
+                          {at::zeros({5, 2, 7, 5}), 2});
     ADD_FAILURE() << "nothing was thrown";
   } catch (const AgreedError& error) {
     EXPECT_EQ(error.code(), ExitCode::model);

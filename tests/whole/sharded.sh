@@ -48,6 +48,28 @@ distil 2 data part --train.epochs 3 --train.epochs 2
 distil 4 data part --train.epochs 3 --resume --teacher.sharding gather --teacher.window 1000000
 grep -q 'resuming after epoch 2' "$WORK/err" || fail "nothing was resumed"
 
+# A run in slices goes on as another group, to the byte.
+regroup=(--train.epochs 2 --train.global_batch 80 --teacher.precision fp32 --teacher.sharding hybrid)
+distil 4 data regrouped "${regroup[@]}" --train.epochs 1 --teacher.group 4
+distil 4 data regrouped "${regroup[@]}" --resume --teacher.group 2
+grep -q 'teacher.group was 4, is 2 now' "$WORK/err" || fail "the change of teacher.group was not said"
+distil 4 data at_once "${regroup[@]}" --train.epochs 1 --teacher.group 2
+distil 4 data at_once "${regroup[@]}" --resume --teacher.group 2
+same_weights regrouped at_once
+
+# The fastest layout: whole, until that does not fit.
+must 1 train --data.folder "$WORK/data" --run.folder "$WORK/large" --model.kind convnet --model.hidden 1000,1000,1000,1000 \
+  --quant.method none --train.epochs 0 --train.global_batch 80 "${small[@]}"
+chosen=(--teacher.file "$WORK/large/master.safetensors" --train.epochs 1 --train.global_batch 80
+  --teacher.precision fp32 --teacher.piece_bytes 500000)
+distil 2 data freely "${chosen[@]}" --teacher.sharding auto
+[ "$(get freely start teacher sharding)" = replicated ] || fail "not the fastest layout"
+[ "$(grep -c '^the teacher .* ms a sweep, .*B of a rank' "$WORK/err")" -eq 2 ] || fail "not two layouts were said"
+distil 2 data bounded "${chosen[@]}" --teacher.sharding auto --teacher.memory_mb 10
+[ "$(get bounded start teacher sharding)" = gather ] || fail "not the layout that fits"
+[ "$(get bounded start teacher slices window_bytes)" -le 2900000 ] || fail "a window beyond the memory"
+same_weights freely bounded
+
 # refused RANKS CODE PATTERN SETTING...
 refused() {
   local ranks=$1 code=$2 pattern=$3
@@ -88,8 +110,20 @@ refused 4 2 'teacher.group = 3 does not divide the 4 ranks; give one of 1, 2 and
   --teacher.sharding hybrid --teacher.group 3
 refused 2 4 'is packed, and its tensors cannot be read in parts; export it first' \
   --teacher.file "$WORK/grouped/student.safetensors"
+refused 4 2 'teacher.memory_mb = 1: no layout of the teacher fits; bytes that each needs: replicated [0-9]*, hybrid [0-9]* and gather [0-9]*' \
+  --teacher.file "$WORK/large/master.safetensors" --teacher.sharding auto --teacher.group 2 --teacher.memory_mb 1
 head -c 5000 "$WORK/teacher.safetensors" >"$WORK/cut.safetensors"
 refused 2 4 'cut.safetensors: is truncated' --teacher.file "$WORK/cut.safetensors"
+
+# What a run would take, said once. The teacher: 8 filters of 3x3 on 8x8 pixels, 128 x 16 and 16 x 10.
+distil 2 data planned --dry-run --teacher.sharding gather --teacher.precision fp32
+[ ! -e "$WORK/planned" ] || fail "a dry run left a folder"
+! grep -q '^teacher' "$WORK/err" || fail "the layout is said twice"
+for line in 'teacher: in slices over 2 ranks, fp32: 3 pieces of .*, a rank keeps .*, a window of .* made ready' \
+  'teacher: 6816 multiply-adds an image; values of 16 images ' \
+  'student: 2896 multiply-adds an image; values of 16 images '; do
+  [ "$(grep -c "^# $line" "$WORK/out")" -eq 1 ] || { fail "no line \"$line\":"; grep '^#' "$WORK/out"; }
+done
 
 # One rank keeps the whole teacher, and says so.
 distil 1 data alone --train.epochs 1 --teacher.sharding gather

@@ -65,6 +65,8 @@ class GatherWindow {
   /// bytes: of each piece once gathered. A window beyond their sum is no wider than it.
   /// Error(settings) names the least window if `window` is below it.
   GatherWindow(std::vector<int64_t> bytes, int64_t window);
+  /// From here on. Alike on all ranks, between two sweeps. Error(settings) as the constructor's.
+  void resize(int64_t window);
 
   /// A sweep begins; all pieces of the one before are done. `another`: one follows for certain, and
   /// its first pieces leave before this one ends. Alike on all ranks.
@@ -85,7 +87,7 @@ class GatherWindow {
     return static_cast<std::size_t>(number) % bytes_.size();
   }
   std::vector<int64_t> bytes_;
-  int64_t window_;
+  int64_t window_ = 0;
   int64_t held_bytes_ = 0;
   // Pieces are numbered through all sweeps.
   int64_t enqueued_ = 0, done_ = 0;

@@ -9,16 +9,17 @@
 
 #include "bitstill/comm/communicator.hpp"
 #include "bitstill/data/dataset.hpp"
-#include "bitstill/infer/loaded_model.hpp"
 #include "bitstill/metrics/accuracy.hpp"
 #include "bitstill/metrics/pairs.hpp"
 #include "bitstill/metrics/tally.hpp"
 #include "bitstill/model/network.hpp"
+#include "bitstill/model/predictor.hpp"
 
 namespace bitstill {
 
 struct EvaluateOptions {
   int64_t batch = 100;  // samples a forward pass: batches are cut alike for every world size
+  int64_t sweep = 8;    // batches that are asked about at once where ranks answer together
   bool channels_last = true;
   at::Device device = at::kCPU;
   /// Called after each batch (false), and before waiting for the other ranks (true).
@@ -39,10 +40,10 @@ struct FullEvaluation {
   std::optional<Against> against;
 };
 
-/// Both models fit the shards (require_fits) and lie on options.device; reference may be null.
+/// Both fit the shards and compute on options.device; reference may be null. Where one of them is
+/// collective, a rank whose samples cannot be read goes on without them, and then all throw.
 /// Collective: every rank of comm calls this, in the same order.
-FullEvaluation evaluate_fully(const LoadedModel& model, const LoadedModel* reference,
-                              const Dataset& dataset, Split split, const EvaluateOptions& options,
-                              Communicator& comm);
+FullEvaluation evaluate_fully(Predictor& model, Predictor* reference, const Dataset& dataset,
+                              Split split, const EvaluateOptions& options, Communicator& comm);
 
 }  // namespace bitstill

@@ -6,7 +6,6 @@
 #include <vector>
 
 #include "bitstill/data/dataset.hpp"
-#include "bitstill/model/frozen_network.hpp"
 #include "bitstill/model/network.hpp"
 #include "bitstill/store/model_file.hpp"
 #include "bitstill/store/tensor_file.hpp"
@@ -16,7 +15,6 @@ namespace bitstill {
 /// The network holds exactly the file's weights, packed ones decoded.
 struct LoadedModel {
   std::unique_ptr<Network> network;
-  std::unique_ptr<FrozenNetwork> frozen;  // answers in its place, where there is one
   std::vector<std::string> classes;
   Json about;       // the file's own description; null for a plain PyTorch file
   Json evaluation;  // its member "evaluation", also of a plain file; null without

@@ -5,8 +5,8 @@
 #include <vector>
 
 #include "bitstill/data/prefetch.hpp"
-#include "bitstill/model/frozen_network.hpp"
 #include "bitstill/model/network.hpp"
+#include "bitstill/model/predictor.hpp"
 
 namespace bitstill {
 
@@ -19,8 +19,13 @@ struct Logits {
   }
 };
 
-/// A forward pass in evaluation mode, without gradients; by `frozen` where it is not null.
+/// What `predictor` says of each batch, n > 0, of images of this shape. Collective where it is.
+std::vector<Logits> ask(Predictor& predictor, std::span<const Batch> batches,
+                        const ImageShape& shape, const at::Device& device, bool channels_last,
+                        bool more);
+
+/// A forward pass in evaluation mode, without gradients.
 Logits forward_batch(const Network& network, const Batch& batch, const at::Device& device,
-                     bool channels_last, const FrozenNetwork* frozen = nullptr);
+                     bool channels_last);
 
 }  // namespace bitstill

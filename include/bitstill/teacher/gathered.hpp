@@ -12,15 +12,22 @@
 namespace bitstill {
 
 /// By which a window is chosen: a micro-batch as it will come, on the device that is computed on,
-/// and about how many seconds pass between two sweeps.
+/// and how many of them a sweep has.
 struct SweepSample {
   at::Tensor x;  // [n, C, H, W] fp32, n > 0
-  double between_s = 0;
+  int64_t passes = 1;
 };
 
+/// The layout, or where it is to be chosen the fastest one within its memory: pieces and links are
+/// measured, and what each layout would take is said. Error(settings) where none fits.
+/// Collective: every rank of world calls this.
+TeacherLayout settled_layout(World& world, const Piecewise& network, const TeacherLayout& layout,
+                             Overlap overlap, const SweepSample& sample);
+
 /// Reads its slices through `source`, which is not kept. Its answers are, to the bit, those of the
-/// same pieces whole on one rank. Error(settings) for a window below the largest piece;
-/// Error(model) and others of `source` on all ranks. Collective: every rank of world calls this.
+/// same pieces whole on one rank. A window that is not given may grow once the time between sweeps
+/// is known. Error(settings) for a window below the largest piece; Error(model) and others of
+/// `source` on all ranks. Collective: every rank of world calls this.
 std::unique_ptr<Teacher> make_gathered_teacher(World& world, std::unique_ptr<Piecewise> network,
                                                TensorSource& source, const TeacherTraits& traits,
                                                const TeacherLayout& layout, Overlap overlap,

@@ -2,19 +2,21 @@
 #pragma once
 
 #include <cstdint>
+#include <string>
 
 #include "bitstill/base/words.hpp"
 
 namespace bitstill {
 
-enum class Sharding { replicated, gather, hybrid };
+enum class Sharding { replicated, gather, hybrid, automatic };
 template <>
 struct WordsOf<Sharding> {
   using enum Sharding;
   static constexpr Word<Sharding> kTable[] = {
       {replicated, "replicated", "whole on every rank"},
       {gather, "gather", "in slices over the ranks, gathered piece by piece"},
-      {hybrid, "hybrid", "the same within groups of teacher.group ranks"}};
+      {hybrid, "hybrid", "the same within groups of teacher.group ranks"},
+      {automatic, "auto", "the fastest within teacher.memory_mb"}};
 };
 
 /// teacher.*
@@ -24,6 +26,9 @@ struct TeacherLayout {
   int64_t window = 0;
   int64_t piece_bytes = 1 << 20;
   int64_t sweep_batches = 0;
+  int64_t memory_mb = 0;
+  int64_t memory_bytes() const { return memory_mb * 1'000'000; }
+  std::string prefix = "teacher.";  // of the settings' names in messages
 };
 template <ConstOr<TeacherLayout> Options, class Visit>
 void visit_settings(Options& options, const Visit& visit) {
@@ -34,6 +39,8 @@ void visit_settings(Options& options, const Visit& visit) {
         "in slices: layers above it are cut into runs of output rows");
   visit("sweep_batches", options.sweep_batches,
         "in slices: micro-batches a rank asks about at once; 0: all of a step");
+  visit("memory_mb", options.memory_mb,
+        "auto, and a window that is chosen: MB of a rank for the teacher; 0: no bound");
 }
 
 /// Error(settings) naming the key, its value and what is allowed.

@@ -14,16 +14,18 @@
 #include "bitstill/data/prefetch.hpp"
 #include "bitstill/model/frozen_network.hpp"
 #include "bitstill/model/network.hpp"
+#include "bitstill/teacher/options.hpp"
 
 namespace bitstill {
 
 /// What a teacher in slices takes of each rank's memory, in bytes.
 struct SliceFacts {
-  int world = 1;
+  Sharding sharding = Sharding::gather;
+  int world = 1;  // ranks that share it
   int64_t pieces = 0;
   int64_t plain = 0;          // all of it, as it is computed with
   int64_t mine = 0;           // this rank's slices
-  int64_t window = 0;         // pieces on their way or in use, at most
+  int64_t window = 0;         // pieces on their way or in use, at most; it may grow later
   int64_t largest_piece = 0;  // the least that a window can be
   int64_t largest_ready = 0;  // what running a piece takes besides
   int64_t read = 0;           // from its file, over all ranks
@@ -94,9 +96,9 @@ class Teacher {
   void tell(bool waits) const {
     if (told_) told_(waits);
   }
+  TeacherTraits traits_;
 
  private:
-  TeacherTraits traits_;
   std::function<void(bool)> told_;
 };
 

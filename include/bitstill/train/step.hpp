@@ -63,6 +63,7 @@ struct StepResult {
 class TrainingStep {
  public:
   TrainingStep(const StepParts& parts, const StepSettings& settings);
+  ~TrainingStep();
   TrainingStep(const TrainingStep&) = delete;  // the teacher calls it back
   TrainingStep& operator=(const TrainingStep&) = delete;
 
