@@ -22,7 +22,8 @@ void Job::print_plan() const {
   std::printf(
       "# plan: %lld steps an epoch, %zu micro-batches in the first, %zu gradient chunks\n",
       static_cast<long long>(plan.steps()), plan.step(0).micro_batches.size(),
-      plan_chunks(student_->masters().numel(), ranges, config_.exchange.chunk_bytes).size());
+      plan_chunks(student_->masters().numel(), ranges, gradient_chunk_bytes(config_.exchange))
+          .size());
   std::printf("# student: %lld parameters; masters, shadows and gradients %s a rank\n",
               static_cast<long long>(student_->network().parameter_count()),
               human_bytes(elements * 4 * (student_->quantizer() ? 3 : 2)).c_str());

@@ -1,6 +1,5 @@
 #include "bitstill/train/assemble.hpp"
 
-#include <algorithm>
 #include <cstdio>
 #include <utility>
 
@@ -40,13 +39,9 @@ StepSettings step_settings(const Dataset& dataset, const TrainingOptions& option
   return settings;
 }
 
-/// How many times faster gradients pass in 4 bits and a unit for 128 of them.
-constexpr double kCodedSpeed = 7.5;
-
-int64_t settled_chunk_bytes(World& world, int64_t gradient_bytes, Codec codec) {
+int64_t settled_chunk_bytes(World& world, int64_t gradient_bytes) {
   if (world.place().world == 1) return kDefaultChunkBytes;
-  LinkSpeed speed = measure_link(*world.control().duplicate(Traffic::gradients));
-  if (codec == Codec::qsgd) speed.bytes_per_s *= kCodedSpeed;
+  const LinkSpeed speed = measure_link(*world.control().duplicate(Traffic::gradients));
   const int64_t chosen = chunk_bytes_for(speed, gradient_bytes);
   char text[160];
   std::snprintf(text, sizeof text,
@@ -56,17 +51,16 @@ int64_t settled_chunk_bytes(World& world, int64_t gradient_bytes, Codec codec) {
   return chosen;
 }
 
-Codec settled_codec(World& world, int64_t chunk_bytes) {
+Codec settled_codec(World& world, int64_t chunk_bytes, int64_t gradient_bytes) {
   if (world.place().world == 1) return Codec::none;
-  const SumSeconds seconds =
-      measure_sums(*world.control().duplicate(Traffic::gradients), chunk_bytes);
+  const auto comm = world.control().duplicate(Traffic::gradients);
+  const SumSeconds seconds = measure_sums(*comm, chunk_bytes, gradient_bytes);
   const Codec chosen = chosen_codec(seconds);
   char text[160];
   std::snprintf(
       text, sizeof text,
-      "exchange.codec = %s: the sum of a chunk over ranks takes %.3f ms exact, %.3f ms in "
-      "4 bits",
-      word(chosen), 1e3 * seconds.exact, 1e3 * seconds.coded);
+      "exchange.codec = %s: the sum of 1 MB over ranks takes %.3f ms exact, %.3f ms coded",
+      word(chosen), 1e9 * seconds.exact, 1e9 * seconds.coded);
   say(text);
   return chosen;
 }
@@ -79,10 +73,10 @@ Trained trained_in_run(const QuantOptions& quant) {
 
 void settle_exchange(World& world, int64_t gradient_bytes, ExchangeOptions* options) {
   if (options->chunk_bytes == 0) {
-    options->chunk_bytes = settled_chunk_bytes(world, gradient_bytes, options->codec);
+    options->chunk_bytes = settled_chunk_bytes(world, gradient_bytes);
   }
   if (options->codec == Codec::automatic) {
-    options->codec = settled_codec(world, std::min(options->chunk_bytes, gradient_bytes));
+    options->codec = settled_codec(world, options->chunk_bytes, gradient_bytes);
   }
 }
 

@@ -23,7 +23,7 @@ ChunkGate make_gate(Student& student, const ExchangeOptions& options) {
   std::vector<Range> ranges;
   for (const Segment& segment : student.segments())
     ranges.push_back({segment.offset, segment.count});
-  return {plan_chunks(student.gradients().numel(), ranges, options.chunk_bytes), ranges};
+  return {plan_chunks(student.gradients().numel(), ranges, gradient_chunk_bytes(options)), ranges};
 }
 
 /// Ranks without leaves have no part in a tree: the owner of the first leaf adds their flags to its

@@ -20,6 +20,10 @@ uint64_t augmentation_seed(const TrainingOptions& options) {
   return static_cast<uint64_t>(own >= 0 ? own : options.run.seed);
 }
 
+int64_t gradient_chunk_bytes(const ExchangeOptions& options) {
+  return options.codec == Codec::qsgd ? 8 * options.chunk_bytes : options.chunk_bytes;
+}
+
 void check(const TrainOptions& o) {
   require(o.epochs >= 0, "train.epochs", o.epochs, "give 0 or more");
   require(o.global_batch >= 2, "train.global_batch", o.global_batch,

@@ -51,8 +51,9 @@ TEST(Exchange, WhatIsNotFinitePassesRounding) {
   }
 }
 
-Setting coded(int64_t chunk_bytes, bool lane) {
-  return {ExchangeOrder::fast, lane, chunk_bytes, true, Travels::weights, Codec::qsgd};
+/// Chunks are eight times as large as messages.
+Setting coded(int64_t gradient_bytes, bool lane) {
+  return {ExchangeOrder::fast, lane, gradient_bytes / 8, true, Travels::weights, Codec::qsgd};
 }
 
 /// Which elements of the small student's gradients are biases' and norms'.

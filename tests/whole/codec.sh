@@ -6,7 +6,7 @@
 small_shards data 600 60 200
 small_teacher data
 job=(--train.epochs 3 --train.global_batch 64 --train.rate 0.01 --run.log_steps 1 --run.check_steps 1
-  --exchange.chunk_bytes 1024)
+  --exchange.chunk_bytes 1024 --model.hidden 64)
 get() { python3 "$compare" get "$WORK/$1/run.jsonl" "${@:2}"; }
 
 # strike RUN SETTING...: distils on 2 ranks, stopped by a signal after some epochs
@@ -65,7 +65,7 @@ exact=$(get learnt.none end test correct) coded=$(get learnt.qsgd end test corre
 [ "$coded" -ge $((exact - 8)) ] || fail "$coded of 200 are right in 4 bits, $exact exactly"
 
 # What auto comes to is a value like any other.
-measured='^exchange.codec = (none|qsgd): the sum of a chunk over ranks takes'
+measured='^exchange.codec = (none|qsgd): the sum of 1 MB over ranks takes'
 strike auto --exchange.codec auto
 grep -qE "$measured" "$WORK/err" || fail "nothing was measured at the start"
 chosen=$(sed -n "s/^exchange.codec = //p" "$WORK/auto/recipe.cfg")

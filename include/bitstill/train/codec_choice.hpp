@@ -10,15 +10,15 @@
 
 namespace bitstill {
 
-/// What one chunk's sum over all ranks takes.
+/// What the sum of a byte of gradients over all ranks takes.
 struct SumSeconds {
   double exact = 0, coded = 0;
 };
 
-/// Sums chunks of `chunk_bytes` both ways in turn, for 0.2 s, or three rounds where those take
-/// longer: medians. The answer is rank 0's, on every rank. `now_s`: a clock, for tests.
-/// Collective: every rank of comm calls this, in the same order.
-SumSeconds measure_sums(Communicator& comm, int64_t chunk_bytes,
+/// Sums both ways in turn, in chunks of each way's size (at most all `gradient_bytes`), for 0.2 s,
+/// or three rounds where those take longer: medians. The answer is rank 0's, on every rank.
+/// `now_s`: a clock, for tests. Collective: every rank of comm calls this, in the same order.
+SumSeconds measure_sums(Communicator& comm, int64_t chunk_bytes, int64_t gradient_bytes,
                         const std::function<double()>& now_s = steady_seconds);
 
 /// qsgd where codes win by a quarter: a backward pass that hides the one hides the other too, so

@@ -205,8 +205,10 @@ template <ConstOr<ExchangeOptions> Options, class Visit>
 void visit_settings(Options& options, const Visit& visit) {
   visit("overlap", options.overlap, "send while backward runs");
   visit("order", options.order, "");
-  visit("chunk_bytes", options.chunk_bytes,
-        "gradient bytes a message; 0: measured at a run's start, then kept in its recipe");
+  visit(
+      "chunk_bytes", options.chunk_bytes,
+      "gradient bytes a message, with qsgd eight times as many; 0: measured at a run's start, then "
+      "kept in its recipe");
   visit("codec", options.codec,
         "of gradients on their way; the run's recipe keeps what auto came to");
 }
@@ -253,6 +255,9 @@ struct TrainingOptions {
 
 /// data.augment_seed, or run.seed.
 uint64_t augmentation_seed(const TrainingOptions& options);
+
+/// Bytes of gradients in a chunk: with qsgd so many that as much travels as without.
+int64_t gradient_chunk_bytes(const ExchangeOptions& options);
 
 /// Error(settings) naming the key, its value and what is allowed.
 void check(const TrainOptions& options);
