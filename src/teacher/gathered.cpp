@@ -30,7 +30,8 @@ struct WindowChoice {
   int64_t most = 0;   // bytes
 
   int64_t window(double between_s) const {
-    return given > 0 ? given : std::min(choose_window(pieces, link, between_s), most);
+    if (given > 0) return std::min(given, widest_window(pieces));
+    return std::min(choose_window(pieces, link, between_s), most);
   }
 };
 
@@ -95,7 +96,7 @@ class GatheredTeacher final : public Teacher {
     window_.resize(facts.window);
     const GatherCost cost = gather_cost(choice_->pieces, facts.window, choice_->link, between_s_);
     char share[32];
-    std::snprintf(share, sizeof share, "%.2g", 100 * cost.exposed_s / cost.compute_s);
+    std::snprintf(share, sizeof share, "%.1f", 100 * cost.exposed_s / cost.compute_s);
     say(concat("the teacher's window is ", human_bytes(static_cast<double>(facts.window)),
                ": waiting for pieces adds ", share, " % to a sweep and what comes between sweeps"));
     choice_.reset();
