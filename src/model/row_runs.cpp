@@ -17,9 +17,10 @@ std::array<NetworkSpec, 2> wide_networks() {
   NetworkSpec linear;
   linear.input = {3, 9, 7};
   linear.classes = 300;
-  linear.hidden = {531, 1100};
+  linear.hidden = {531, 600};
   linear.dropout = {0};
   NetworkSpec convolutions = linear;
+  convolutions.input = {3, 5, 4};
   convolutions.hidden = {531};
   convolutions.widths = {270, 300};
   convolutions.kernels = {3, 1};
@@ -28,7 +29,7 @@ std::array<NetworkSpec, 2> wide_networks() {
 }
 
 bool runs_answer_as_whole(const NetworkSpec& spec, InferencePrecision precision) {
-  constexpr int64_t kImages = 128;
+  constexpr int64_t kImages = 64;
   const auto network = make_network(spec);
   initialize(*network, 1);
   const ImageShape& shape = spec.input;

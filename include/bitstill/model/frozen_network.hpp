@@ -18,11 +18,11 @@ const char* precision_name(InferencePrecision precision);
 
 /// How the output rows of a layer are computed by oneDNN: all at once, or in runs of 256, whichever
 /// of them are asked for. It does not promise that a part of the rows becomes what all at once do
-/// (bf16 on AMX breaks that); in fixed runs it is the same call, so a network whole and one in
+/// (seen to differ with AMX); in fixed runs it is the same call, so a network whole and one in
 /// pieces answer alike.
 enum class RowRuns { as_processor, whole, fixed };
 /// What as_processor means: whole, unless a small random network answers otherwise in fixed runs.
-/// Found once a process, in some ten milliseconds.
+/// Found once a process, in a tenth of a second.
 RowRuns row_runs_here(InferencePrecision precision);
 
 /// On the CPU. Ready after construction; forward() is const and keeps nothing.
