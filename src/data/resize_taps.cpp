@@ -10,7 +10,7 @@ void find_taps(const Stretch& stretch, int64_t target, Taps* taps) {
   const double reach = std::max(step, 1.0);
   const double centre = (static_cast<double>(stretch.begin + target) + 0.5) * step;
   auto low = static_cast<int64_t>(std::max(centre - reach + 0.5, 0.0));
-  const auto end = std::min(static_cast<int64_t>(centre + reach + 0.5), stretch.source);
+  const auto end = std::min(static_cast<int64_t>(centre + (reach + 0.5)), stretch.source);
   taps->shares.clear();
   double sum = 0;
   for (int64_t i = low; i < end; ++i) {
