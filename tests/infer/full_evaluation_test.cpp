@@ -7,6 +7,7 @@
 #include "bitstill/comm/solo.hpp"
 #include "bitstill/comm/thread_world.hpp"
 #include "bitstill/infer/evaluate.hpp"
+#include "bitstill/infer/loaded_model.hpp"
 #include "bitstill/infer/logits.hpp"
 #include "bitstill/model/weights.hpp"
 
