@@ -13,6 +13,7 @@
 
 #include <algorithm>
 
+#include "bitstill/model/norm_relu.hpp"
 #include "bitstill/model/relu_norm.hpp"
 #include "custom_gradient.hpp"
 
@@ -28,7 +29,7 @@ at::Tensor by_channel(const at::Tensor& values, const at::Tensor& like) {  // [C
 }
 
 using SumOverRanks = std::function<void(at::Tensor&)>;
-using Gradients = std::array<at::Tensor, 3>;  // of x, weight, bias
+using Gradients = std::array<at::Tensor, 4>;  // of x, weight, bias; nothing is added
 
 /// Gradients of weight and bias are this rank's share; the trainer's exchange adds them.
 Gradients synchronized_backward(const std::vector<at::Tensor>& saved, const at::Tensor& given,
@@ -44,7 +45,7 @@ Gradients synchronized_backward(const std::vector<at::Tensor>& saved, const at::
   const at::Tensor dx = dy.sub(by_channel(sums.narrow(0, 0, channels), dy))
                             .sub_(normal.mul(by_channel(sums.narrow(0, channels, channels), dy)))
                             .mul_(by_channel(weight.mul(inverse), dy));
-  return {dx.to(given.scalar_type()), dweight, dbias};
+  return {dx.to(given.scalar_type()), dweight, dbias, {}};
 }
 
 /// Normalizes by the statistics of all ranks' batches.
@@ -134,6 +135,10 @@ at::Tensor BatchNorm::forward_relu(at::Tensor& x, const ForwardMode& mode, bool 
 
 at::Tensor BatchNorm::forward_add_relu(const at::Tensor& x, const at::Tensor& added,
                                        const ForwardMode& mode) {
+  const bool same = !added.defined() || (takes_relu_norm(added) && added.sizes() == x.sizes());
+  if (mode.training && !mode.sum_over_ranks && takes_relu_norm(x) && same) {
+    return norm_relu(x, *this, added);
+  }
   at::Tensor y = forward(x, mode);
   if (added.defined()) y = y.add(added);
   return at::relu_(y);

@@ -91,25 +91,34 @@ void fold(const std::vector<float>& sums, int64_t channels, float* result) {
   }
 }
 
-template <bool kSquares>
+template <bool kRelu, bool kSquares>
 HWY_INLINE void sum_rows(const Bf16Rows& x, const float* mean, float* sums) {
   const std::vector<float> means = repeated(mean, x.channels);
   std::vector<float> parts(means.size());
   const float* const m = means.data();
   float* const part = parts.data();
   for_rows(x, [&](auto d, int64_t i, int64_t j) HWY_ATTR {
-    const auto v = hn::Sub(relu(d, load(d, x.values + i)), hn::LoadU(d, m + j));
+    const auto value = load(d, x.values + i);
+    const auto v = hn::Sub(kRelu ? relu(d, value) : value, hn::LoadU(d, m + j));
     add_to(d, kSquares ? hn::Mul(v, v) : v, part + j);
   });
   fold(parts, x.channels, sums);
 }
 
 void relu_sums(const Bf16Rows& x, const float* mean, float* sums) {
-  sum_rows<false>(x, mean, sums);
+  sum_rows<true, false>(x, mean, sums);
 }
 
 void relu_squares(const Bf16Rows& x, const float* mean, float* sums) {
-  sum_rows<true>(x, mean, sums);
+  sum_rows<true, true>(x, mean, sums);
+}
+
+void plain_sums(const Bf16Rows& x, const float* mean, float* sums) {
+  sum_rows<false, false>(x, mean, sums);
+}
+
+void plain_squares(const Bf16Rows& x, const float* mean, float* sums) {
+  sum_rows<false, true>(x, mean, sums);
 }
 
 void relu_normalize(const Bf16Rows& x, const float* mean, const float* scale, const float* bias,
@@ -121,6 +130,59 @@ void relu_normalize(const Bf16Rows& x, const float* mean, const float* scale, co
   for_rows(x, [&](auto d, int64_t i, int64_t j) HWY_ATTR {
     const auto v = hn::Sub(relu(d, load(d, x.values + i)), hn::LoadU(d, m + j));
     store(d, hn::MulAdd(v, hn::LoadU(d, by + j), hn::LoadU(d, plus + j)), y + i);
+  });
+}
+
+void normalize_relu(const Bf16Rows& x, const float* mean, const float* scale, const float* bias,
+                    const uint16_t* added, uint16_t* y) {
+  const std::vector<float> means = repeated(mean, x.channels);
+  const std::vector<float> scales = repeated(scale, x.channels);
+  const std::vector<float> biases = repeated(bias, x.channels);
+  const float *const m = means.data(), *const by = scales.data(), *const plus = biases.data();
+  for_rows(x, [&](auto d, int64_t i, int64_t j) HWY_ATTR {
+    const auto v = hn::Sub(load(d, x.values + i), hn::LoadU(d, m + j));
+    auto sum = hn::MulAdd(v, hn::LoadU(d, by + j), hn::LoadU(d, plus + j));
+    if (added != nullptr) sum = hn::Add(sum, load(d, added + i));
+    store(d, relu(d, sum), y + i);
+  });
+}
+
+/// dy where y is above zero, or NaN.
+template <class D>
+HWY_INLINE hn::Vec<D> passed(D d, const uint16_t* y, const uint16_t* dy) {
+  return hn::IfThenZeroElse(hn::Eq(load(d, y), hn::Zero(d)), load(d, dy));
+}
+
+void normalize_relu_sums(const Bf16Rows& x, const uint16_t* y, const uint16_t* dy,
+                         const float* mean, float* dy_sums, float* dyx_sums) {
+  const std::vector<float> means = repeated(mean, x.channels);
+  std::vector<float> first(means.size()), second(means.size());
+  const float* const m = means.data();
+  float *const by_dy = first.data(), *const by_dyx = second.data();
+  for_rows(x, [&](auto d, int64_t i, int64_t j) HWY_ATTR {
+    const auto v = hn::Sub(load(d, x.values + i), hn::LoadU(d, m + j));
+    const auto g = passed(d, y + i, dy + i);
+    add_to(d, g, by_dy + j);
+    hn::StoreU(hn::MulAdd(g, v, hn::LoadU(d, by_dyx + j)), d, by_dyx + j);
+  });
+  fold(first, x.channels, dy_sums);
+  fold(second, x.channels, dyx_sums);
+}
+
+void normalize_relu_gradient(const Bf16Rows& x, const uint16_t* y, const uint16_t* dy,
+                             const NormGradient& gradient, uint16_t* dx, uint16_t* dadded) {
+  const std::vector<float> mean = repeated(gradient.mean, x.channels);
+  const std::vector<float> by_dy = repeated(gradient.by_dy, x.channels);
+  const std::vector<float> by_x = repeated(gradient.by_x, x.channels);
+  const std::vector<float> constant = repeated(gradient.constant, x.channels);
+  const float *const m = mean.data(), *const dys = by_dy.data();
+  const float *const xs = by_x.data(), *const plus = constant.data();
+  for_rows(x, [&](auto d, int64_t i, int64_t j) HWY_ATTR {
+    const auto g = passed(d, y + i, dy + i);
+    const auto centred = hn::Sub(load(d, x.values + i), hn::LoadU(d, m + j));
+    const auto rest = hn::MulAdd(centred, hn::LoadU(d, xs + j), hn::LoadU(d, plus + j));
+    store(d, hn::MulAdd(g, hn::LoadU(d, dys + j), rest), dx + i);
+    if (dadded != nullptr) store(d, g, dadded + i);
   });
 }
 
@@ -283,6 +345,11 @@ HWY_EXPORT(relu_pool);
 HWY_EXPORT(gradient_sums);
 HWY_EXPORT(relu_norm_gradient);
 HWY_EXPORT(relu_norm_pool_gradient);
+HWY_EXPORT(plain_sums);
+HWY_EXPORT(plain_squares);
+HWY_EXPORT(normalize_relu);
+HWY_EXPORT(normalize_relu_sums);
+HWY_EXPORT(normalize_relu_gradient);
 
 void relu_sums(const Bf16Rows& x, const float* mean, float* sums) {
   HWY_DYNAMIC_DISPATCH(relu_sums)(x, mean, sums);
@@ -315,6 +382,29 @@ void relu_norm_gradient(const Bf16Rows& x, const uint16_t* dy, const NormGradien
 void relu_norm_pool_gradient(const uint16_t* x, const PooledImages& images, const uint16_t* dy,
                              const uint16_t* where, const NormGradient& gradient, uint16_t* dx) {
   HWY_DYNAMIC_DISPATCH(relu_norm_pool_gradient)(x, images, dy, where, gradient, dx);
+}
+
+void plain_sums(const Bf16Rows& x, const float* mean, float* sums) {
+  HWY_DYNAMIC_DISPATCH(plain_sums)(x, mean, sums);
+}
+
+void plain_squares(const Bf16Rows& x, const float* mean, float* sums) {
+  HWY_DYNAMIC_DISPATCH(plain_squares)(x, mean, sums);
+}
+
+void normalize_relu(const Bf16Rows& x, const float* mean, const float* scale, const float* bias,
+                    const uint16_t* added, uint16_t* y) {
+  HWY_DYNAMIC_DISPATCH(normalize_relu)(x, mean, scale, bias, added, y);
+}
+
+void normalize_relu_sums(const Bf16Rows& x, const uint16_t* y, const uint16_t* dy,
+                         const float* mean, float* dy_sums, float* dyx_sums) {
+  HWY_DYNAMIC_DISPATCH(normalize_relu_sums)(x, y, dy, mean, dy_sums, dyx_sums);
+}
+
+void normalize_relu_gradient(const Bf16Rows& x, const uint16_t* y, const uint16_t* dy,
+                             const NormGradient& gradient, uint16_t* dx, uint16_t* dadded) {
+  HWY_DYNAMIC_DISPATCH(normalize_relu_gradient)(x, y, dy, gradient, dx, dadded);
 }
 
 }  // namespace bitstill

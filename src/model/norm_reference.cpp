@@ -110,4 +110,43 @@ void relu_norm_pool_gradient_reference(const uint16_t* x, const PooledImages& im
   }
 }
 
+void plain_sums_reference(const Bf16Rows& x, const float* mean, float* sums) {
+  sum(x, sums, [&](int64_t i, int64_t c) { return widened(x.values[i]) - mean[c]; });
+}
+
+void plain_squares_reference(const Bf16Rows& x, const float* mean, float* sums) {
+  sum(x, sums, [&](int64_t i, int64_t c) {
+    const double v = widened(x.values[i]) - mean[c];
+    return v * v;
+  });
+}
+
+void normalize_relu_reference(const Bf16Rows& x, const float* mean, const float* scale,
+                              const float* bias, const uint16_t* added, uint16_t* y) {
+  for (int64_t i = 0; i < x.rows * x.channels; ++i) {
+    const int64_t c = i % x.channels;
+    const double other = added == nullptr ? 0 : widened(added[i]);
+    y[i] = rounded(relu((widened(x.values[i]) - mean[c]) * scale[c] + bias[c] + other));
+  }
+}
+
+void normalize_relu_sums_reference(const Bf16Rows& x, const uint16_t* y, const uint16_t* dy,
+                                   const float* mean, float* dy_sums, float* dyx_sums) {
+  const auto given = [&](int64_t i) { return y[i] == 0 ? 0 : widened(dy[i]); };
+  sum(x, dy_sums, [&](int64_t i, int64_t) { return given(i); });
+  sum(x, dyx_sums,
+      [&](int64_t i, int64_t c) { return given(i) * (widened(x.values[i]) - mean[c]); });
+}
+
+void normalize_relu_gradient_reference(const Bf16Rows& x, const uint16_t* y, const uint16_t* dy,
+                                       const NormGradient& g, uint16_t* dx, uint16_t* dadded) {
+  for (int64_t i = 0; i < x.rows * x.channels; ++i) {
+    const int64_t c = i % x.channels;
+    const double given = y[i] == 0 ? 0 : widened(dy[i]);
+    dx[i] = rounded(g.by_dy[c] * given + g.by_x[c] * (widened(x.values[i]) - g.mean[c]) +
+                    g.constant[c]);
+    if (dadded != nullptr) dadded[i] = rounded(given);
+  }
+}
+
 }  // namespace bitstill

@@ -105,6 +105,50 @@ void check_rows() {
   }
 }
 
+void check_norm_relu_rows() {
+  Random random(3);
+  for (const auto& [rows, channels] : kShapes) {
+    SCOPED_TRACE(testing::Message() << rows << " x " << channels);
+    const auto n = static_cast<std::size_t>(channels);
+    const Bits x = random.bits(rows * channels), dy = random.bits(rows * channels);
+    const Bits added = random.bits(rows * channels);
+    const Floats mean = random.floats(channels), scale = random.floats(channels);
+    const Floats bias = random.floats(channels), by_x = random.floats(channels);
+    const Bf16Rows all{x.data(), rows, channels};
+    const auto size = static_cast<double>(rows) * 8 + 1;
+    Floats a(n), b(n), c(n), d(n);
+    plain_sums(all, mean.data(), a.data());
+    plain_sums_reference(all, mean.data(), b.data());
+    expect_close(a, b, size);
+    plain_squares(all, mean.data(), a.data());
+    plain_squares_reference(all, mean.data(), b.data());
+    expect_close(a, b, size);
+    const NormGradient rule{mean.data(), scale.data(), by_x.data(), bias.data()};
+    for (const uint16_t* other : {static_cast<const uint16_t*>(nullptr), added.data()}) {
+      Bits y(x.size()), truth(x.size()), dx(x.size()), dx_truth(x.size());
+      Bits more(x.size()), more_truth(x.size());
+      normalize_relu_reference(all, mean.data(), scale.data(), bias.data(), other, truth.data());
+      normalize_relu(all, mean.data(), scale.data(), bias.data(), other, y.data());
+      expect_close(y, truth);
+      normalize_relu_sums(all, truth.data(), dy.data(), mean.data(), a.data(), c.data());
+      normalize_relu_sums_reference(all, truth.data(), dy.data(), mean.data(), b.data(), d.data());
+      expect_close(a, b, size);
+      expect_close(c, d, size);
+      uint16_t* const to = other == nullptr ? nullptr : more.data();
+      uint16_t* const truth_to = other == nullptr ? nullptr : more_truth.data();
+      normalize_relu_gradient(all, truth.data(), dy.data(), rule, dx.data(), to);
+      normalize_relu_gradient_reference(all, truth.data(), dy.data(), rule, dx_truth.data(),
+                                        truth_to);
+      expect_close(dx, dx_truth);
+      EXPECT_EQ(more, more_truth);
+    }
+  }
+}
+
+TEST(NormKernel, NormThenReluEqualsTheReference) {
+  on_every_target(check_norm_relu_rows);
+}
+
 TEST(NormKernel, RowsEqualTheReference) {
   on_every_target(check_rows);
 }
@@ -236,6 +280,57 @@ TEST(ReluNorm, AnEmptyBatchLeavesZeros) {
   EXPECT_TRUE(at::equal(norm.weight.value.grad(), at::zeros({3})));
   EXPECT_TRUE(at::equal(norm.mean.statistics, at::zeros({3})));
   EXPECT_TRUE(at::equal(norm.variance.statistics, at::zeros({3})));
+}
+
+/// forward_add_relu() against plain LibTorch operations in double.
+void compare_norm_relu(at::IntArrayRef shape, bool adds, double shift) {
+  SCOPED_TRACE(testing::Message() << shape << " adds " << adds << " shift " << shift);
+  BatchNorm norm("2", shape[1]);
+  norm.weight.value.copy_(at::randn_like(norm.weight.value)).set_requires_grad(true);
+  norm.bias.value.copy_(at::randn_like(norm.bias.value)).set_requires_grad(true);
+  norm.mean.statistics.fill_(NAN);
+  norm.variance.statistics.fill_(NAN);
+  const auto values = [&](double by) {
+    const at::Tensor x = (at::randn(shape) * 2 + by).to(at::kBFloat16);
+    return x.dim() == 4 ? x.contiguous(at::MemoryFormat::ChannelsLast) : x;
+  };
+  const at::Tensor x = values(shift).set_requires_grad(true);
+  const at::Tensor added = values(0).set_requires_grad(true);
+  ForwardMode mode;
+  mode.training = true;
+  const at::Tensor y = norm.forward_add_relu(x, adds ? added : at::Tensor(), mode);
+  const at::Tensor g = at::randn(y.sizes()).to(at::kBFloat16);  // not channels-last
+  (y * g).sum().backward();
+
+  const auto leaf = [](const at::Tensor& t) {
+    return t.detach().to(at::kDouble).set_requires_grad(true);
+  };
+  const at::Tensor input = leaf(x), other = leaf(added), weight = leaf(norm.weight.value);
+  const at::Tensor bias = leaf(norm.bias.value);
+  at::Tensor sum = at::batch_norm(input, weight, bias, {}, {}, true, 1, BatchNorm::kEpsilon, false);
+  if (adds) sum = sum + other;
+  // Where a sum rounds to another side of zero than in double, all that follows differs: y's sign
+  // decides.
+  const at::Tensor truth = sum * y.detach().gt(0).to(at::kDouble);
+  (truth * g.to(at::kDouble)).sum().backward();
+  expect_within(y, sum.detach().relu(), kHalfUlp + 1e-5, "y");
+  expect_within(x.grad(), input.grad(), kHalfUlp + 1e-5, "dx");
+  if (adds) expect_within(added.grad(), other.grad(), 1e-9, "dadded");
+  expect_within(norm.weight.value.grad(), weight.grad(), 2e-5, "dweight");
+  expect_within(norm.bias.value.grad(), bias.grad(), 2e-5, "dbias");
+  const at::Tensor rows = x.detach().to(at::kDouble).transpose(0, 1).flatten(1);
+  expect_within(norm.mean.statistics, rows.mean(1), 1e-5, "mean");
+  expect_within(norm.variance.statistics, rows.var(1), 1e-5, "variance");
+}
+
+TEST(NormRelu, EqualsPlainOperationsInDouble) {
+  for (const bool adds : {false, true}) {
+    compare_norm_relu({5, 3, 4, 7}, adds, 0.5);
+    compare_norm_relu({4, 10, 32, 32}, adds, 0);
+    compare_norm_relu({2, 75, 9, 8}, adds, 1);
+    compare_norm_relu({7, 11}, adds, 0);
+    compare_norm_relu({16, 3, 8, 8}, adds, 100);
+  }
 }
 
 }  // namespace

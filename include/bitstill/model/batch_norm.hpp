@@ -26,7 +26,7 @@ struct BatchNorm {
   /// graph in fp32: one pass; in training in bfloat16: relu_norm().
   at::Tensor forward_relu(at::Tensor& x, const ForwardMode& mode, bool pool = false);
 
-  /// forward() [+ added], then ReLU.
+  /// forward() [+ added], then ReLU. On the CPU in training in bfloat16: norm_relu().
   at::Tensor forward_add_relu(const at::Tensor& x, const at::Tensor& added,
                               const ForwardMode& mode);
 

@@ -1,6 +1,7 @@
-// Kernels of a training step's ReLU -> batch norm [-> 2x2 max-pool] on bfloat16 activations whose
-// channel varies fastest ([n, C], or [n, C, H, W] channels-last), with fp32 statistics. Every
-// kernel has a slow twin in double precision, NAME_reference.
+// Kernels of a training step's ReLU -> batch norm [-> 2x2 max-pool], and of batch norm [-> add] ->
+// ReLU, on bfloat16 activations whose channel varies fastest ([n, C], or [n, C, H, W]
+// channels-last), with fp32 statistics. Every kernel has a slow twin in double precision,
+// NAME_reference.
 #pragma once
 
 #include <cstdint>
@@ -51,6 +52,21 @@ void relu_norm_gradient(const Bf16Rows& x, const uint16_t* dy, const NormGradien
 void relu_norm_pool_gradient(const uint16_t* x, const PooledImages& images, const uint16_t* dy,
                              const uint16_t* where, const NormGradient& gradient, uint16_t* dx);
 
+/// As relu_sums and relu_squares, without ReLU.
+void plain_sums(const Bf16Rows& x, const float* mean, float* sums);
+void plain_squares(const Bf16Rows& x, const float* mean, float* sums);
+
+/// y = ReLU((x - mean) scale + bias [+ added]); added like x, or null.
+void normalize_relu(const Bf16Rows& x, const float* mean, const float* scale, const float* bias,
+                    const uint16_t* added, uint16_t* y);
+
+/// As gradient_sums, without ReLU; dy counts as 0 where y is 0.
+void normalize_relu_sums(const Bf16Rows& x, const uint16_t* y, const uint16_t* dy,
+                         const float* mean, float* dy_sums, float* dyx_sums);
+/// Where y is 0, dy counts as 0. dx = by_dy dy + by_x (x - mean) + constant; dadded = dy, or null.
+void normalize_relu_gradient(const Bf16Rows& x, const uint16_t* y, const uint16_t* dy,
+                             const NormGradient& gradient, uint16_t* dx, uint16_t* dadded);
+
 void relu_sums_reference(const Bf16Rows& x, const float* mean, float* sums);
 void relu_squares_reference(const Bf16Rows& x, const float* mean, float* sums);
 void relu_normalize_reference(const Bf16Rows& x, const float* mean, const float* scale,
@@ -64,5 +80,14 @@ void relu_norm_gradient_reference(const Bf16Rows& x, const uint16_t* dy,
 void relu_norm_pool_gradient_reference(const uint16_t* x, const PooledImages& images,
                                        const uint16_t* dy, const uint16_t* where,
                                        const NormGradient& gradient, uint16_t* dx);
+void plain_sums_reference(const Bf16Rows& x, const float* mean, float* sums);
+void plain_squares_reference(const Bf16Rows& x, const float* mean, float* sums);
+void normalize_relu_reference(const Bf16Rows& x, const float* mean, const float* scale,
+                              const float* bias, const uint16_t* added, uint16_t* y);
+void normalize_relu_sums_reference(const Bf16Rows& x, const uint16_t* y, const uint16_t* dy,
+                                   const float* mean, float* dy_sums, float* dyx_sums);
+void normalize_relu_gradient_reference(const Bf16Rows& x, const uint16_t* y, const uint16_t* dy,
+                                       const NormGradient& gradient, uint16_t* dx,
+                                       uint16_t* dadded);
 
 }  // namespace bitstill
