@@ -58,6 +58,10 @@ class Conversion {
   /// The shape of every row: as asked, else that of the first image that can be read.
   void find_shape() {
     shape_.channels = options_.channels > 0 ? options_.channels : source_.channels;
+    if (options_.normalization == NormalizationSource::imagenet && shape_.channels != 3) {
+      throw Error(ExitCode::settings, concat("--normalization imagenet is for 3 channels, ",
+                                             source_.name, " has ", shape_.channels));
+    }
     shape_.height = options_.height;
     shape_.width = options_.width;
     for (int64_t i = 0; i < items() && shape_.height == 0; ++i) {
@@ -179,9 +183,6 @@ void check_store(const ShardOptions& options) {
   }
   if (options.quality < 1 || options.quality > 100) {
     refuse(concat("--quality ", options.quality, ": is 1 to 100"));
-  }
-  if (options.normalization == NormalizationSource::imagenet && options.channels == 1) {
-    refuse("--normalization imagenet is for 3 channels");
   }
 }
 

@@ -323,6 +323,8 @@ TEST(Convert, RefusesOptionsThatDoNotFit) {
   EXPECT_HOLDS(refused([](auto* o) { o->most_pixels = 0; }), "--most-pixels 0");
   EXPECT_HOLDS(refused([](auto* o) { o->channels = 2; }), "--channels 2");
   EXPECT_HOLDS(refused([](auto* o) { o->height = 5; }), "--size 5x0");
+  EXPECT_HOLDS(refused([](auto* o) { o->normalization = NormalizationSource::imagenet; }),
+               "--normalization imagenet is for 3 channels");
   EXPECT_HOLDS(refused([](auto* o) { o->rows_per_shard = -1; }), "--rows");
   EXPECT_HOLDS(refused([](auto* o) { o->test = 115; }), "class 0 has 12");
   EXPECT_HOLDS(refused([](auto* o) { o->source = "/nonexistent"; }, ExitCode::data),

@@ -29,8 +29,8 @@ struct ModelFileSizes {
 /// What __metadata__ holds under the key "bitstill", as JSON text. A file without it is a plain
 /// PyTorch file. Members: format (kModelFormat), kind ("weights" | "student" | "decoded": a
 /// student's values as fp32 | "checkpoint"), network (spec), normalization, classes (names),
-/// quantizer (describe(), or null), evaluation (how images are resized and cropped for it: carried,
-/// not followed), data (fingerprint), and whatever else the writer adds.
+/// quantizer (describe(), or null), evaluation (how images are resized and cropped for it:
+/// infer's evaluation_crop), data (fingerprint), and whatever else the writer adds.
 /// A plain file may say of its input what it cannot of its network, as JSON under "bitstill_input":
 /// {"normalization": {"mean": [...], "std": [...]}, "input": {"channels": .., "height": ..,
 /// "width": ..}, "classes": [names], "evaluation": {...}}, each of them or not.
