@@ -54,8 +54,8 @@ class Communicator {
   void all_reduce(void* data, int64_t count, ElementType type, Reduction op = Reduction::sum);
   /// all[r * count ...] = rank r's `mine`.
   void all_gather(const void* mine, void* all, int64_t count, ElementType type);
-  /// theirs[r * count ...] = what rank r has at mine[rank * count ...]. Counted: what this rank hands
-  /// to others, (world - 1) * count.
+  /// theirs[r * count ...] = what rank r has at mine[rank * count ...]. Counted: what this rank
+  /// hands to others, (world - 1) * count.
   void all_to_all(const void* mine, void* theirs, int64_t count, ElementType type);
   void broadcast(void* data, int64_t count, ElementType type, int root);
   void barrier();
