@@ -116,7 +116,7 @@ std::unique_ptr<Teacher> sliced_teacher(const Case& one) {
   }
   return make_gathered_teacher(rank_world(), std::move(pieces), source,
                                {small_spec().normalization, one.precision, one.compiled}, {},
-                               Overlap::automatic, {some_images(kMicroBatch), 0});
+                               Overlap::automatic, {some_images(kMicroBatch), 1});
 }
 
 int64_t gathered_bytes() {
@@ -140,7 +140,7 @@ at::Tensor masters_after(World& world, const Dataset& dataset, Teacher& teacher,
   for (int64_t epoch = 0; epoch < kEpochs; ++epoch) {
     Prefetcher batches(dataset, Split::train,
                        rank_batches(parts.plan, epoch_order(kRows, 1, epoch), rank, false, epoch),
-                       nullptr, 1, 2);
+                       dataset.decoder(), 2);
     for (int64_t step = 0; step < kSteps; ++step) {
       EXPECT_TRUE(
           parts.step.run(epoch * kSteps + step, parts.plan.step(step), batches, 0.05).updated);
