@@ -85,7 +85,8 @@ std::string other(SettingTable& table, const std::string& name, const std::strin
     return "3,5";
   }
   if (name.ends_with(".mean") || name.ends_with(".std")) return "0.13066047430038452,0.3";
-  if (name.ends_with("dropout")) return "0.1,0.30000000000000004";
+  if (name.ends_with("dropout") || name == "data.scale" || name == "data.ratio")
+    return "0.1,0.30000000000000004";
   if (value == "-1") return "7";  // none of its own
   if (!value.empty() && value.find_first_not_of("0123456789.e-") == std::string::npos) {
     return value.find('.') == std::string::npos ? "3" + value : "0.1" + value.substr(2);

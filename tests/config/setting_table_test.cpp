@@ -148,8 +148,9 @@ TEST(SettingTable, NamesAValueOfTheWrongType) {
 
 TEST(SettingTable, NamesTheWordsOfAnEnum) {
   Fixture f;
-  EXPECT_EQ(refusal(f, {"--train.optimizer", "adamww"}),
-            "train.optimizer = adamww: give one of sgd, adam and adamw; did you mean adamw?");
+  EXPECT_EQ(
+      refusal(f, {"--train.optimizer", "adamww"}),
+      "train.optimizer = adamww: give one of sgd, adam, adamw, lars and lamb; did you mean adamw?");
   EXPECT_EQ(f.kind, Optimizer::sgd);
   const ScratchFolder folder;
   const std::string path = write_recipe(folder, "[train]\noptimizer = SGD\n");
@@ -233,9 +234,9 @@ TEST(SettingTable, HelpShowsTheDefaultsAndValuesTheState) {
   Fixture f;
   f.table.read({"--train.rate", "0.1", "--model.widths", "3,4"});
   const std::string help = f.table.help();
-  for (const char* part :
-       {"--train.epochs", "how many [12]", "learning rate [0.05]", "mirror [false]",
-        "momentum [true]", "rates [0.5]", "sgd | adam | adamw: how [sgd]", "channels\n"}) {
+  for (const char* part : {"--train.epochs", "how many [12]", "learning rate [0.05]",
+                           "mirror [false]", "momentum [true]", "rates [0.5]",
+                           "sgd | adam | adamw | lars (", "): how [sgd]", "channels\n"}) {
     EXPECT_TRUE(holds(help, part));
   }
   const std::vector<std::pair<std::string, std::string>> expected = {
