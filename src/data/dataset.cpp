@@ -167,7 +167,8 @@ struct Dataset::State {
     const uint32_t sum = crc32c(bytes.data(), bytes.size());
     if (crc32c(&facts.label, sizeof facts.label, sum) != facts.sum) {
       refuse_row(shard.path(), row,
-                 "its bytes were changed since it was written (CRC-32C differs); restore the file");
+                 "its bytes were changed since it was written (CRC-32C differs), or this rank sees "
+                 "another data.folder than rank 0; restore the file");
     }
     if (facts.label < 0 || facts.label >= static_cast<int64_t>(index.classes.size())) {
       refuse_row(shard.path(), row,

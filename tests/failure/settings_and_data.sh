@@ -118,7 +118,7 @@ all_refusals() {
     --train.rate 0.2
   refused_mixed "bad bits on one rank" "$ranks" 2 "quant\.bits differs: .*99 on rank $((ranks - 1))" \
     --quant.method uniform --quant.bits 99
-  judge "other shards on one rank" "$ranks" 3 "data\.folder.* on rank $((ranks - 1))" \
+  judge "other shards on one rank" "$ranks" 3 "^error: rank $((ranks - 1)): .*another data\.folder than rank 0" \
     "${mpi[@]}" -n $((ranks - 1)) -wdir "$WORK/here" "${job[@]}" --data.folder data \
     : -n 1 -wdir "$WORK/there" "${job[@]}" --data.folder data
   for layout in replicated gather; do
