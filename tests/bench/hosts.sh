@@ -37,7 +37,7 @@ failed() {
 
 # ours HOSTS MS ARGUMENT...: bench step with a backward pass of MS
 ours() {
-  on_hosts "$1" bench step --emulate "$2" --batch 8 --warmup 2 --steps "$steps" "${@:3}" ||
+  on_hosts "$1" bench step --emulate "$2" --batch 8 --warmup 6 --steps "$steps" "${@:3}" ||
     failed "bench step ${*:3}"
   cat "$WORK/out"
 }
