@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "bitstill/base/json.hpp"
+#include "bitstill/base/median.hpp"
 #include "bitstill/bench/bench.hpp"
 
 namespace bitstill {
@@ -47,7 +48,6 @@ Row bench_jpeg(const BenchOptions& options);               // V1
 /// Whether train.precision = auto means bf16 on this processor.
 bool has_bf16();
 
-double median(std::vector<double> values);
 std::vector<std::string> split_list(const std::string& text);
 
 }  // namespace bitstill

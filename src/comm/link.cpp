@@ -4,6 +4,7 @@
 #include <cmath>
 #include <vector>
 
+#include "bitstill/base/median.hpp"
 #include "bitstill/base/timer.hpp"
 
 namespace bitstill {
@@ -23,12 +24,6 @@ struct Sample {
   int64_t bytes = 0;
   double seconds = 0;  // median: the first sums may pass in a burst that a link allows
 };
-
-double median(std::vector<double> values) {
-  const auto middle = values.begin() + static_cast<std::ptrdiff_t>(values.size() / 2);
-  std::nth_element(values.begin(), middle, values.end());
-  return *middle;
-}
 
 Vote vote(int64_t bytes, const std::vector<double>& seconds, double passed_s) {
   if (seconds.empty()) return again;

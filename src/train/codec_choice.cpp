@@ -4,6 +4,7 @@
 #include <cmath>
 #include <vector>
 
+#include "bitstill/base/median.hpp"
 #include "bitstill/train/coded_sum.hpp"
 
 namespace bitstill {
@@ -11,12 +12,6 @@ namespace {
 
 constexpr double kBudget_s = 0.2, kGain = 0.75;
 constexpr std::size_t kLeastRounds = 3, kMostRounds = 15;
-
-double median(std::vector<double> values) {
-  const auto middle = values.begin() + static_cast<std::ptrdiff_t>(values.size() / 2);
-  std::nth_element(values.begin(), middle, values.end());
-  return *middle;
-}
 
 }  // namespace
 
