@@ -30,9 +30,9 @@ namespace fs = std::filesystem;
 constexpr const char* kSummary =
     "bitstill cache --config RECIPE --out DIR: asks the teacher of a recipe once about every "
     "training image in\nevery variant of its augmentation, and keeps the answers. distill and "
-    "study read them by --teacher.cache\nDIR: at any run.seed (with one data.augment_seed), order "
-    "and number of ranks. Of the recipe teacher.*,\ndata.* and run.* count, and of distill.* the "
-    "temperature with --top. --resume goes on, on as many ranks,\nwhere an earlier call was "
+    "study read them by --teacher.cache\nDIR: at any run.seed (data.augment_seed is the cache's), "
+    "order and number of ranks. Of the recipe teacher.*,\ndata.* and run.* count, and of distill.* "
+    "the temperature with --top. --resume goes on, on as many ranks,\nwhere an earlier call was "
     "killed; --overwrite moves an earlier cache to DIR.N.";
 
 struct Settings {

@@ -23,6 +23,15 @@
 #include "teacher_cache.hpp"
 
 namespace bitstill {
+namespace {
+
+void set(NamedValues* settings, const std::string& key, const std::string& value) {
+  for (auto& [name, held] : *settings) {
+    if (name == key) held = value;
+  }
+}
+
+}  // namespace
 
 Job::Job(World& world, const SettingTable& table, const RunConfig& config, bool distill,
          KeptTeacher& teachers, Json study)
@@ -93,12 +102,21 @@ void Job::load_teacher() {
   });
   require_equal(world_.control(), {{"the index of teacher.cache", cache->digest()}},
                 ExitCode::data);
+  take_augmentation_of(cache->facts());
   teacher_sha256_ = cache->facts().teacher_sha256;
   teacher_samples_ = cache->facts().teacher_samples;
   teacher_bytes_ = cache->facts().teacher_bytes;
   cached_teacher_ = make_cached_teacher(std::move(cache), device_.device);
   teacher_ = cached_teacher_.get();
   if (!config_.dry_run) say(concat("teacher: ", layout_text(*teacher_)));
+}
+
+/// The pictures that its teacher saw, as if their seed had been given.
+void Job::take_augmentation_of(const CacheFacts& facts) {
+  const int64_t seed = facts.augmentation.seed;
+  if (!facts.augments() || static_cast<uint64_t>(seed) == augmentation_seed(config_)) return;
+  config_.augmentation.seed = seed;
+  set(&settings_, "data.augment_seed", std::to_string(seed));
 }
 
 void Job::build_student(Watchdog& watchdog) {
@@ -139,10 +157,8 @@ void Job::build_student(Watchdog& watchdog) {
 
 /// What exchange.chunk_bytes = 0 and exchange.codec = auto came to, as if it had been given.
 void Job::record_exchange() {
-  for (auto& [name, value] : settings_) {
-    if (name == "exchange.chunk_bytes") value = std::to_string(config_.exchange.chunk_bytes);
-    if (name == "exchange.codec") value = word(config_.exchange.codec);
-  }
+  set(&settings_, "exchange.chunk_bytes", std::to_string(config_.exchange.chunk_bytes));
+  set(&settings_, "exchange.codec", word(config_.exchange.codec));
 }
 
 /// What they came to when the run was started: other chunks or codes, other last bits.

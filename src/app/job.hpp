@@ -10,6 +10,7 @@
 #include "bitstill/config/run_config.hpp"
 #include "bitstill/config/run_record.hpp"
 #include "bitstill/data/dataset.hpp"
+#include "bitstill/teacher/logit_cache.hpp"
 #include "bitstill/teacher/teacher.hpp"
 #include "bitstill/train/trainer.hpp"
 #include "command.hpp"
@@ -38,6 +39,7 @@ class Job {
   void load_data();
   void load_teacher();
   void build_student(Watchdog& watchdog);
+  void take_augmentation_of(const CacheFacts& facts);
   void record_exchange();
   void keep_exchange(const SettingValues& before);
   void print_plan() const;

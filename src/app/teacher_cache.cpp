@@ -31,6 +31,9 @@ std::unique_ptr<LogitCache> open_cache_for(const RunConfig& config, const Datase
     wanted.precision = word(config.teacher_precision);
   }
   auto cache = std::make_unique<LogitCache>(config.teacher_cache);
+  if (config.augmentation.seed < 0) {
+    wanted.augmentation.seed = cache->facts().augmentation.seed;
+  }
   require_fits(*cache, wanted);
   return cache;
 }

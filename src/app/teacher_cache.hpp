@@ -14,8 +14,8 @@ namespace bitstill {
 CacheFacts cache_facts(const RunConfig& config, const Dataset& dataset);
 
 /// config.teacher_cache, opened. teacher_sha256, teacher_samples: of teacher.file; empty: not
-/// known. `world`: how many ranks there are. Error(settings) when the cache does not fit,
-/// Error(data) when it is damaged.
+/// known. `world`: how many ranks there are. Where data.augment_seed is not given, the cache's
+/// holds. Error(settings) when the cache does not fit, Error(data) when it is damaged.
 std::unique_ptr<LogitCache> open_cache_for(const RunConfig& config, const Dataset& dataset,
                                            const std::string& teacher_sha256,
                                            const std::string& teacher_samples, int64_t world);

@@ -33,8 +33,7 @@ int64_t write_teacher(const std::string& path, int64_t width, std::size_t layers
   return static_cast<int64_t>(std::filesystem::file_size(path));
 }
 
-/// With a teacher that may take `bound_mb` of each rank.
-Json step_with(const std::string& teacher, const std::string& precision, int64_t bound_mb) {
+Json step_with(const std::string& teacher, const std::string& precision) {
   Words words = {own_path(),
                  "bench",
                  "step",
@@ -53,9 +52,7 @@ Json step_with(const std::string& teacher, const std::string& precision, int64_t
                  "--teacher.sharding",
                  "gather",
                  "--teacher.precision",
-                 precision,
-                 "--teacher.memory_mb",
-                 std::to_string(bound_mb)};
+                 precision};
   return json_lines(run_program(on_ranks(kMemoryRanks, words)).output).at(0);
 }
 
@@ -103,9 +100,7 @@ Row bench_slice_memory(const BenchOptions&) {
   write_teacher(small, 80, 1);
   for (const char* precision : {"fp32", "bf16"}) {
     const double most = std::string(precision) == "fp32" ? 0.20 : 0.11;
-    const auto bound_mb = static_cast<int64_t>(most * bytes / 1e6);
-    const Json with = step_with(large, precision, bound_mb),
-               without = step_with(small, precision, bound_mb);
+    const Json with = step_with(large, precision), without = step_with(small, precision);
     const Json& slices = with["teacher_slices"];
     const double counted = slices["mine_bytes"].get<double>() +
                            slices["window_bytes"].get<double>() +

@@ -6,7 +6,6 @@
 #include <algorithm>
 #include <cstdio>
 #include <deque>
-#include <limits>
 #include <optional>
 #include <utility>
 
@@ -179,10 +178,13 @@ WindowChoice measured_choice(const Piecewise& network, const Slices& slices, Cha
   return choice;
 }
 
-/// Bytes that memory_mb leaves a window beside all else.
+/// The most a chosen window takes: what memory_mb leaves beside all else; without it, so that
+/// slices stay worth their while, 16 MiB or a sixteenth of the teacher.
 int64_t most_window(const TeacherLayout& layout, const SliceFacts& facts) {
-  if (layout.memory_mb == 0) return std::numeric_limits<int64_t>::max();
-  return std::max(layout.memory_bytes() - facts.mine - facts.largest_ready, facts.largest_piece);
+  const int64_t most = layout.memory_mb == 0
+                           ? std::max<int64_t>(16 << 20, facts.plain / 16)
+                           : layout.memory_bytes() - facts.mine - facts.largest_ready;
+  return std::max(most, facts.largest_piece);
 }
 
 }  // namespace

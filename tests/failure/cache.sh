@@ -32,7 +32,6 @@ misfit "shift" 'data\.shift = 1 .*is data\.shift = 2' --data.shift 2
 misfit "variants" 'data\.variants was 2 .*is 3' --data.variants 3
 misfit "endless variants" 'data\.variants was 2 .*is 0 .never' --data.variants 0
 misfit "augment seed" 'data\.augment_seed was 5 .*is 6' --data.augment_seed 6
-misfit "augment seed of the run" 'data\.augment_seed was 5 .*is 3' --data.augment_seed -1 --run.seed 3
 misfit "data" 'the index of data\.folder was' --data.folder "$WORK/other"
 misfit "normalization" 'normalization was .*is mean 0\.5 and std 2' --teacher.mean 0.5 --teacher.std 2
 misfit "another teacher" 'SHA-256 of teacher\.file was' --teacher.file "$WORK/teacher/student.safetensors"

@@ -54,6 +54,15 @@ same_weights seed seed.same
 cmp -s "$WORK/seed/master.safetensors" "$WORK/seed.other/master.safetensors" &&
   fail "data.augment_seed changes nothing"
 
+# From a cache it is the cache's, also when the run goes on.
+unseeded=()
+for word in "${setting[@]}"; do [[ $word == @(--data.augment_seed|9) ]] || unseeded+=("$word"); done
+from_cache 2 two cached.own "${unseeded[@]}" --run.seed 2
+same_weights live.2 cached.own
+grep -q '^augment_seed *= 9' "$WORK/cached.own/recipe.cfg" || fail "the recipe does not hold the cache's augment_seed"
+from_cache 2 two cached.own "${unseeded[@]}" --run.seed 2 --resume
+grep -q 'cached.own is finished' "$WORK/err" || { fail "the run from a cache's seed does not go on:"; cat "$WORK/err"; }
+
 # Fewer variants than the cache has, the file named besides; without augmentation; bf16.
 distil 1 data live.first "${setting[@]}" --data.variants 1
 from_cache 2 two cached.first "${setting[@]}" --data.variants 1 --teacher.file "$teacher"

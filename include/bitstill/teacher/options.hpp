@@ -34,7 +34,9 @@ template <ConstOr<TeacherLayout> Options, class Visit>
 void visit_settings(Options& options, const Visit& visit) {
   visit("sharding", options.sharding, "");
   visit("group", options.group, "hybrid: ranks of a group; 0: those of a host");
-  visit("window", options.window, "in slices: bytes of pieces on their way or in use; 0: chosen");
+  visit("window", options.window,
+        "in slices: bytes of pieces on their way or in use; 0: chosen, within teacher.memory_mb "
+        "or else 16 MiB or a sixteenth of the teacher, whichever is more");
   visit("piece_bytes", options.piece_bytes,
         "in slices: layers above it are cut into runs of output rows");
   visit("sweep_batches", options.sweep_batches,
