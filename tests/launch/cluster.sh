@@ -57,7 +57,9 @@ printf '#!/bin/bash\necho "run $*"; trap "exit 75" USR1; [ -z "$WAITS" ] || for 
   >launch/run.sh
 touch build/release/bitstill && chmod +x launch/run.sh build/release/bitstill
 batch=("${slurm[@]}" SLURM_NTASKS=160 SLURM_CPUS_PER_TASK=2 bash "$WORK/batch" train --run.seed 3)
-row 6.11 0 '^run -n 160 --threads 2 build/release/bitstill train --run.seed 3$' env "${batch[@]}"
+row 6.11 0 '^run -n 160 --threads 2 build/release/bitstill train --run.seed 3$' env -u BITSTILL "${batch[@]}"
+mkdir -p build/gpu && cp build/release/bitstill build/gpu
+row 6.11 0 '^run -n 160 --threads 2 build/gpu/bitstill train ' env BITSTILL=build/gpu/bitstill "${batch[@]}"
 row 6.11 0 'train --run.seed 3 --overwrite --overwrite=false --resume=auto$' env SLURM_RESTART_COUNT=1 "${batch[@]}" --overwrite
 row 6.11 75 '^scontrol requeue 7$' env WAITS=1 timeout --foreground --preserve-status -s USR1 1 env "${batch[@]}"
 finish "allocations of several nodes, srun, the batch script"
