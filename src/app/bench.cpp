@@ -3,6 +3,9 @@
 
 #include "bitstill/bench/step.hpp"
 #include "bitstill/comm/agree.hpp"
+#include "bitstill/data/sampler.hpp"
+#include "bitstill/train/epoch_plan.hpp"
+#include "bitstill/train/run_records.hpp"
 #include "bitstill/train/step.hpp"
 #include "command.hpp"
 #include "device.hpp"
@@ -48,6 +51,32 @@ int run_bench_step(World& world, const Words& arguments) {
   return 0;
 }
 
+/// What a job does with shards up to its first batch (V5).
+int run_bench_start(World& world, const Words& arguments) {
+  RunConfig config;
+  SettingTable table;
+  table.add("folder", &config.data_folder, "of shards");
+  if (!read_settings(world, table, arguments, "bitstill bench start: the first batch of shards")) {
+    return 0;
+  }
+  const int rank = world.place().rank;
+  const auto shards = open_dataset(world, config.data_folder);
+  agree(world.control(), [&] {
+    settle_images(&config, shards.get());
+    const int64_t rows = shards->size(Split::train);
+    const EpochPlan plan(rows, 2 * world.place().world, 0, world.place().world);
+    const auto decoder = make_training_decoder(shards->index(), config.augmentation, 1, 1);
+    Prefetcher prefetcher(*shards, Split::train,
+                          rank_batches(plan, epoch_order(rows, 1, 0), rank, false, 0), *decoder, 1);
+    Batch batch;
+    prefetcher.next(&batch);
+  });
+  double memory_mb = peak_memory_mb();
+  world.control().all_reduce(&memory_mb, 1, ElementType::f64, Reduction::max);
+  if (rank == 0) std::printf("%s\n", Json{{"memory_mb", memory_mb}}.dump().c_str());
+  return 0;
+}
+
 std::string summary() {
   return "bitstill bench ROW...: measures rows on this machine; exit code 4 when a target is "
          "missed\n\n" +
@@ -62,6 +91,9 @@ std::string summary() {
 int run_bench(World& world, const Words& arguments) {
   if (!arguments.empty() && arguments[0] == "step") {
     return run_bench_step(world, Words(arguments.begin() + 1, arguments.end()));
+  }
+  if (!arguments.empty() && arguments[0] == "start") {
+    return run_bench_start(world, Words(arguments.begin() + 1, arguments.end()));
   }
   if (!arguments.empty() && arguments[0] == "bare") return 0;  // start and end of MPI alone (P16)
   BenchOptions options;

@@ -12,6 +12,7 @@
 #include "bitstill/data/jpeg_encode.hpp"
 #include "bitstill/data/resize.hpp"
 #include "bitstill/model/input.hpp"
+#include "photograph.hpp"
 #include "process.hpp"
 #include "rows.hpp"
 #include "temporary_folder.hpp"
@@ -40,7 +41,8 @@ void add_octave(Image* image, int64_t channel, int64_t cell, float strength, Ran
   }
 }
 
-/// About as many bits a pixel as a photograph: brightness of all scales, colour of the large ones.
+}  // namespace
+
 std::string photograph(int64_t height, int64_t width, uint64_t number) {
   RandomStream stream(number, StreamPurpose::split);
   Image image{height, width, 3, {}};
@@ -56,6 +58,8 @@ std::string photograph(int64_t height, int64_t width, uint64_t number) {
   }
   return encode_jpeg(image, kQuality);
 }
+
+namespace {
 
 double cpu_seconds() {
   timespec now{};

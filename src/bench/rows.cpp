@@ -38,6 +38,9 @@ constexpr RowKind kRows[] = {
     {"P16", "from mpirun to the end of a first step", bench_start},
     {"P18", "a GPU: the quantize kernel, the quantized step, the exchange's own stream", bench_gpu},
     {"V1", "JPEGs decoded, cropped, scaled to 224 and normalized, images a CPU second", bench_jpeg},
+    {"V4", "JPEGs decoded by two threads over one; how long steps wait for batches",
+     bench_decode_threads},
+    {"V5", "the start on 1,281,167 rows against ten rows: seconds and memory", bench_large_start},
 };
 
 const RowKind& find_row(const std::string& id) {

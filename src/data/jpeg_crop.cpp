@@ -5,6 +5,7 @@
 
 #include "bitstill/base/error.hpp"
 #include "bitstill/base/text.hpp"
+#include "bitstill/data/image.hpp"
 #include "jpeg_failure.hpp"
 
 namespace bitstill {
@@ -58,7 +59,7 @@ JpegSize read_jpeg_size(std::span<const uint8_t> file) {
     const uint8_t marker = file[at + 1];
     at += 2;
     if (begins_frame(marker)) {
-      if (at + 8 > file.size()) break;
+      if (at + 8 > file.size() || word(at + 3) == 0 || word(at + 5) == 0) break;
       return {word(at + 3), word(at + 5), file[at + 7]};
     }
     if (marker == 0xD9 || marker == 0xDA) break;  // end of image, start of scan
@@ -95,6 +96,7 @@ struct JpegDecoder::State {
   bool start(CropBox* part) {
     if (setjmp(failure.back) != 0) return false;
     decoder.dct_method = JDCT_ISLOW;
+    decoder.do_block_smoothing = FALSE;  // looks far beyond a box, where scans are missing
     jpeg_start_decompress(&decoder);
     auto left = static_cast<JDIMENSION>(part->left), width = static_cast<JDIMENSION>(part->width);
     if (width < decoder.output_width) jpeg_crop_scanline(&decoder, &left, &width);
@@ -114,6 +116,10 @@ struct JpegDecoder::State {
   }
 
   void check(const CropBox& box) const {
+    if (static_cast<int64_t>(decoder.image_height) * decoder.image_width > kMostPixels) {
+      throw Error(ExitCode::data, concat(decoder.image_height, "x", decoder.image_width,
+                                         " pixels are more than a row's ", kMostPixels));
+    }
     if (decoder.jpeg_color_space == JCS_CMYK || decoder.jpeg_color_space == JCS_YCCK) {
       throw Error(ExitCode::data, "a CMYK JPEG; bitstill shard makes it RGB");
     }

@@ -32,6 +32,7 @@ struct JpegReader {
                               : space == JCS_CMYK || space == JCS_YCCK ? JCS_CMYK
                                                                        : JCS_RGB;
     decoder.dct_method = JDCT_ISLOW;
+    decoder.do_block_smoothing = FALSE;  // as a crop is decoded
     return true;
   }
 

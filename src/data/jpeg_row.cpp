@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "bitstill/base/error.hpp"
+#include "bitstill/base/text.hpp"
 #include "bitstill/data/jpeg_encode.hpp"
 #include "bitstill/data/resize.hpp"
 #include "decoders.hpp"
@@ -53,6 +54,12 @@ JpegRow make_jpeg_row(std::string file, const JpegRowOptions& options) {
   if (options.short_side > 0 && std::min(row.image.height, row.image.width) > options.short_side) {
     row.image = scaled_to(row.image, options.short_side);
     if (row.change == JpegChange::kept) row.change = JpegChange::scaled;
+  }
+  // Whoever trains on rows has not heard of options.most_pixels.
+  if (row.image.height * row.image.width > kMostPixels) {
+    throw Error(ExitCode::data,
+                concat(row.image.height, "x", row.image.width, " pixels are more than a row's ",
+                       kMostPixels, "; give --short-side"));
   }
   row.bytes = row.change == JpegChange::kept
                   ? std::move(file)

@@ -78,7 +78,9 @@ class CroppedRows : public RowDecoder {
       try {
         crop_row(raw->row(k), batch->variant, batch->rows[k], *tools, &batch->pixels[k * pixels]);
       } catch (const Error& error) {
-        throw Error(error.code(), concat(raw->place(k), ": ", error.what()));
+        throw Error(error.code(), concat(raw->place(k), ": ", error.what(),
+                                         "; its sum holds, so it was written so: convert the data "
+                                         "again with bitstill shard"));
       }
       give_back(std::move(tools));
     });

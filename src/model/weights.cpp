@@ -16,10 +16,12 @@ std::string shape_text(at::IntArrayRef shape) {
   return out.str();
 }
 
+constexpr std::size_t kMostNames = 4;  // another depth or width concerns hundreds
+
 void add(std::string& message, const char* title, const std::vector<std::string>& names) {
   if (names.empty()) return;
   message += message.empty() ? "" : "; ";
-  message += concat(title, " ", list_names(names, names.size()));
+  message += concat(title, " ", list_names(names, kMostNames));
 }
 
 }  // namespace
@@ -85,7 +87,9 @@ void require_fits(const Network& network, const std::vector<TensorFacts>& tensor
   add(message, "misshaped", misshaped);
   if (!message.empty()) {
     throw Error(ExitCode::model, concat(where, ": the tensors do not fit the ", network.spec().kind,
-                                        " network: ", message));
+                                        " network: ", message,
+                                        "; say which network it holds (kind, depth, width_factor, "
+                                        "stem, ...) and give data of its classes"));
   }
 }
 

@@ -56,6 +56,10 @@ const Kind kKinds[] = {
     {"4:2:0, progressive", 3, {.progressive = true, .across = 2, .down = 2, .quality = 80}},
     {"grey, progressive", 1, {.progressive = true, .quality = 80}},
     {"grey declared 2x2, progressive", 1, {.progressive = true, .across = 2, .down = 2}},
+    {"4:2:0, last scans missing",
+     3,
+     {.scans = {{3, {0, 1, 2}, 0, 0, 0, 1}, {1, {0}, 1, 5, 0, 2}}, .across = 2, .down = 2}},
+    {"grey, last scans missing", 1, {.scans = {{1, {0}, 0, 0, 0, 0}}, .quality = 80}},
     {"4:2:0, restart markers", 3, {.restart_rows = 1, .across = 2, .down = 2, .quality = 90}},
     {"4:2:2, restart markers", 3, {.restart_rows = 2, .across = 2, .down = 1, .quality = 90}},
 };
@@ -153,6 +157,15 @@ TEST(JpegCrop, WhatCannotBeDecodedIsSaid) {
                         }),
                "CMYK");
   EXPECT_HOLDS(error_of(ExitCode::data, [&] { decode("GIF89a", {0, 0, 5, 5}); }), "damaged JPEG: ");
+  for (const char* size : {"\xEA\x60\xEA\x60", "\x27\x10\x13\x89"}) {
+    std::string announced = file;
+    announced.replace(file.find("\xFF\xC0") + 5, 4, size);
+    EXPECT_HOLDS(error_of(ExitCode::data,
+                          [&] {
+                            decode(announced, {0, 0, 5, 5});
+                          }),
+                 "more than a row's 50000000");
+  }
   const std::string half = file.substr(0, file.size() / 2);
   EXPECT_HOLDS(error_of(ExitCode::data, [&] { decode(half, {0, 0, 50, 40}); }), "damaged JPEG: ");
   EXPECT_EQ(copy_of(decode(file, {3, 4, 5, 6})).bytes, cut(decode_image(file), {3, 4, 5, 6}).bytes);
@@ -190,6 +203,11 @@ TEST(JpegCrop, SizesFromHeaders) {
   EXPECT_EQ(read_jpeg_size(as_bytes(odd)), (JpegSize{40, 50, 3}));
   EXPECT_EQ(read_jpeg_size(as_bytes(with_exif(file, tiff_block(6, true)))), (JpegSize{40, 50, 3}));
   const std::size_t frame = file.find("\xFF\xC0");
+  for (const std::size_t side : {frame + 5, frame + 7}) {
+    std::string flat = file;
+    flat.replace(side, 2, 2, '\0');
+    EXPECT_HOLDS(error_of(ExitCode::data, [&] { read_jpeg_size(as_bytes(flat)); }), "no size");
+  }
   for (std::size_t length = 0; length < frame + 10; ++length) {
     const std::string part = file.substr(0, length);
     EXPECT_HOLDS(error_of(ExitCode::data, [&] { read_jpeg_size(as_bytes(part)); }), "no size");

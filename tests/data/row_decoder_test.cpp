@@ -236,46 +236,5 @@ TEST_F(JpegRows, OffsetsThatFallOverlapOrLeaveTheFileAreNamed) {
   EXPECT_HOLDS(refused(4, offsets[4] + 1), "row 4: its bytes were changed");
 }
 
-TEST_F(JpegRows, DamageIsRefusedOrWithoutEffect) {
-  std::vector<std::string> files;
-  for (const auto& file : std::filesystem::directory_iterator(folder())) {
-    files.push_back(file.path().string());
-  }
-  std::sort(files.begin(), files.end());
-  std::vector<int64_t> rows(13);
-  std::iota(rows.begin(), rows.end(), 0);
-  const CropOptions crop = evaluation_crop(random_options().crop, Dataset(folder()).index());
-  const auto seen = [&] {
-    Dataset dataset(folder());
-    dataset.prepare(crop, 1);
-    return read_batch(dataset, Split::train, rows).pixels;
-  };
-  const std::vector<uint8_t> expected = seen();
-  int refused = 0;
-  for (int round = 0; round < 200; ++round) {
-    RandomStream stream(11, StreamPurpose::split, static_cast<uint64_t>(round));
-    const std::string& path = files[static_cast<std::size_t>(round) % files.size()];
-    const std::string before = read_file(path, ExitCode::data);
-    std::string after = before;
-    const std::size_t at = stream.below(after.size());
-    if (round % 4 == 0) {
-      after.resize(at);
-    } else {
-      after[at] = static_cast<char>(after[at] ^ (1 + stream.below(255)));
-    }
-    put_file(path, after);
-    try {
-      ASSERT_EQ(seen(), expected) << path << " " << round;
-      ASSERT_FALSE(path.ends_with(".h5")) << "damage in " << path << " unseen";
-    } catch (const Error& error) {
-      ASSERT_EQ(static_cast<int>(error.code()), static_cast<int>(ExitCode::data)) << error.what();
-      ++refused;
-    }
-    put_file(path, before);
-  }
-  EXPECT_GT(refused, 190);
-  EXPECT_EQ(seen(), expected);
-}
-
 }  // namespace
 }  // namespace bitstill

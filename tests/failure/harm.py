@@ -27,8 +27,9 @@ class Shards:
         first, self.entry = self.index["splits"]["train"]["shards"]
         self.row = first["rows"] + ROW  # its number in the split and in rows.crc32c
         self.shard = os.path.join(folder, self.entry["file"])
-        shape = self.index["shape"]
-        self.pixels = shape["channels"] * shape["height"] * shape["width"]
+        if "shape" in self.index:
+            shape = self.index["shape"]
+            self.pixels = shape["channels"] * shape["height"] * shape["width"]
 
     def write_index(self):
         """With its own digest made right: only the contents are wrong."""
@@ -38,6 +39,32 @@ class Shards:
         with open(self.index_path, "w") as file:
             json.dump(self.index, file, indent=1, ensure_ascii=False)
             file.write("\n")
+
+    def patch(self, at, content):
+        with open(self.shard, "r+b") as file:
+            file.seek(at)
+            file.write(content)
+
+    def read(self, at, count):
+        with open(self.shard, "rb") as file:
+            file.seek(at)
+            return file.read(count)
+
+    def sign_row(self, content, label):
+        """The row's sum made right, too."""
+        sums_path = os.path.join(self.folder, "rows.crc32c")
+        with open(sums_path, "r+b") as file:
+            file.seek(self.row * 4)
+            file.write(struct.pack("<I", crc32c(content + label)))
+        with open(sums_path, "rb") as file:
+            self.index["row_sums_sha256"] = hashlib.sha256(file.read()).hexdigest()
+        self.write_index()
+
+    def jpeg(self):
+        """Place and bytes of the row's file."""
+        first, end = struct.unpack("<2q", self.read(self.entry["offsets_at"] + ROW * 8, 16))
+        at = self.entry["bytes_at"] + first
+        return at, self.read(at, end - first)
 
     def flip(self, at):
         with open(self.shard, "r+b") as file:
@@ -79,18 +106,23 @@ def flipped_label(shards):
 def label_200(shards):
     """Label 200 of 10 classes, with every checksum right: as a faulty writer would leave it."""
     label = struct.pack("<q", 200)
-    with open(shards.shard, "r+b") as file:
-        file.seek(shards.entry["labels_at"] + ROW * 8)
-        file.write(label)
-        file.seek(shards.entry["images_at"] + ROW * shards.pixels)
-        row = file.read(shards.pixels)
-    sums_path = os.path.join(shards.folder, "rows.crc32c")
-    with open(sums_path, "r+b") as file:
-        file.seek(shards.row * 4)
-        file.write(struct.pack("<I", crc32c(row + label)))
-    with open(sums_path, "rb") as file:
-        shards.index["row_sums_sha256"] = hashlib.sha256(file.read()).hexdigest()
-    shards.write_index()
+    shards.patch(shards.entry["labels_at"] + ROW * 8, label)
+    shards.sign_row(shards.read(shards.entry["images_at"] + ROW * shards.pixels, shards.pixels), label)
+
+
+def undecodable_jpeg(shards):
+    """A picture whose second half is zeros, with every checksum right."""
+    at, content = shards.jpeg()
+    half = len(content) // 2
+    content = content[:half] + bytes(len(content) - half)
+    shards.patch(at, content)
+    shards.sign_row(content, shards.read(shards.entry["labels_at"] + ROW * 8, 8))
+
+
+def falling_offsets(shards):
+    at = shards.entry["offsets_at"] + ROW * 8
+    first, _ = struct.unpack("<2q", shards.read(at, 16))
+    shards.patch(at + 8, struct.pack("<q", first - 1))
 
 
 def rename_class(shards):

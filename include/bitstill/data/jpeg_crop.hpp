@@ -20,7 +20,7 @@ struct JpegSize {
 };
 
 /// As the file's header says, without a decoder. Error(data) with the reason alone where it says
-/// none.
+/// none, or no pixel.
 JpegSize read_jpeg_size(std::span<const uint8_t> file);
 
 /// Interleaved rows [height, width, channels] in somebody else's memory.
@@ -41,7 +41,7 @@ class JpegDecoder {
   /// The box, byte for byte as decoding the whole file gives it, with 1 (grey: luma) or 3 (RGB)
   /// channels, whichever the file has. Valid until the next call. Error(data) with the reason
   /// alone: damage on the way to the box (what is not needed is not looked at: shards are made of
-  /// files that were decoded whole), CMYK, or the box leaves the picture.
+  /// files that were decoded whole), CMYK, more than kMostPixels, or the box leaves the picture.
   PixelView decode_crop(std::span<const uint8_t> file, const CropBox& box, int64_t channels);
 
  private:

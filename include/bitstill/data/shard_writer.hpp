@@ -3,8 +3,10 @@
 
 #include <array>
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <string>
+#include <string_view>
 
 #include "bitstill/data/shard_index.hpp"
 
@@ -39,5 +41,10 @@ class ShardWriter {
   struct State;
   std::unique_ptr<State> state_;
 };
+
+/// A folder of JPEG shards whose files are in memory, for tests and measurements: row r of train is
+/// file_of(r) with the label r % classes. `folder` does not exist. Error(storage).
+void write_jpeg_rows(const std::string& folder, int64_t rows, int64_t rows_per_shard,
+                     int64_t classes, const std::function<std::string_view(int64_t row)>& file_of);
 
 }  // namespace bitstill
