@@ -29,6 +29,7 @@ set(layer_homes
     "CUDA's C++ library" "^(cub|thrust|cooperative_groups)" "^src/quant/.*\\.cuh?$"
     HDF5 "^(hdf5|H5)" "^src/data/shard_file\\.cpp$"
     "JPEG, PNG and zlib" "^(jpeglib|jerror|png|zlib)\\.h$" "^src/data/"
+    SentencePiece "^sentencepiece_" "^src/data/vocabulary\\.cpp$"
     Boost "^boost/" "^src/config/|^include/bitstill/config/"
     JSON "^nlohmann/" "^src/base/|^include/bitstill/base/"
     OpenSSL "^openssl/" "^src/base/"

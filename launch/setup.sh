@@ -19,7 +19,7 @@ END
 packages=(build-essential cmake ninja-build ccache pkg-config git python3 python3-pip
   libopenmpi-dev openmpi-bin libhdf5-dev libboost-program-options-dev libgtest-dev
   nlohmann-json3-dev libhwy-dev libjpeg-dev libpng-dev zlib1g-dev libssl-dev
-  libzstd-dev)
+  libzstd-dev libsentencepiece-dev)
 test_packages=(iproute2)  # several hosts as network namespaces
 dev_packages=(clang-14 clang-format-14 clang-tidy-14 libclang-rt-14-dev python3-numpy)
 
@@ -87,6 +87,7 @@ libjpeg-turbo (jerror.h)|compiles jerror.h|libjpeg-turbo|libjpeg-turbo
 libpng (png.h)|compiles png.h|libpng|libpng
 zlib (zlib.h)|compiles zlib.h|zlib|zlib
 zstd (zstd.h)|compiles zstd.h|zstd|zstd
+SentencePiece|compiles sentencepiece_trainer.h|sentencepiece|sentencepiece
 Highway (hwy/highway.h)|compiles hwy/highway.h|highway|highway
 Python 3 with pip|find_pip|python|py-pip
 END

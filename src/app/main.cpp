@@ -18,7 +18,7 @@ namespace bitstill {
 namespace {
 
 constexpr Command kCommands[] = {
-    {"shard", "turn images into HDF5 shards", run_shard},
+    {"shard", "turn images or pairs of sentences into HDF5 shards", run_shard},
     {"train", "train a network with cross-entropy, quantized if asked", run_train},
     {"distill", "train a quantized student from a teacher", run_distill},
     {"cache", "keep a teacher's answers in files, for any number of students", run_cache},

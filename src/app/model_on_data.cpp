@@ -20,6 +20,12 @@ std::unique_ptr<Dataset> open_dataset(World& world, const std::string& folder) {
   std::unique_ptr<Dataset> shards;
   agree(control, [&] {
     shards = std::make_unique<Dataset>(folder, files);
+    if (shards->index().content == Content::tokens) {
+      throw Error(ExitCode::settings,
+                  concat(folder,
+                         ": holds pairs of sentences, and the networks here see "
+                         "images; give a data.folder of images"));
+    }
     shards->check_shards(place.local_rank, place.local_world, place.rank == 0);
   });
   return shards;

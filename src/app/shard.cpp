@@ -1,4 +1,4 @@
-// bitstill shard: images of the formats people have become a folder of HDF5 shards.
+// bitstill shard: images of the formats people have, or sentences, become a folder of HDF5 shards.
 #include <charconv>
 #include <cstdio>
 #include <functional>
@@ -10,6 +10,7 @@
 #include "bitstill/comm/agree.hpp"
 #include "bitstill/data/convert.hpp"
 #include "command.hpp"
+#include "shard_text.hpp"
 
 namespace bitstill {
 namespace {
@@ -84,22 +85,26 @@ void print(const ConvertReport& report) {
 
 int run_shard(World& world, const Words& arguments) {
   ShardOptions options;
+  TextOptions text;
   std::string size;
   SettingTable table;
-  table.add("source", &options.source, "a file or folder, see datasets/");
+  table.add("source", &options.source,
+            "a file or folder of images, see datasets/; of sentences two files, source,target, or "
+            "one with a tab in each line, also gzipped");
   table.add("out", &options.out, "the folder to make");
   table.add("format", &options.format, "");
   table.add("layout", &options.layout, "");
-  table.add("name", &options.name, "of the data set; empty: the format's or the source folder's");
+  table.add("name", &options.name, "of the data set; empty: the format's or the source's");
   table.add("size", &size, "HxW: shorter side resized with antialias, centre crop");
   table.add("channels", &options.channels, "1 | 3; 0: as the format has them");
-  table.add("skip-bad", &options.skip_bad, "leave out images that cannot be read");
+  table.add("skip-bad", &options.skip_bad, "leave out images or sentences that cannot be read");
   table.add("allow-empty-classes", &options.allow_empty_classes,
             "keep classes of which the train split has no image");
   table.add("most-pixels", &options.most_pixels, "height x width of the largest image file read");
-  table.add("validation", &options.validation, "images cut from train; -1: a tenth of each class");
-  table.add("test", &options.test, "images cut where the source has no test set; -1: the rule");
-  table.add("rows", &options.rows_per_shard, "images a shard; 0: about 64 MB, of JPEG 1 GB");
+  table.add("validation", &options.validation,
+            "rows cut from train; -1: a tenth of each class, of sentences up to 2,000");
+  table.add("test", &options.test, "rows cut where the source has no test set; -1: the rule");
+  table.add("rows", &options.rows_per_shard, "rows a shard; 0: about 64 MB, of JPEG 1 GB");
   table.add("store", &options.store, "");
   table.add("short-side", &options.short_side,
             "jpeg: larger images are scaled to this shorter side and encoded anew; 0: none");
@@ -109,9 +114,19 @@ int run_shard(World& world, const Words& arguments) {
             "a file, a line an image: what a split folder without class folders shows");
   table.add("synsets", &options.synsets,
             "a file of lines \"FOLDER NAME\": what classes are called");
-  if (!read_settings(world, table, arguments, "bitstill shard: turns images into HDF5 shards"))
+  add_text_settings(table, &text);
+  if (!read_settings(world, table, arguments,
+                     "bitstill shard: turns images or pairs of sentences into HDF5 shards"))
     return 0;
-  agree(world.control(), [&] { parse_size(size, &options.height, &options.width); });
+  agree(world.control(), [&] {
+    parse_size(size, &options.height, &options.width);
+    settle_text(options, &text);
+  });
+  if (!text.vocabulary.empty()) {
+    const TextReport report = convert_text(text, ranks_of(world));
+    if (world.place().rank == 0) print(report);
+    return 0;
+  }
   const ConvertReport report = convert(options, ranks_of(world));
   if (world.place().rank == 0) print(report);
   return 0;

@@ -4,29 +4,10 @@
 #include <cmath>
 #include <cstdio>
 
+#include "bitstill/base/utf8.hpp"
+
 namespace bitstill {
 namespace {
-
-struct Character {
-  uint32_t code = 0;
-  std::size_t bytes = 0;  // 0: the text does not begin with a character of UTF-8
-};
-
-Character first_character(std::string_view text) {
-  const auto byte = [&](std::size_t i) { return static_cast<unsigned char>(text[i]); };
-  if (byte(0) < 0x80) return {byte(0), 1};
-  const std::size_t bytes = byte(0) >= 0xF0 ? 4 : byte(0) >= 0xE0 ? 3 : byte(0) >= 0xC2 ? 2 : 0;
-  if (bytes == 0 || text.size() < bytes) return {};
-  uint32_t code = byte(0) & (0x7FU >> bytes);
-  for (std::size_t i = 1; i < bytes; ++i) {
-    if ((byte(i) & 0xC0U) != 0x80) return {};
-    code = code << 6U | (byte(i) & 0x3FU);
-  }
-  constexpr uint32_t kLeast[] = {0, 0, 0x80, 0x800, 0x10000};
-  const bool surrogate = code >= 0xD800 && code <= 0xDFFF;
-  return code < kLeast[bytes] || code > 0x10FFFF || surrogate ? Character{}
-                                                              : Character{code, bytes};
-}
 
 /// Controls, separators of lines, marks of direction, the byte-order mark.
 bool shows(uint32_t code) {

@@ -13,6 +13,7 @@
 #include "bitstill/base/file.hpp"
 #include "bitstill/base/text.hpp"
 #include "bitstill/data/shard_index.hpp"
+#include "token_rows.hpp"
 
 namespace bitstill {
 namespace {
@@ -170,11 +171,8 @@ struct Dataset::State {
                  "its bytes were changed since it was written (CRC-32C differs), or this rank sees "
                  "another data.folder than rank 0; restore the file");
     }
-    if (facts.label < 0 || facts.label >= static_cast<int64_t>(index.classes.size())) {
-      refuse_row(shard.path(), row,
-                 concat("label ", facts.label, " is out of range, there are ", index.classes.size(),
-                        " classes"));
-    }
+    const std::string defect = row_defect(index, bytes, facts.label);
+    if (!defect.empty()) refuse_row(shard.path(), row, defect);
   }
 };
 
@@ -192,7 +190,7 @@ Dataset::Dataset(const std::string& folder) : Dataset(folder, read_index_files(f
 
 Dataset::Dataset(const std::string& folder, const IndexFiles& files)
     : state_(std::make_unique<State>(folder, files)) {
-  if (state_->index.content == Content::images) prepare({}, 1);
+  if (state_->index.content != Content::jpeg) prepare({}, 1);
 }
 
 Dataset::~Dataset() = default;
@@ -268,6 +266,23 @@ void Dataset::read(Split split, std::span<const int64_t> rows, RawRows* raw,
       labels[k] = facts.label;
     }
   }
+}
+
+std::vector<SentenceLengths> Dataset::lengths(Split split) const {
+  std::vector<SentenceLengths> lengths;
+  const int64_t width = token_bytes(state_->index);
+  for (const auto& shard : state_->splits[static_cast<int>(split)]) {
+    const OpenShard& open = shard->opened();
+    for (std::size_t row = 0; row < open.rows.size(); ++row) {
+      const int64_t tokens = (open.offsets[row + 1] - open.offsets[row]) / width;
+      const int64_t source = open.rows[row].label;
+      if (source < 0 || source > tokens || tokens > kMostTokens) {
+        refuse_row(shard->path(), static_cast<int64_t>(row), "its lengths were changed");
+      }
+      lengths.push_back({static_cast<int32_t>(source), static_cast<int32_t>(tokens - source)});
+    }
+  }
+  return lengths;
 }
 
 Batch read_batch(const Dataset& dataset, Split split, std::vector<int64_t> rows) {

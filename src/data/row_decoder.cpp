@@ -8,6 +8,7 @@
 #include "bitstill/base/parallel_for.hpp"
 #include "bitstill/base/text.hpp"
 #include "bitstill/data/resize.hpp"
+#include "token_rows.hpp"
 
 namespace bitstill {
 namespace {
@@ -148,6 +149,8 @@ std::unique_ptr<RowDecoder> cropped(const DataIndex& index, const CropRule& rule
       return std::make_unique<CroppedImages>(index.row, rule, threads);
     case Content::jpeg:
       return std::make_unique<CroppedJpegs>(index.row, rule, threads);
+    case Content::tokens:
+      break;  // nothing to crop
   }
   return nullptr;  // no content
 }
@@ -178,6 +181,7 @@ CropOptions evaluation_crop(const CropOptions& options, const DataIndex& index) 
 
 std::unique_ptr<RowDecoder> make_decoder(const DataIndex& index, const CropOptions& crop,
                                          int64_t threads) {
+  if (index.content == Content::tokens) return make_token_decoder(index);
   if (crop.crop == CropKind::none) return std::make_unique<WholeImages>();
   CropRule rule;
   rule.options.crop = crop;
@@ -187,6 +191,7 @@ std::unique_ptr<RowDecoder> make_decoder(const DataIndex& index, const CropOptio
 std::unique_ptr<RowDecoder> make_training_decoder(const DataIndex& index,
                                                   const AugmentationOptions& options, uint64_t seed,
                                                   int64_t threads) {
+  if (index.content == Content::tokens) return make_token_decoder(index);
   if (options.crop.crop != CropKind::none) return cropped(index, {options, seed}, threads);
   if (options.shift > 0 || options.flip) {
     return std::make_unique<ShiftedImages>(index.row, options, seed);

@@ -57,7 +57,7 @@ void remove_partial(const std::string& folder) {
     const std::string name = file.path().filename().string();
     if (name.ends_with(".h5") || name.ends_with(".h5.part") || name.ends_with(kShardDone) ||
         name.starts_with(kExamined) || name.starts_with(kIndexFile) ||
-        name.starts_with(kRowSumsFile)) {
+        name.starts_with(kRowSumsFile) || name.ends_with(".model")) {
       fs::remove(file.path(), ignored);
     }
   }

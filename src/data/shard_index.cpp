@@ -9,6 +9,7 @@
 #include "bitstill/base/file.hpp"
 #include "bitstill/base/sha256.hpp"
 #include "bitstill/base/text.hpp"
+#include "token_rows.hpp"
 
 namespace bitstill {
 namespace {
@@ -111,13 +112,18 @@ ShardLayout parse_layout(const Reader& reader, const DataIndex& summary) {
   return layout;
 }
 
+std::string plain_name(const Reader& reader) {
+  std::string file = reader.text("file");
+  if (file.empty() || file[0] == '.' ||
+      file.find_first_of(std::string("/\0", 2)) != std::string::npos) {
+    reader.refuse(concat("\"", file, "\" is not a plain file name"));
+  }
+  return file;
+}
+
 ShardEntry parse_entry(const Reader& reader, const DataIndex& summary) {
   ShardEntry entry;
-  entry.file = reader.text("file");
-  if (entry.file.empty() || entry.file[0] == '.' ||
-      entry.file.find_first_of(std::string("/\0", 2)) != std::string::npos) {
-    reader.refuse(concat("\"", entry.file, "\" is not a plain file name"));
-  }
+  entry.file = plain_name(reader);
   entry.layout = parse_layout(reader, summary);
   entry.frame_sha256 = reader.digest("frame_sha256");
   entry.sha256 = reader.digest("sha256");
@@ -131,16 +137,45 @@ void parse_content(const Reader& reader, DataIndex* summary) {
     summary->row = image_shape_from_json(reader.member("shape"), reader.where(), ExitCode::data);
   } else if (version == kAnyLengthVersion) {
     const std::string content = reader.text("content");
-    if (content != word(Content::jpeg)) {
+    if (content == word(Content::jpeg)) {
+      summary->content = Content::jpeg;
+      summary->row = {kJpegChannels, 0, 0};
+    } else if (content == word(Content::tokens)) {
+      summary->content = Content::tokens;
+    } else {
       reader.refuse(concat("its content is ", content, ", of which this program knows nothing"));
     }
-    summary->content = Content::jpeg;
-    summary->row = {kJpegChannels, 0, 0};
   } else {
     reader.refuse(concat("it is of version ", version, ", this program reads ", kImagesVersion,
                          " and ", kAnyLengthVersion));
   }
   summary->shape = summary->row;
+}
+
+/// What says how the numbers of images are meant.
+void parse_images(const Reader& reader, DataIndex* summary) {
+  summary->normalization =
+      normalization_from_json(reader.member("normalization"), reader.where(), ExitCode::data);
+  if (static_cast<int64_t>(summary->normalization.mean.size()) != summary->shape.channels) {
+    reader.refuse("its normalization is for another number of channels");
+  }
+  for (const Json& name : reader.list("classes")) {
+    if (!name.is_string()) reader.refuse("a class name is not a text");
+    summary->classes.push_back(name.get<std::string>());
+  }
+  if (summary->classes.empty()) reader.refuse("it names no classes");
+}
+
+/// What says which words tokens are.
+void parse_vocabularies(const Reader& reader, DataIndex* summary) {
+  for (const Json& json : reader.list("vocabularies")) {
+    const Reader one(json, concat(reader.where(), ", a vocabulary"));
+    summary->vocabularies.push_back({plain_name(one), one.count("pieces"), one.digest("sha256")});
+    const int64_t pieces = summary->vocabularies.back().pieces;
+    if (pieces < 1 || pieces > INT32_MAX) one.refuse(concat("it has ", pieces, " pieces"));
+  }
+  const std::size_t count = summary->vocabularies.size();
+  if (count < 1 || count > 2) reader.refuse("it names neither one vocabulary nor two");
 }
 
 /// The parts of the index that come before the splits.
@@ -149,26 +184,43 @@ void parse_head(const Reader& reader, ShardIndex* index) {
   DataIndex& summary = index->summary;
   summary.name = reader.text("name");
   parse_content(reader, &summary);
-  summary.normalization =
-      normalization_from_json(reader.member("normalization"), reader.where(), ExitCode::data);
-  if (static_cast<int64_t>(summary.normalization.mean.size()) != summary.shape.channels) {
-    reader.refuse("its normalization is for another number of channels");
-  }
-  for (const Json& name : reader.list("classes")) {
-    if (!name.is_string()) reader.refuse("a class name is not a text");
-    summary.classes.push_back(name.get<std::string>());
-  }
-  if (summary.classes.empty()) reader.refuse("it names no classes");
+  (summary.content == Content::tokens ? parse_vocabularies : parse_images)(reader, &summary);
   summary.split_rule = reader.text("split_rule");
   index->source = reader.text("source");
   index->licence = reader.text("licence");
   index->row_sums_sha256 = reader.digest("row_sums_sha256");
 }
 
+/// That a split's rows are those of its classes.
+void parse_classes(const Reader& reader, int split, ShardIndex* index) {
+  const DataIndex& summary = index->summary;
+  const std::vector<int64_t> classes = index->per_class[split] = reader.counts("per_class");
+  int64_t classified = 0;
+  for (const int64_t rows : classes) classified = std::min(classified + rows, kMostCount + 1);
+  if (classes.size() != summary.classes.size() || classified != summary.count[split]) {
+    reader.refuse(concat("the rows of its classes (", classified, ") and of the split (",
+                         summary.count[split], ") differ"));
+  }
+}
+
+/// That a split's bytes are those of its tokens.
+void parse_sentences(const Reader& reader, int split, ShardIndex* index) {
+  SentenceTotals& totals = index->summary.sentences[split];
+  totals = {reader.count("source_tokens"), reader.count("target_tokens"),
+            reader.count("longest_source"), reader.count("longest_target")};
+  int64_t bytes = 0;
+  for (const ShardEntry& entry : index->shards[split]) {
+    bytes = std::min(bytes + entry.layout.content_bytes, 16 * kMostCount);
+  }
+  const int64_t tokens = totals.source_tokens + totals.target_tokens;
+  if (bytes != tokens * token_bytes(index->summary)) {
+    reader.refuse(concat("its ", tokens, " tokens do not take ", bytes, " bytes"));
+  }
+}
+
 void parse_split(const Reader& reader, int split, std::set<std::string>* files, ShardIndex* index) {
   DataIndex& summary = index->summary;
   summary.count[split] = reader.count("rows");
-  index->per_class[split] = reader.counts("per_class");
   int64_t held = 0;
   for (const Json& json : reader.list("shards")) {
     const Reader shard(json, concat(reader.where(), ", shard ", index->shards[split].size()));
@@ -178,23 +230,14 @@ void parse_split(const Reader& reader, int split, std::set<std::string>* files, 
     held += entry.layout.rows;
     if (held > kMostCount) shard.refuse("too many rows");
   }
-  const std::vector<int64_t>& classes = index->per_class[split];
-  int64_t classified = 0;
-  for (const int64_t rows : classes) classified = std::min(classified + rows, kMostCount + 1);
-  if (classes.size() != summary.classes.size() || held != summary.count[split] ||
-      classified != held) {
-    reader.refuse(concat("the rows of its shards (", held, "), of its classes (", classified,
-                         ") and of the split (", summary.count[split], ") differ"));
+  if (held != summary.count[split]) {
+    reader.refuse(concat("the rows of its shards (", held, ") and of the split (",
+                         summary.count[split], ") differ"));
   }
+  (summary.content == Content::tokens ? parse_sentences : parse_classes)(reader, split, index);
 }
 
-}  // namespace
-
-int64_t ShardIndex::rows() const {
-  return std::accumulate(summary.count.begin(), summary.count.end(), int64_t{0});
-}
-
-std::string index_text(const ShardIndex& index) {
+Json head_json(const ShardIndex& index) {
   const DataIndex& summary = index.summary;
   const bool images = summary.content == Content::images;
   Json json = {{"format", kFormat},
@@ -205,15 +248,53 @@ std::string index_text(const ShardIndex& index) {
   } else {
     json["content"] = word(summary.content);
   }
-  const Json rest = {
-      {"classes", summary.classes},       {"normalization", to_json(summary.normalization)},
-      {"split_rule", summary.split_rule}, {"source", index.source},
-      {"licence", index.licence},         {"row_sums_sha256", index.row_sums_sha256}};
+  if (summary.content == Content::tokens) {
+    json["vocabularies"] = to_json(summary.vocabularies);
+  } else {
+    json["classes"] = summary.classes;
+    json["normalization"] = to_json(summary.normalization);
+  }
+  const Json rest = {{"split_rule", summary.split_rule},
+                     {"source", index.source},
+                     {"licence", index.licence},
+                     {"row_sums_sha256", index.row_sums_sha256}};
   json.update(rest);
+  return json;
+}
+
+}  // namespace
+
+Json to_json(const std::vector<VocabularyFile>& vocabularies) {
+  Json list = Json::array();
+  for (const VocabularyFile& one : vocabularies) {
+    list.push_back({{"file", one.file}, {"pieces", one.pieces}, {"sha256", one.sha256}});
+  }
+  return list;
+}
+
+Json to_json(const SentenceTotals& totals) {
+  return {{"source_tokens", totals.source_tokens},
+          {"target_tokens", totals.target_tokens},
+          {"longest_source", totals.longest_source},
+          {"longest_target", totals.longest_target}};
+}
+
+int64_t ShardIndex::rows() const {
+  return std::accumulate(summary.count.begin(), summary.count.end(), int64_t{0});
+}
+
+std::string index_text(const ShardIndex& index) {
+  const DataIndex& summary = index.summary;
+  Json json = head_json(index);
   Json& splits = json["splits"] = Json::object();
   for (int split = 0; split < kSplits; ++split) {
     Json& part = splits[word(static_cast<Split>(split))];
-    part = {{"rows", summary.count[split]}, {"per_class", index.per_class[split]}};
+    part = {{"rows", summary.count[split]}};
+    if (summary.content == Content::tokens) {
+      part.update(to_json(summary.sentences[split]));
+    } else {
+      part["per_class"] = index.per_class[split];
+    }
     part["shards"] = Json::array();
     for (const ShardEntry& entry : index.shards[split]) part["shards"].push_back(entry_json(entry));
   }

@@ -17,6 +17,7 @@ enum class StreamPurpose : uint32_t {
   rounding = 5,
   split = 6,
   exchange = 7,
+  resampling = 8,
 };
 
 /// One Philox4x32-10 block: 128 random bits for (key, counter).

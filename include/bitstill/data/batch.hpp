@@ -6,6 +6,12 @@
 
 namespace bitstill {
 
+/// Of a pair of sentences, in tokens without specials.
+struct SentenceLengths {
+  int32_t source = 0, target = 0;
+  bool operator==(const SentenceLengths&) const = default;
+};
+
 /// One micro-batch. Owned by whoever took it.
 struct Batch {
   std::vector<int64_t> rows;    // row numbers within the split
@@ -13,6 +19,10 @@ struct Batch {
   std::vector<int64_t> labels;  // [n]
   int64_t variant = 0;          // of augmentation: variant_of() its epoch
   std::vector<float> logits;    // [n, classes] or none: of a teacher that is read (BatchHook)
+  // Of sentences: each row's source and then its target, without specials, one row behind the
+  // other.
+  std::vector<int32_t> tokens;
+  std::vector<SentenceLengths> lengths;  // [n]
   int64_t count() const { return static_cast<int64_t>(rows.size()); }
 };
 

@@ -52,6 +52,7 @@ struct ShardOptions {
   int64_t quality = 90;    // --quality: of what is encoded anew
   std::string labels;      // --labels: a file with the classes of a flat split folder's images
   std::string synsets;     // --synsets: a file with a name for each class folder
+  bool operator==(const ShardOptions&) const = default;
 };
 
 struct ConvertReport {

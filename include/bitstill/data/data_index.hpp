@@ -21,14 +21,29 @@ struct WordsOf<Split> {
 };
 
 /// What a row is.
-enum class Content { images, jpeg };
+enum class Content { images, jpeg, tokens };
 template <>
 struct WordsOf<Content> {
   using enum Content;
-  static constexpr Word<Content> kTable[] = {{images, "images"}, {jpeg, "jpeg"}};
+  static constexpr Word<Content> kTable[] = {
+      {images, "images"}, {jpeg, "jpeg"}, {tokens, "tokens"}};
 };
 
 constexpr int64_t kJpegChannels = 3;  // grey files are seen as colour
+
+/// A SentencePiece model in a folder of token shards.
+struct VocabularyFile {
+  std::string file;  // plain name within the folder
+  int64_t pieces = 0;
+  std::string sha256;
+  bool operator==(const VocabularyFile&) const = default;
+};
+
+/// Tokens of a split's sentences, without specials.
+struct SentenceTotals {
+  int64_t source_tokens = 0, target_tokens = 0, longest_source = 0, longest_target = 0;
+  bool operator==(const SentenceTotals&) const = default;
+};
 
 /// What index.json says, apart from the check sums.
 struct DataIndex {
@@ -39,7 +54,9 @@ struct DataIndex {
   std::vector<std::string> classes;
   Normalization normalization;
   std::array<int64_t, kSplits> count{};
-  std::string split_rule;   // how the splits came to be, in words
+  std::vector<VocabularyFile> vocabularies;  // tokens: one for both sides, or source's and target's
+  std::array<SentenceTotals, kSplits> sentences{};  // tokens
+  std::string split_rule;                           // how the splits came to be, in words
   std::string fingerprint;  // SHA-256 of index.json: equal on all ranks, stored in model files
 };
 

@@ -52,6 +52,9 @@ class Dataset {
   /// its label's range: Error(data) names shard and row. `raw` may be used again and again.
   void read(Split split, std::span<const int64_t> rows, RawRows* raw, int64_t* labels) const;
 
+  /// Of token shards: the lengths of all rows of `split`, in order. Error(data).
+  std::vector<SentenceLengths> lengths(Split split) const;
+
  private:
   struct State;
   std::unique_ptr<State> state_;

@@ -28,10 +28,14 @@ struct ShardIndex {
   DataIndex summary;
   std::string source, licence;
   std::string row_sums_sha256;
-  std::array<std::vector<int64_t>, kSplits> per_class;  // rows of each class
+  std::array<std::vector<int64_t>, kSplits> per_class;  // images: rows of each class
   std::array<std::vector<ShardEntry>, kSplits> shards;
   int64_t rows() const;
 };
+
+/// As index.json has them.
+Json to_json(const std::vector<VocabularyFile>& vocabularies);
+Json to_json(const SentenceTotals& totals);
 
 /// The text of index.json. It ends with a SHA-256 of itself, so that any change is found.
 std::string index_text(const ShardIndex& index);
