@@ -100,6 +100,22 @@ class TextConversion {
     return asked >= 0 ? asked : std::clamp<int64_t>(held / 10, 1, kMostCut);
   }
 
+  std::string split_rule(int64_t test, int64_t validation) const {
+    std::string own, cut;
+    const std::pair<std::size_t, int64_t> others[] = {{kTest, test}, {kValidation, validation}};
+    for (const auto& [split, count] : others) {
+      const std::string name = word(static_cast<Split>(split));
+      if (!sources_[split].pairs().empty()) {
+        own += (own.empty() ? "" : " and ") + name;
+      } else {
+        cut += concat(cut.empty() ? "" : ", then ", count, " to ", name);
+      }
+    }
+    if (!cut.empty()) cut = "ranked by the SHA-256 of the pair, cut from the front: " + cut;
+    if (!own.empty()) own = "the source's own " + own;
+    return own + (own.empty() || cut.empty() ? "" : "; ") + cut;
+  }
+
   /// Validation and test pairs from train, where the source has no own ones.
   void cut() {
     const auto held = static_cast<int64_t>(splits_[kTrain].size());
@@ -127,9 +143,7 @@ class TextConversion {
       digests_[split_of[i]].push_back(digests_[kTrain][i]);
     }
     filter_train([&](std::size_t i) { return split_of[i] == kTrain; });
-    report_.split_rule = concat(
-        "the source's own or, ranked by the SHA-256 of the pair, cut from the front of train: ",
-        test, " to test, then ", validation, " to validation");
+    report_.split_rule = split_rule(test, validation);
   }
 
   void count_twins() {

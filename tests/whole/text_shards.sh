@@ -26,22 +26,22 @@ END
 gzip -k "$WORK/train.en" "$WORK/train.de"
 cd "$WORK" || exit 1
 
-shard=(shard --vocabulary unigram:200 --name words --validation 20)
+shard=(shard --vocabulary unigram:100 --name words --validation 20)
 for ranks in 1 2; do
   must "$ranks" "${shard[@]}" --source train.en,train.de --test-source test.en,test.de --rows 150 --out "text.$ranks"
 done
 diff -r text.1 text.2 >log || fail "shards of 1 and 2 ranks: $(cat log)"
-for line in 'text.2: words, 200 pieces for both sides, 480 train / 20 validation / 31 test' \
+for line in 'text.2: words, 100 pieces for both sides, 480 train / 20 validation / 31 test' \
   'pairs left out: 1 with an empty side and 3 seen before' 'unknown: 0 of'; do
   grep -q "$line" out || fail "no line '$line' in $(cat out)"
 done
 must 2 inspect text.1 --verify
-grep -q 'pairs of sentences, 200 pieces for both sides' out || fail "inspect says: $(cat out)"
+grep -q 'pairs of sentences, 100 pieces for both sides' out || fail "inspect says: $(cat out)"
 must 1 inspect text.1 --json
 python3 - out <<'END' || fail "inspect --json says: $(cat out)"
 import json, sys
 found = json.load(open(sys.argv[1]))
-assert found["content"] == "tokens" and [v["pieces"] for v in found["vocabularies"]] == [200]
+assert found["content"] == "tokens" and [v["pieces"] for v in found["vocabularies"]] == [100]
 splits = found["splits"]
 assert [splits[name]["rows"] for name in ("train", "validation", "test")] == [480, 20, 31]
 assert splits["train"]["shards"] == 4 and splits["train"]["source_tokens"] > 480 * 5

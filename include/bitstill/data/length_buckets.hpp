@@ -10,7 +10,7 @@
 namespace bitstill {
 
 struct BucketOptions {
-  int64_t window = 20000;      // sentences of the epoch's order that are sorted together
+  int64_t window = 100000;     // sentences of the epoch's order that are sorted together
   int64_t micro_tokens = 512;  // padded tokens of a micro-batch, at most
   /// Target tokens of a step, at most, unless a single micro-batch has more.
   int64_t global_tokens = 4000;
