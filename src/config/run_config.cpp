@@ -10,7 +10,8 @@ void add_settings(SettingTable& table, RunConfig& c) {
   table.add("resume", &c.resume,
             "continue the run of run.folder at its last checkpoint; auto: or start one there");
   table.add("overwrite", &c.overwrite, "move an earlier run of run.folder to run.folder.N");
-  table.add("dry-run", &c.dry_run, "print the resolved settings and the plan, train nothing");
+  table.add("dry-run", &c.dry_run,
+            "print the resolved settings, the plan and what real steps take; write nothing");
   table.add("data.folder", &c.data_folder, "shards, made by bitstill shard");
   table.add("data.prefetch", &c.prefetch, "batches read ahead");
   table.add("data.threads", &c.decode_threads, "threads a rank that decode and crop images");
