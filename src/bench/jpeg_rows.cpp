@@ -1,7 +1,6 @@
 // V4: decoding on threads, and whether steps wait for it. V5: starting on a large data set.
 #include <algorithm>
 #include <fstream>
-#include <functional>
 #include <iterator>
 #include <thread>
 #include <utility>
@@ -98,7 +97,8 @@ double stall_of(const std::string& log, double* images_per_s) {
 Part measure_stall(const std::vector<std::string>& files, const BenchOptions& options) {
   const TemporaryFolder folder;
   const std::string shards = folder.path() + "/shards", run = folder.path() + "/run";
-  write_jpeg_rows(shards, kBatch * (kWarmUp + options.steps), 100, kClasses, [&](int64_t row) {
+  const int64_t lines = 1 + (options.steps + kWarmUp - 1) / kWarmUp;  // of the log
+  write_jpeg_rows(shards, kBatch * kWarmUp * lines, 100, kClasses, [&](int64_t row) {
     return std::string_view(files[static_cast<std::size_t>(row % kPictures)]);
   });
   // Beside a GPU most cores have nothing else to do.

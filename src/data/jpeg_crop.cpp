@@ -76,17 +76,13 @@ struct JpegDecoder::State {
   std::vector<uint8_t> pixels;
   std::vector<JSAMPROW> rows;
 
-  bool create() {
-    decoder.err = &failure.base;
-    if (setjmp(failure.back) != 0) return false;
-    jpeg_create_decompress(&decoder);
-    decoder.progress = &failure.progress;
-    return true;
-  }
-
+  /// By a new decoder: tables of the picture before would stand in for those that this one lacks.
   bool read_header(std::span<const uint8_t> file) {
     if (setjmp(failure.back) != 0) return false;
-    jpeg_abort_decompress(&decoder);  // of the picture before
+    jpeg_destroy_decompress(&decoder);
+    decoder.err = &failure.base;
+    jpeg_create_decompress(&decoder);
+    decoder.progress = &failure.progress;
     jpeg_mem_src(&decoder, file.data(), file.size());
     jpeg_read_header(&decoder, TRUE);
     return true;
@@ -142,9 +138,7 @@ struct JpegDecoder::State {
   }
 };
 
-JpegDecoder::JpegDecoder() : state_(std::make_unique<State>()) {
-  if (!state_->create()) state_->failure.raise();
-}
+JpegDecoder::JpegDecoder() : state_(std::make_unique<State>()) {}
 
 JpegDecoder::~JpegDecoder() {
   jpeg_destroy_decompress(&state_->decoder);

@@ -137,7 +137,8 @@ TEST(SmallPictures, AreScaledUpAsTheReferenceDoes) {
   centre.crop = CropKind::centre;
   const auto evaluation = make_decoder(jpeg_index(), centre, 1);
   const std::pair<int64_t, int64_t> sizes[] = {{1, 1}, {1, 40}, {40, 1}, {3, 5}, {31, 9}, {17, 31}};
-  for (const auto& [height, width] : sizes) {
+  for (const auto& size : sizes) {
+    const int64_t height = size.first, width = size.second;
     const std::string file = jpeg_file(ramp(height, width, 3));
     const Image whole = decode_image(file);
     const auto expected = [&](const Crop& crop) {
@@ -184,11 +185,12 @@ TEST(BadRows, WithASumThatHoldsAreNamed) {
       {random_png(9, 9, 1), "no size"},
       {jpeg_file(ramp(20, 20, 4)), "CMYK"},
       {std::string(1, '\0'), "no size"}};
-  for (const auto& [bytes, reason] : rows) {
+  for (const auto& row : rows) {
     for (const RowDecoder* decoder : {training.get(), evaluation.get()}) {
-      const std::string text = error_of(ExitCode::data, [&] { OneRow(bytes, 4).seen(*decoder); });
+      const std::string text =
+          error_of(ExitCode::data, [&] { OneRow(row.first, 4).seen(*decoder); });
       EXPECT_HOLDS(text, "train-00000.h5, row 4: ");
-      EXPECT_HOLDS(text, reason);
+      EXPECT_HOLDS(text, row.second);
       EXPECT_HOLDS(text, "convert the data again");
     }
   }

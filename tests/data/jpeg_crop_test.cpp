@@ -168,6 +168,11 @@ TEST(JpegCrop, WhatCannotBeDecodedIsSaid) {
   }
   const std::string half = file.substr(0, file.size() / 2);
   EXPECT_HOLDS(error_of(ExitCode::data, [&] { decode(half, {0, 0, 50, 40}); }), "damaged JPEG: ");
+  // Tables of the pictures before are not this one's.
+  std::string bare = file;
+  const std::size_t tables = file.find("\xFF\xDB");
+  bare.erase(tables, file.find("\xFF\xC0") - tables);
+  EXPECT_HOLDS(error_of(ExitCode::data, [&] { decode(bare, {0, 0, 5, 5}); }), "damaged JPEG: ");
   EXPECT_EQ(copy_of(decode(file, {3, 4, 5, 6})).bytes, cut(decode_image(file), {3, 4, 5, 6}).bytes);
 }
 

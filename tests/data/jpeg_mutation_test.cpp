@@ -200,16 +200,16 @@ TEST_F(JpegMutations, OfOffsetsAreRefusedOrWithoutEffect) {
       const auto rows = static_cast<uint64_t>(entry.layout.rows);
       char* const at =
           &after[static_cast<std::size_t>(entry.layout.offsets) + 8 * stream->below(rows + 1)];
-      int64_t value = 0;
+      uint64_t value = 0;
       std::memcpy(&value, at, 8);
-      const int64_t values[] = {value + 1,
-                                value - 1,
-                                -value,
-                                0,
-                                entry.layout.content_bytes + value,
-                                static_cast<int64_t>(uint64_t{stream->next()} << 32),
-                                static_cast<int64_t>(stream->below(5000)),
-                                INT64_MIN};
+      const uint64_t values[] = {value + 1,
+                                 value - 1,
+                                 0 - value,
+                                 0,
+                                 value + static_cast<uint64_t>(entry.layout.content_bytes),
+                                 uint64_t{stream->next()} << 32,
+                                 stream->below(5000),
+                                 uint64_t{1} << 63};
       std::memcpy(at, &values[stream->below(std::size(values))], 8);
     }
     with(path, before, after, [&] {
