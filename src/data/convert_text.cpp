@@ -169,7 +169,7 @@ class TextConversion {
   }
 
   void find_vocabularies() {
-    const std::vector<std::string> specs = split_list(options_.vocabulary);
+    const std::vector<std::string> specs = comma_parts(options_.vocabulary);
     const bool joint = specs.size() == 1;
     for (std::size_t side = 0; side < specs.size(); ++side) {
       const VocabularySpec spec = parse_vocabulary_spec(specs[side], "--vocabulary");
@@ -235,7 +235,7 @@ class TextConversion {
   void write() {
     ShardIndex index;
     DataIndex& summary = index.summary;
-    const std::filesystem::path first(split_list(options_.source).front());
+    const std::filesystem::path first(comma_parts(options_.source).front());
     summary.name = options_.name.empty() ? first.stem().string() : options_.name;
     summary.split_rule = report_.split_rule;
     index.source = options_.source;
@@ -276,7 +276,7 @@ void check_options(const TextOptions& options) {
         "--test and --validation are for sources without a set of their own; give the count or "
         "the files");
   }
-  const std::vector<std::string> specs = split_list(options.vocabulary);
+  const std::vector<std::string> specs = comma_parts(options.vocabulary);
   if (specs.size() > 2) refuse("--vocabulary: give one for both sides, or source's,target's");
   for (const std::string& spec : specs) parse_vocabulary_spec(spec, "--vocabulary");
   std::error_code ignored;

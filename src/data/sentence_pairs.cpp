@@ -38,7 +38,7 @@ struct Lines {
 
 }  // namespace
 
-std::vector<std::string> split_list(const std::string& list) {
+std::vector<std::string> comma_parts(const std::string& list) {
   std::vector<std::string> parts;
   for (std::size_t at = 0; at <= list.size();) {
     const std::size_t comma = std::min(list.find(',', at), list.size());
@@ -123,7 +123,7 @@ struct SentencePairs::Reading {
 
 SentencePairs::SentencePairs(const std::string& list, bool whole, bool skip_bad,
                              std::array<int64_t, kPairFaults>* left_out) {
-  const std::vector<std::string> files = split_list(list);
+  const std::vector<std::string> files = comma_parts(list);
   const Reading reading{this, whole, skip_bad, left_out};
   if (files.size() == 1) {
     reading.read_tabs(files[0]);

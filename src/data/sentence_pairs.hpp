@@ -34,6 +34,6 @@ class SentencePairs {
 };
 
 /// "a,b" -> {"a", "b"}
-std::vector<std::string> split_list(const std::string& list);
+std::vector<std::string> comma_parts(const std::string& list);
 
 }  // namespace bitstill

@@ -77,9 +77,9 @@ BleuCounts bleu_counts(std::string_view hypothesis, std::string_view reference, 
   const std::vector<uint32_t> theirs = numbers.of(words_of(reference, kind));
   BleuCounts counts;
   for (std::size_t n = 1; n <= BleuCounts::kOrders; ++n) {
-    const Overlap overlap = ngram_overlap(ours, theirs, n);
-    counts.sums[n - 1] = overlap.matched;
-    counts.sums[BleuCounts::kOrders + n - 1] = overlap.hypothesis;
+    const SharedRuns shared = shared_runs(ours, theirs, n);
+    counts.sums[n - 1] = shared.matched;
+    counts.sums[BleuCounts::kOrders + n - 1] = shared.hypothesis;
   }
   counts.sums[2 * BleuCounts::kOrders] = static_cast<int64_t>(ours.size());
   counts.sums[2 * BleuCounts::kOrders + 1] = static_cast<int64_t>(theirs.size());

@@ -43,12 +43,12 @@ ChrfCounts chrf_counts(std::string_view hypothesis, std::string_view reference) 
   const std::vector<uint32_t> ours = characters(hypothesis), theirs = characters(reference);
   ChrfCounts counts;
   for (std::size_t n = 1; n <= ChrfCounts::kOrders; ++n) {
-    const Overlap overlap = ngram_overlap(ours, theirs, n);
+    const SharedRuns shared = shared_runs(ours, theirs, n);
     int64_t* sum = &counts.sums[3 * (n - 1)];
     // Where the reference is shorter than n, no run could have been right.
-    sum[0] = overlap.reference > 0 ? overlap.hypothesis : 0;
-    sum[1] = overlap.reference;
-    sum[2] = overlap.matched;
+    sum[0] = shared.reference > 0 ? shared.hypothesis : 0;
+    sum[1] = shared.reference;
+    sum[2] = shared.matched;
   }
   return counts;
 }

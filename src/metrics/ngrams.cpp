@@ -21,7 +21,7 @@ std::vector<Run> sorted_runs(Run text, std::size_t n) {
 
 }  // namespace
 
-Overlap ngram_overlap(Run hypothesis, Run reference, std::size_t n) {
+SharedRuns shared_runs(Run hypothesis, Run reference, std::size_t n) {
   const std::vector<Run> ours = sorted_runs(hypothesis, n), theirs = sorted_runs(reference, n);
   std::vector<Run> common;
   std::set_intersection(ours.begin(), ours.end(), theirs.begin(), theirs.end(),

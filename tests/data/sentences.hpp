@@ -4,6 +4,7 @@
 #include <string>
 #include <vector>
 
+#include "bitstill/data/convert_text.hpp"
 #include "data_fixture.hpp"
 
 namespace bitstill {
@@ -44,6 +45,14 @@ inline std::string put_pairs(const std::string& name, const std::vector<MadePair
   put_file(name + ".en", sources);
   put_file(name + ".de", targets);
   return name + ".en," + name + ".de";
+}
+
+inline TextOptions text_options(const std::string& source, const std::string& out) {
+  TextOptions options;
+  options.source = source;
+  options.out = out;
+  options.vocabulary = "unigram:80";
+  return options;
 }
 
 }  // namespace bitstill
