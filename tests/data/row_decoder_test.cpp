@@ -1,5 +1,7 @@
 #include "bitstill/data/row_decoder.hpp"
 
+#include <cmath>
+
 #include "bitstill/base/crc32c.hpp"
 #include "bitstill/base/sha256.hpp"
 #include "bitstill/data/inspect.hpp"
@@ -9,6 +11,17 @@
 
 namespace bitstill {
 namespace {
+
+Batch batch_of(const Dataset& dataset, const RowDecoder& decoder, const std::vector<int64_t>& rows,
+               int64_t epoch) {
+  Batch batch;
+  batch.rows = rows;
+  batch.labels.resize(rows.size());
+  RawRows raw;
+  dataset.read(Split::train, rows, &raw, batch.labels.data());
+  decoder.decode(&raw, epoch, &batch);
+  return batch;
+}
 
 /// 13 JPEGs of odd sizes, every third grey, all in train, in shards of 5.
 class JpegRows : public testing::Test {
@@ -28,17 +41,6 @@ class JpegRows : public testing::Test {
     convert(options);
   }
   std::string folder() const { return scratch_ / "set"; }
-
-  static Batch batch_of(const Dataset& dataset, const RowDecoder& decoder,
-                        const std::vector<int64_t>& rows, int64_t epoch) {
-    Batch batch;
-    batch.rows = rows;
-    batch.labels.resize(rows.size());
-    RawRows raw;
-    dataset.read(Split::train, rows, &raw, batch.labels.data());
-    decoder.decode(&raw, epoch, &batch);
-    return batch;
-  }
 
   /// The row decoded whole, in colour.
   static Image whole(const Dataset& dataset, int64_t row) {
@@ -99,6 +101,79 @@ TEST_F(JpegRows, CropsAreThoseOfTheWholePictureByRowAndVariantAlone) {
   EXPECT_LT(flipped, 37);
 }
 
+/// What decode makes of `rows` with the colours of `options`, from what it makes without them.
+void expect_coloured(const Dataset& dataset, const AugmentationOptions& options,
+                     const ImageShape& shape, const std::vector<int64_t>& rows) {
+  AugmentationOptions plain = options;
+  plain.colour = {};
+  std::vector<uint8_t> fill;
+  for (const float mean : dataset.index().normalization.mean) {
+    fill.push_back(static_cast<uint8_t>(std::lround(255 * mean)));
+  }
+  const auto without = make_training_decoder(dataset.index(), plain, 9, 1);
+  const auto one = make_training_decoder(dataset.index(), options, 9, 1);
+  const auto three = make_training_decoder(dataset.index(), options, 9, 3);
+  const auto pixels = static_cast<std::size_t>(shape.pixels());
+  int changed = 0;
+  for (const int64_t epoch : {0, 4}) {
+    Batch expected = batch_of(dataset, *without, rows, epoch);
+    const Batch batch = batch_of(dataset, *one, rows, epoch);
+    EXPECT_EQ(batch.variant, epoch % 3);
+    for (std::size_t k = 0; k < rows.size(); ++k) {
+      change_colours(shape, options.colour, fill.data(), 9, epoch % 3, rows[k],
+                     &expected.pixels[k * pixels]);
+    }
+    EXPECT_EQ(batch.pixels, expected.pixels);
+    EXPECT_EQ(batch_of(dataset, *three, rows, epoch).pixels, batch.pixels);
+    changed += batch.pixels != batch_of(dataset, *without, rows, epoch).pixels ? 1 : 0;
+  }
+  EXPECT_EQ(changed, 2);
+}
+
+TEST_F(JpegRows, ColoursChangeBehindTheCrop) {
+  AugmentationOptions options = random_options();
+  options.colour = {0.4, 0.1, 0.5};
+  expect_coloured(Dataset(folder()), options, {3, 16, 16}, {3, 12, 0, 0, 7});
+}
+
+TEST(RowDecoder, ColoursOfRawRowsHaveVariants) {
+  const ScratchFolder scratch;
+  const SmallSet set(scratch / "set");
+  const Dataset dataset(scratch / "set");
+  AugmentationOptions options;
+  options.variants = 3;
+  for (const ColourOptions& colour :
+       {ColourOptions{0.4, 0, 0}, {0, 0.5, 0}, {0, 0, 1}, {0.4, 0.5, 1}}) {
+    options.colour = colour;
+    for (const int64_t shift : {0, 2}) {
+      options.shift = shift;
+      expect_coloured(dataset, options, set.shape, {22, 3, 7, 4});
+    }
+  }
+}
+
+TEST_F(JpegRows, MixturesAreOfWhatIsCroppedAndColoured) {
+  const Dataset dataset(folder());
+  AugmentationOptions options = random_options();
+  options.colour = {0.4, 0.1, 0.5};
+  const auto without = make_training_decoder(dataset.index(), options, 9, 1);
+  options.mix = {0.5, 1};
+  const std::vector<int64_t> rows = {3, 12, 0, 8, 7};
+  for (const int64_t threads : {1, 2}) {
+    const auto decoder = make_training_decoder(dataset.index(), options, 9, threads);
+    for (const int64_t epoch : {0, 3}) {  // of one variant, but mixed anew
+      Batch expected = batch_of(dataset, *without, rows, epoch);
+      mix_rows({3, 16, 16}, options.mix, 9, epoch, 1, &expected);
+      const Batch batch = batch_of(dataset, *decoder, rows, epoch);
+      EXPECT_EQ(batch.pixels, expected.pixels);
+      EXPECT_EQ(batch.partners, expected.partners);
+      EXPECT_EQ(batch.share, expected.share);
+    }
+    EXPECT_NE(batch_of(dataset, *decoder, rows, 0).share,
+              batch_of(dataset, *decoder, rows, 3).share);
+  }
+}
+
 TEST_F(JpegRows, EvaluationCutsTheCentreAsOfAFile) {
   Dataset dataset(folder());
   EXPECT_HOLDS(error_of(ExitCode::settings, [&] { dataset.decoder(); }), "data.size");
@@ -120,12 +195,7 @@ TEST(RowDecoder, RawRowsAreCroppedPlaneByPlane) {
   AugmentationOptions options = random_options();
   options.crop.size = 4;
   const auto decoder = make_training_decoder(dataset.index(), options, 5, 2);
-  Batch batch;
-  batch.rows = {22, 3, 7};
-  batch.labels.resize(3);
-  RawRows raw;
-  dataset.read(Split::train, batch.rows, &raw, batch.labels.data());
-  decoder->decode(&raw, 4, &batch);
+  const Batch batch = batch_of(dataset, *decoder, {22, 3, 7}, 4);
   ASSERT_EQ(batch.pixels.size(), 3U * 48);
   for (std::size_t k = 0; k < 3; ++k) {
     Image image{5, 7, 3, {}};
@@ -167,6 +237,10 @@ TEST(RowDecoder, SettingsAreSettledByWhatTheRowsAre) {
   options.crop.crop = CropKind::none;
   EXPECT_NO_THROW(settled(options, raw));
   EXPECT_HOLDS(error_of(ExitCode::settings, [&] { settled(options, jpeg); }), "data.crop = random");
+  none.colour.lighting = 0.1;
+  EXPECT_NO_THROW(settled(none, raw));
+  raw.row.channels = 1;
+  EXPECT_HOLDS(error_of(ExitCode::settings, [&] { settled(none, raw); }), "data.lighting = 0.1");
 }
 
 /// Changes a shard's bytes and makes the sums of row and index fit again.
