@@ -96,6 +96,17 @@ Crop centre_crop(int64_t height, int64_t width, const CropOptions& options) {
   return {stretch(height), stretch(width)};
 }
 
+Crop shrunk(Crop crop) {
+  for (int64_t shrink = 8; shrink > 1; shrink /= 2) {
+    if (crop.rows.source >= shrink * crop.rows.scaled &&
+        crop.columns.source >= shrink * crop.columns.scaled) {
+      crop.rows.shrink = crop.columns.shrink = shrink;
+      break;
+    }
+  }
+  return crop;
+}
+
 CropBox source_box(const Crop& crop) {
   const auto [top, bottom] = source_range(crop.rows);
   const auto [left, right] = source_range(crop.columns);

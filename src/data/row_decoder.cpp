@@ -136,9 +136,11 @@ class CroppedJpegs final : public CroppedRows {
   void crop_row(std::span<const uint8_t> bytes, int64_t variant, int64_t row, CropTools& tools,
                 uint8_t* target) const override {
     const JpegSize size = read_jpeg_size(bytes);
-    const Crop crop = rule_(size.height, size.width, variant, row);
-    tools.resizer.resize_crop(tools.decoder.decode_crop(bytes, source_box(crop), row_.channels),
-                              crop, target);
+    Crop crop = rule_(size.height, size.width, variant, row);
+    if (rule_.options.crop.scaled_decode) crop = shrunk(crop);
+    tools.resizer.resize_crop(
+        tools.decoder.decode_crop(bytes, source_box(crop), row_.channels, crop.rows.shrink), crop,
+        target);
   }
 };
 
@@ -168,6 +170,10 @@ AugmentationOptions settled(AugmentationOptions options, const DataIndex& index)
   if (options.colour.lighting > 0 && index.row.channels != 3) {
     throw Error(ExitCode::settings, concat("data.lighting = ", options.colour.lighting,
                                            ": the images have no colours; leave it out"));
+  }
+  if (crop.scaled_decode && index.content != Content::jpeg) {
+    throw Error(ExitCode::settings,
+                "data.scaled_decode = true: these shards hold pixels, not JPEGs; leave it out");
   }
   if (crop.crop == CropKind::none && index.row.height == 0) crop.crop = CropKind::random;
   if (crop.crop == CropKind::none) return options;

@@ -29,6 +29,7 @@ CropOptions crop_from_json(const Json& json) {
   } else {
     crop.resize = json.at("resize").get<int64_t>();
   }
+  crop.scaled_decode = json.value("scaled_decode", false);
   return crop;
 }
 
@@ -129,6 +130,7 @@ Json to_json(const CropOptions& crop) {
   } else {
     json["resize"] = crop.resize;
   }
+  if (crop.scaled_decode) json["scaled_decode"] = true;
   return json;
 }
 

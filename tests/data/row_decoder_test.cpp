@@ -239,8 +239,82 @@ TEST(RowDecoder, SettingsAreSettledByWhatTheRowsAre) {
   EXPECT_HOLDS(error_of(ExitCode::settings, [&] { settled(options, jpeg); }), "data.crop = random");
   none.colour.lighting = 0.1;
   EXPECT_NO_THROW(settled(none, raw));
+  none.crop.scaled_decode = true;
+  EXPECT_NO_THROW(settled(none, jpeg));
+  EXPECT_HOLDS(error_of(ExitCode::settings, [&] { settled(none, raw); }), "data.scaled_decode");
   raw.row.channels = 1;
+  none.crop.scaled_decode = false;
   EXPECT_HOLDS(error_of(ExitCode::settings, [&] { settled(none, raw); }), "data.lighting = 0.1");
+}
+
+/// Waves of several lengths, as coarse as pictures are.
+Image waves(int64_t height, int64_t width, int64_t channels) {
+  Image image{height, width, channels, {}};
+  for (int64_t y = 0; y < height; ++y) {
+    for (int64_t x = 0; x < width; ++x) {
+      for (int64_t c = 0; c < channels; ++c) {
+        const auto u = static_cast<double>(x + 17 * c), v = static_cast<double>(y);
+        image.bytes.push_back(static_cast<uint8_t>(128 + 50 * std::sin(u / 31 + v / 47) +
+                                                   35 * std::cos(v / 13 - u / 17) +
+                                                   20 * std::sin((u + 2 * v) / 5)));
+      }
+    }
+  }
+  return image;
+}
+
+/// Two pictures, of which one is large against the crops.
+Dataset two_pictures(const ScratchFolder& scratch, int64_t channels) {
+  put_file(scratch / "in/a/1.jpg", encode_jpeg(waves(403, 517, channels), 95));
+  put_file(scratch / "in/b/2.jpg", encode_jpeg(waves(60, 50, channels), 95));
+  ShardOptions options = from(scratch / "in", scratch / "set");
+  options.store = RowStore::jpeg;
+  options.validation = options.test = 0;
+  convert(options);
+  return Dataset(scratch / "set");
+}
+
+TEST(ScaledDecode, IsNearTheWholeAndOnlyOfCropsTwiceTheirTarget) {
+  for (const int64_t channels : {1, 3}) {
+    const ScratchFolder scratch;
+    const Dataset dataset = two_pictures(scratch, channels);
+    RawRows raw;
+    int64_t label = 0;
+    dataset.read(Split::train, {{0}}, &raw, &label);
+    const int64_t large = read_jpeg_size(raw.row(0)).height == 403 ? 0 : 1;
+    int shrunken = 0;
+    double sum = 0;
+    for (int64_t epoch = 0; epoch < 60; ++epoch) {
+      AugmentationOptions options = random_options();
+      options.variants = 0;
+      options.crop.scale = {0.01, 1};
+      options.crop.size = epoch % 2 == 0 ? 40 : 60;
+      const int64_t size = options.crop.size, pixels = 3 * size * size;
+      const Crop crop = random_crop(403, 517, options.crop, 9, epoch, large);
+      const auto whole = make_training_decoder(dataset.index(), options, 9, 1);
+      options.crop.scaled_decode = true;
+      const auto scaled = make_training_decoder(dataset.index(), options, 9, 2);
+      const Batch expected = batch_of(dataset, *whole, {large, 1 - large}, epoch),
+                  batch = batch_of(dataset, *scaled, {large, 1 - large}, epoch);
+      EXPECT_EQ(batch_of(dataset, *scaled, {large, 1 - large}, epoch).pixels, batch.pixels);
+      EXPECT_TRUE(std::equal(expected.pixels.begin() + pixels, expected.pixels.end(),
+                             batch.pixels.begin() + pixels));  // too small a picture
+      const bool same = std::equal(expected.pixels.begin(), expected.pixels.begin() + pixels,
+                                   batch.pixels.begin());
+      EXPECT_EQ(same, std::min(crop.rows.source, crop.columns.source) < 2 * size);
+      if (same) continue;
+      ++shrunken;
+      double difference = 0;
+      for (std::size_t i = 0; i < static_cast<std::size_t>(pixels); ++i) {
+        difference += std::abs(batch.pixels[i] - expected.pixels[i]) / static_cast<double>(pixels);
+      }
+      EXPECT_LT(difference, 5) << crop.rows.source << "x" << crop.columns.source;
+      sum += difference;
+    }
+    EXPECT_GT(shrunken, 20);
+    EXPECT_LT(shrunken, 60);
+    EXPECT_LT(sum / shrunken, 2);
+  }
 }
 
 /// Changes a shard's bytes and makes the sums of row and index fit again.

@@ -281,7 +281,7 @@ TEST(LogitCache, IsRefusedWithBothValuesWhereItDoesNotFit) {
   EXPECT_TRUE(holds(refusal(wanted), "data.augment_seed was 7"));
   CacheFacts coloured = has;
   coloured.augmentation.shift = 0;
-  coloured.augmentation.crop = {.crop = CropKind::random};
+  coloured.augmentation.crop = {.crop = CropKind::random, .scaled_decode = true};
   coloured.augmentation.colour = {0.4, 0.1, 0.25};
   write_cache(scratch / "coloured", coloured, at::randn({18, 5}), 1);
   EXPECT_TRUE(LogitCache(scratch / "coloured").is_of(coloured));
