@@ -51,6 +51,9 @@ void check_settings(const Settings& s) {
           "data.folder is not given: name a folder made by bitstill shard");
   require(!s.config.teacher_file.empty(),
           "teacher.file is not given: name the teacher's .safetensors file");
+  require(!mixes(s.config.augmentation.mix),
+          "data.mixup and data.cutmix mix pictures anew in every epoch, so no cache can hold them; "
+          "leave them out (here and from distill)");
   require(s.top >= 0, concat("top = ", s.top, ": give 0 (all logits) or more"));
   require(s.batch >= 2, concat("batch = ", s.batch, ": give 2 or more"));
 }
@@ -58,10 +61,11 @@ void check_settings(const Settings& s) {
 /// Of settled options.
 void require_variants(const AugmentationOptions& augmentation) {
   if (augmentation.variants > 0 || !augments(augmentation)) return;
-  throw Error(ExitCode::settings,
-              "data.variants = 0: augmentation never repeats, so no cache can hold it; give the "
-              "number of epochs until it does (here and to distill), or data.shift = 0, data.flip "
-              "= false and data.crop = centre or none");
+  throw Error(
+      ExitCode::settings,
+      "data.variants = 0: augmentation never repeats, so no cache can hold it; give the "
+      "number of epochs until it does (here and to distill), or leave out data.shift, data.flip, "
+      "data.jitter, data.lighting, data.erase and data.crop = random");
 }
 
 /// The index, also one that a killed writer left half done, or a file of logits.

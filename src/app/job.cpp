@@ -385,6 +385,10 @@ bool Job::run() {
   about["seed"] = config_.run.seed;
   say(concat(world_.place().world, " ranks x ", device_.threads, " threads on ", device_.name, ", ",
              student_->network().parameter_count(), " parameters"));
+  if (mixes(config_.augmentation.mix) && config_.train.micro_batch == 0) {
+    say("data.mixup and data.cutmix mix within a micro-batch, here a rank's batch: other numbers "
+        "of ranks see other pictures; train.micro_batch makes them equal");
+  }
   const RunStart start = run_start();
   const RunResult result =
       run_training(world_, watchdog, *dataset_, *student_, teacher_, config_, start, about, log);

@@ -49,6 +49,11 @@ void check(const RunConfig& c) {
   require(c.decode_threads >= 1 && c.decode_threads <= 1000,
           concat("data.threads = ", c.decode_threads, ": give 1..1000"));
   check(c.augmentation.crop);
+  check(c.augmentation.colour);
+  check(c.augmentation.mix);
+  require(c.teacher_cache.empty() || !mixes(c.augmentation.mix),
+          "teacher.cache holds answers to pictures that are not mixed; leave out data.mixup and "
+          "data.cutmix, or name teacher.file instead");
   require(c.augmentation.shift >= 0,
           concat("data.shift = ", c.augmentation.shift, ": give 0 or more"));
   require(c.augmentation.variants >= 0,

@@ -8,7 +8,8 @@
 namespace bitstill {
 
 bool augments(const AugmentationOptions& options) {
-  return options.shift > 0 || options.flip || options.crop.crop == CropKind::random;
+  return options.shift > 0 || options.flip || options.crop.crop == CropKind::random ||
+         changes(options.colour);
 }
 
 int64_t variant_of(const AugmentationOptions& options, int64_t epoch) {

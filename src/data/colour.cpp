@@ -4,30 +4,17 @@
 #include <array>
 #include <cmath>
 #include <cstring>
-#include <numbers>
 #include <utility>
 
 #include "bitstill/base/error.hpp"
-#include "bitstill/base/random.hpp"
 #include "bitstill/base/text.hpp"
+#include "draws.hpp"
 
 namespace bitstill {
 namespace {
 
-/// Times 1, 2, 3, in a row's number: streams besides the one of crops and mirrors.
-constexpr uint64_t kColours = uint64_t{1} << 56;
-
 uint8_t to_byte(double value) {  // cut off, as torchvision does
   return static_cast<uint8_t>(std::clamp(value, 0.0, 255.0));
-}
-
-double uniform(RandomStream* stream, double low, double high) {
-  return low + (high - low) * (stream->next() * 0x1p-32);
-}
-
-double normal(RandomStream* stream) {                     // Box and Muller
-  const double first = (stream->next() + 1.0) * 0x1p-32;  // above 0
-  return std::sqrt(-2 * std::log(first)) * std::cos(uniform(stream, 0, 2 * std::numbers::pi));
 }
 
 /// Every value of plane `c` becomes change(value).
@@ -80,6 +67,10 @@ void erase(const ImageShape& shape, const uint8_t* fill, RandomStream* stream, u
 }
 
 }  // namespace
+
+bool changes(const ColourOptions& options) {
+  return options.jitter > 0 || options.lighting > 0 || options.erase > 0;
+}
 
 void check(const ColourOptions& options) {
   const auto refuse = [](const char* name, double value, const char* range) {
@@ -141,23 +132,18 @@ void change_lighting(const ImageShape& shape, const double* strengths, uint8_t* 
 
 void change_colours(const ImageShape& shape, const ColourOptions& options, const uint8_t* fill,
                     uint64_t seed, int64_t variant, int64_t row, uint8_t* pixels) {
-  const auto stream_of = [&](uint64_t kind) {  // of its own, so that none changes another's numbers
-    return RandomStream(seed, StreamPurpose::augmentation,
-                        static_cast<uint64_t>(row) | kind * kColours,
-                        static_cast<uint32_t>(variant));
-  };
   if (options.jitter > 0) {
-    RandomStream stream = stream_of(1);
+    RandomStream stream = stream_of(seed, Drawn::jitter, row, variant);
     jitter(shape, options.jitter, &stream, pixels);
   }
   if (options.lighting > 0) {
-    RandomStream stream = stream_of(2);
+    RandomStream stream = stream_of(seed, Drawn::lighting, row, variant);
     double strengths[3];
     for (double& strength : strengths) strength = options.lighting * normal(&stream);
     change_lighting(shape, strengths, pixels);
   }
   if (options.erase > 0) {
-    RandomStream stream = stream_of(3);
+    RandomStream stream = stream_of(seed, Drawn::erasure, row, variant);
     if (uniform(&stream, 0, 1) < options.erase) erase(shape, fill, &stream, pixels);
   }
 }

@@ -4,8 +4,8 @@
 #include <cmath>
 
 #include "bitstill/base/error.hpp"
-#include "bitstill/base/random.hpp"
 #include "bitstill/base/text.hpp"
+#include "draws.hpp"
 #include "resize_taps.hpp"
 
 namespace bitstill {
@@ -14,20 +14,10 @@ namespace {
 constexpr int kTries = 10;
 constexpr int64_t kLargestSize = 4096;  // as an ImageShape's sides
 
-RandomStream stream_of(uint64_t seed, int64_t variant, int64_t row) {
-  return {seed, StreamPurpose::augmentation, static_cast<uint64_t>(row),
-          static_cast<uint32_t>(variant)};
-}
-
 void check_range(const char* name, const std::vector<double>& range, double most) {
   if (range.size() == 2 && range[0] > 0 && range[0] <= range[1] && range[1] <= most) return;
   throw Error(ExitCode::settings, concat("data.", name, ": give the least and the largest, above 0",
                                          " and at most ", most, ", as 0.5,1"));
-}
-
-/// [low, high), of 32 random bits.
-double uniform(RandomStream* stream, double low, double high) {
-  return low + (high - low) * (stream->next() * 0x1p-32);
 }
 
 /// To the nearest, ties to even, as Python rounds.
@@ -84,12 +74,12 @@ void check(const CropOptions& options) {
 }
 
 bool draw_flip(uint64_t seed, int64_t variant, int64_t row) {
-  return (stream_of(seed, variant, row).next() >> 31) != 0;
+  return (stream_of(seed, Drawn::place, row, variant).next() >> 31) != 0;
 }
 
 Crop random_crop(int64_t height, int64_t width, const CropOptions& options, uint64_t seed,
                  int64_t variant, int64_t row) {
-  RandomStream stream = stream_of(seed, variant, row);
+  RandomStream stream = stream_of(seed, Drawn::place, row, variant);
   stream.next();  // draw_flip's
   const CropBox box = random_box(height, width, options, &stream);
   return {{box.top, box.height, options.size, 0, options.size},
@@ -104,6 +94,17 @@ Crop centre_crop(int64_t height, int64_t width, const CropOptions& options) {
     return Stretch{0, side, scaled, begin, options.size};
   };
   return {stretch(height), stretch(width)};
+}
+
+Crop shrunk(Crop crop) {
+  for (int64_t shrink = 8; shrink > 1; shrink /= 2) {
+    if (crop.rows.source >= shrink * crop.rows.scaled &&
+        crop.columns.source >= shrink * crop.columns.scaled) {
+      crop.rows.shrink = crop.columns.shrink = shrink;
+      break;
+    }
+  }
+  return crop;
 }
 
 CropBox source_box(const Crop& crop) {

@@ -29,10 +29,10 @@ bool can_be_cut(const jpeg_decompress_struct& header) {
 
 /// What is decoded: the box itself with its margins, or whole rows from the first one on.
 CropBox decoded_part(const jpeg_decompress_struct& header, const CropBox& box) {
-  if (!can_be_cut(header)) return {0, 0, header.image_width, box.top + box.height};
+  if (!can_be_cut(header)) return {0, 0, header.output_width, box.top + box.height};
   const int64_t left = std::max<int64_t>(box.left - kMargin, 0);
   const int64_t top = std::max<int64_t>(box.top - kMargin, 0);
-  const int64_t right = std::min<int64_t>(box.left + box.width + kMargin, header.image_width);
+  const int64_t right = std::min<int64_t>(box.left + box.width + kMargin, header.output_width);
   return {left, top, right - left, box.top + box.height - top};
 }
 
@@ -77,7 +77,7 @@ struct JpegDecoder::State {
   std::vector<JSAMPROW> rows;
 
   /// By a new decoder: tables of the picture before would stand in for those that this one lacks.
-  bool read_header(std::span<const uint8_t> file) {
+  bool read_header(std::span<const uint8_t> file, int64_t shrink) {
     if (setjmp(failure.back) != 0) return false;
     jpeg_destroy_decompress(&decoder);
     decoder.err = &failure.base;
@@ -85,6 +85,9 @@ struct JpegDecoder::State {
     decoder.progress = &failure.progress;
     jpeg_mem_src(&decoder, file.data(), file.size());
     jpeg_read_header(&decoder, TRUE);
+    decoder.scale_num = 1;
+    decoder.scale_denom = static_cast<unsigned>(shrink);
+    jpeg_calc_output_dimensions(&decoder);
     return true;
   }
 
@@ -120,10 +123,11 @@ struct JpegDecoder::State {
       throw Error(ExitCode::data, "a CMYK JPEG; bitstill shard makes it RGB");
     }
     if (box.left < 0 || box.top < 0 || box.width < 1 || box.height < 1 ||
-        box.left + box.width > decoder.image_width || box.top + box.height > decoder.image_height) {
+        box.left + box.width > decoder.output_width ||
+        box.top + box.height > decoder.output_height) {
       throw Error(ExitCode::data, concat("a box of ", box.height, "x", box.width, " pixels from ",
                                          box.top, ",", box.left, " on leaves a JPEG of ",
-                                         decoder.image_height, "x", decoder.image_width));
+                                         decoder.output_height, "x", decoder.output_width));
     }
   }
 
@@ -145,9 +149,9 @@ JpegDecoder::~JpegDecoder() {
 }
 
 PixelView JpegDecoder::decode_crop(std::span<const uint8_t> file, const CropBox& box,
-                                   int64_t channels) {
+                                   int64_t channels, int64_t shrink) {
   State& state = *state_;
-  if (!state.read_header(file)) state.failure.raise();
+  if (!state.read_header(file, shrink)) state.failure.raise();
   state.check(box);
   state.decoder.out_color_space = channels == 1 ? JCS_GRAYSCALE : JCS_RGB;
   CropBox part = decoded_part(state.decoder, box);

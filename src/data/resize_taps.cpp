@@ -6,11 +6,16 @@
 namespace bitstill {
 
 void find_taps(const Stretch& stretch, int64_t target, Taps* taps) {
-  const double step = static_cast<double>(stretch.source) / static_cast<double>(stretch.scaled);
+  // In decoded pixels, from the one that holds the stretch's first pixel on.
+  const int64_t shrink = stretch.shrink, ahead = stretch.first % shrink;
+  const double step =
+      static_cast<double>(stretch.source) / static_cast<double>(stretch.scaled * shrink);
   const double reach = std::max(step, 1.0);
-  const double centre = (static_cast<double>(stretch.begin + target) + 0.5) * step;
+  const double centre = static_cast<double>(ahead) / static_cast<double>(shrink) +
+                        (static_cast<double>(stretch.begin + target) + 0.5) * step;
   auto low = static_cast<int64_t>(std::max(centre - reach + 0.5, 0.0));
-  const auto end = std::min(static_cast<int64_t>(centre + (reach + 0.5)), stretch.source);
+  const auto end = std::min(static_cast<int64_t>(centre + (reach + 0.5)),
+                            (ahead + stretch.source + shrink - 1) / shrink);
   taps->shares.clear();
   double sum = 0;
   for (int64_t i = low; i < end; ++i) {
@@ -23,7 +28,7 @@ void find_taps(const Stretch& stretch, int64_t target, Taps* taps) {
     sum += share;
   }
   for (double& share : taps->shares) share /= sum;
-  taps->first = stretch.first + low;
+  taps->first = stretch.first / shrink + low;
 }
 
 std::pair<int64_t, int64_t> source_range(const Stretch& stretch) {

@@ -9,8 +9,8 @@
 
 namespace bitstill {
 
-/// One target pixel's source pixels: `first`, counted as stretch.first is, and their shares, which
-/// add up to 1; the outermost are not 0.
+/// One target pixel's source pixels: `first`, counted in the decoded picture, and their shares,
+/// which add up to 1; the outermost are not 0.
 struct Taps {
   int64_t first = 0;
   std::vector<double> shares;

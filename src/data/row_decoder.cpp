@@ -1,4 +1,5 @@
-// images: as they are, shifted, cropped   jpeg: cropped   what data.* comes to
+// images: as they are, shifted, cropped   jpeg: cropped   behind them: colours, mixtures
+// what data.* comes to
 #include "bitstill/data/row_decoder.hpp"
 
 #include <mutex>
@@ -8,6 +9,7 @@
 #include "bitstill/base/parallel_for.hpp"
 #include "bitstill/base/text.hpp"
 #include "bitstill/data/resize.hpp"
+#include "changed_rows.hpp"
 #include "token_rows.hpp"
 
 namespace bitstill {
@@ -137,9 +139,11 @@ class CroppedJpegs final : public CroppedRows {
   void crop_row(std::span<const uint8_t> bytes, int64_t variant, int64_t row, CropTools& tools,
                 uint8_t* target) const override {
     const JpegSize size = read_jpeg_size(bytes);
-    const Crop crop = rule_(size.height, size.width, variant, row);
-    tools.resizer.resize_crop(tools.decoder.decode_crop(bytes, source_box(crop), row_.channels),
-                              crop, target);
+    Crop crop = rule_(size.height, size.width, variant, row);
+    if (rule_.options.crop.scaled_decode) crop = shrunk(crop);
+    tools.resizer.resize_crop(
+        tools.decoder.decode_crop(bytes, source_box(crop), row_.channels, crop.rows.shrink), crop,
+        target);
   }
 };
 
@@ -155,10 +159,27 @@ std::unique_ptr<RowDecoder> cropped(const DataIndex& index, const CropRule& rule
   return nullptr;  // no content
 }
 
+std::unique_ptr<RowDecoder> moved(const DataIndex& index, const AugmentationOptions& options,
+                                  uint64_t seed, int64_t threads) {
+  if (options.crop.crop != CropKind::none) return cropped(index, {options, seed}, threads);
+  if (options.shift > 0 || options.flip) {
+    return std::make_unique<ShiftedImages>(index.row, options, seed);
+  }
+  return std::make_unique<WholeImages>();
+}
+
 }  // namespace
 
 AugmentationOptions settled(AugmentationOptions options, const DataIndex& index) {
   CropOptions& crop = options.crop;
+  if (options.colour.lighting > 0 && index.row.channels != 3) {
+    throw Error(ExitCode::settings, concat("data.lighting = ", options.colour.lighting,
+                                           ": the images have no colours; leave it out"));
+  }
+  if (crop.scaled_decode && index.content != Content::jpeg) {
+    throw Error(ExitCode::settings,
+                "data.scaled_decode = true: these shards hold pixels, not JPEGs; leave it out");
+  }
   if (crop.crop == CropKind::none && index.row.height == 0) crop.crop = CropKind::random;
   if (crop.crop == CropKind::none) return options;
   if (options.shift > 0) {
@@ -192,11 +213,14 @@ std::unique_ptr<RowDecoder> make_training_decoder(const DataIndex& index,
                                                   const AugmentationOptions& options, uint64_t seed,
                                                   int64_t threads) {
   if (index.content == Content::tokens) return make_token_decoder(index);
-  if (options.crop.crop != CropKind::none) return cropped(index, {options, seed}, threads);
-  if (options.shift > 0 || options.flip) {
-    return std::make_unique<ShiftedImages>(index.row, options, seed);
+  ImageShape shape = index.row;
+  if (options.crop.crop != CropKind::none) shape.height = shape.width = options.crop.size;
+  std::unique_ptr<RowDecoder> rows = moved(index, options, seed, threads);
+  if (changes(options.colour)) {
+    rows = with_colours({std::move(rows), shape, options, seed, threads}, index.normalization);
   }
-  return std::make_unique<WholeImages>();
+  if (mixes(options.mix)) rows = with_mixtures({std::move(rows), shape, options, seed, threads});
+  return rows;
 }
 
 }  // namespace bitstill

@@ -48,10 +48,16 @@ at::Tensor to_input(const Batch& batch, const ImageShape& shape, const Normaliza
   return x.to(device);
 }
 
-at::Tensor to_labels(const Batch& batch, const at::Device& device) {
-  at::Tensor labels = at::empty({batch.count()}, at::kLong);
-  std::copy(batch.labels.begin(), batch.labels.end(), labels.mutable_data_ptr<int64_t>());
-  return labels.to(device);
+Labels to_labels(const Batch& batch, const at::Device& device) {
+  const auto tensor = [&](const std::vector<int64_t>& labels) {
+    at::Tensor of = at::empty({static_cast<int64_t>(labels.size())}, at::kLong);
+    std::copy(labels.begin(), labels.end(), of.mutable_data_ptr<int64_t>());
+    return of.to(device);
+  };
+  Labels labels{tensor(batch.labels)};
+  if (!batch.partners.empty()) labels.partners = tensor(batch.partners);
+  labels.share = batch.share;
+  return labels;
 }
 
 }  // namespace bitstill

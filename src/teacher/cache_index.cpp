@@ -29,7 +29,14 @@ CropOptions crop_from_json(const Json& json) {
   } else {
     crop.resize = json.at("resize").get<int64_t>();
   }
+  crop.scaled_decode = json.value("scaled_decode", false);
   return crop;
+}
+
+ColourOptions colour_from_json(const Json& json) {
+  if (!json.is_object()) return {};
+  return {json.at("jitter").get<double>(), json.at("lighting").get<double>(),
+          json.at("erase").get<double>()};
 }
 
 Json to_json(const CacheFacts& facts) {
@@ -51,9 +58,10 @@ Json to_json(const CacheFacts& facts) {
       {"temperature", facts.temperature},
       {"batch", facts.batch},
       {"any_batch", facts.any_batch}};
-  // Only where there is one, so that caches without are named as they were.
-  const Json crop = to_json(augmentation.crop);
+  // Only where there are some, so that caches without are named as they were.
+  const Json crop = to_json(augmentation.crop), colour = to_json(augmentation.colour);
   if (!crop.is_null()) json["augmentation"]["crop"] = crop;
+  if (!colour.is_null()) json["augmentation"]["colour"] = colour;
   return json;
 }
 
@@ -84,6 +92,7 @@ CacheFacts facts_from_json(const Json& json, const std::string& path) {
   facts.augmentation.flip = augmentation.at("flip").get<bool>();
   facts.augmentation.seed = augmentation.at("seed").get<int64_t>();
   facts.augmentation.crop = crop_from_json(augmentation.value("crop", Json()));
+  facts.augmentation.colour = colour_from_json(augmentation.value("colour", Json()));
   facts.variants = facts.augmentation.variants = count(json, "variants", 1, path);
   facts.samples = count(json, "samples", 1, path);
   facts.classes = count(json, "classes", 1, path);
@@ -121,7 +130,13 @@ Json to_json(const CropOptions& crop) {
   } else {
     json["resize"] = crop.resize;
   }
+  if (crop.scaled_decode) json["scaled_decode"] = true;
   return json;
+}
+
+Json to_json(const ColourOptions& colour) {
+  if (!changes(colour)) return {};
+  return {{"jitter", colour.jitter}, {"lighting", colour.lighting}, {"erase", colour.erase}};
 }
 
 std::string digest_of(const CacheFacts& facts) {

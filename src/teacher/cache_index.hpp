@@ -11,8 +11,9 @@ namespace bitstill {
 
 constexpr std::size_t kDigestBytes = 64;  // at the front of each file
 
-/// What of it decides the images; null where there is none.
+/// What of them decides the images; null where there is none.
 Json to_json(const CropOptions& crop);
+Json to_json(const ColourOptions& colour);
 
 /// Names a cache: SHA-256 of its facts.
 std::string digest_of(const CacheFacts& facts);

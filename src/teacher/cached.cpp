@@ -78,6 +78,8 @@ void require_fits(const LogitCache& cache, const CacheFacts& wanted) {
   compare("augmentation", shift_and_flip(has.augmentation), shift_and_flip(wanted.augmentation));
   compare("data.crop", to_json(has.augmentation.crop).dump(),
           to_json(wanted.augmentation.crop).dump());
+  compare("data.jitter, data.lighting, data.erase", to_json(has.augmentation.colour).dump(),
+          to_json(wanted.augmentation.colour).dump());
   if (wanted.augments()) {
     // The first of more variants are the same ones.
     const int64_t variants = wanted.augmentation.variants;

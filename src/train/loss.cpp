@@ -60,19 +60,24 @@ Soft correlation(const at::Tensor& logits, const at::Tensor& teacher_logits,
 }  // namespace
 
 Loss distillation_loss(const at::Tensor& logits, const at::Tensor& teacher_logits,
-                       const at::Tensor& labels, const DistillOptions& options,
-                       int64_t global_samples, double label_smoothing) {
+                       const Labels& labels, const DistillOptions& options, int64_t global_samples,
+                       double label_smoothing) {
   const bool has_teacher = teacher_logits.defined();
   const double hard_weight = has_teacher ? 1 - options.soft_weight : 1;
   const double share = 1.0 / static_cast<double>(global_samples);
-  const auto index = labels.unsqueeze(1);
 
   // d CE / d z = softmax(z) - target
   const at::Tensor log_q = at::log_softmax(logits, 1);
-  at::Tensor hard = -log_q.gather(1, index).sum();
+  at::Tensor hard = at::zeros({}, logits.options());
   at::Tensor gradient = log_q.exp();
-  gradient.scatter_add_(1, index,
-                        at::zeros_like(index, gradient.options()).sub_(1 - label_smoothing));
+  const auto add_target = [&](const at::Tensor& classes, double of) {
+    const at::Tensor index = classes.unsqueeze(1);
+    hard.sub_(log_q.gather(1, index).sum(), of);
+    gradient.scatter_add_(
+        1, index, at::zeros_like(index, gradient.options()).sub_(of * (1 - label_smoothing)));
+  };
+  add_target(labels.own, labels.share);
+  if (labels.partners.defined()) add_target(labels.partners, 1 - labels.share);
   if (label_smoothing > 0) {
     const double each = label_smoothing / static_cast<double>(logits.size(1));
     hard = hard * (1 - label_smoothing) - log_q.sum() * each;
@@ -87,7 +92,8 @@ Loss distillation_loss(const at::Tensor& logits, const at::Tensor& teacher_logit
     soft = found.sum;
     gradient.add_(found.gradient, options.soft_weight * found.scale * share);
   }
-  const at::Tensor correct = logits.argmax(1).eq(labels).sum().to(at::kFloat);
+  const at::Tensor& expected = labels.share >= 0.5 ? labels.own : labels.partners;
+  const at::Tensor correct = logits.argmax(1).eq(expected).sum().to(at::kFloat);
   return {at::stack({soft, hard, correct}), gradient};
 }
 

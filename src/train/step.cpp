@@ -10,7 +10,6 @@
 #include "bitstill/base/timer.hpp"
 #include "bitstill/comm/agree.hpp"
 #include "bitstill/model/autocast.hpp"
-#include "bitstill/model/input.hpp"
 #include "bitstill/train/loss.hpp"
 
 namespace bitstill {

@@ -136,7 +136,8 @@ TEST(RunConfig, EveryBadValueIsNamed) {
       {"quant.bits", "0"},         {"quant.bucket", "-1"},       {"quant.rounding", "up"},
       {"quant.tensors", "some"},   {"train.rate", "0"},          {"train.momentum", "2"},
       {"train.schedule", "step"},  {"distill.temperature", "0"}, {"exchange.order", "any"},
-      {"exchange.order", "fixed"}};
+      {"exchange.order", "fixed"}, {"data.jitter", "2"},         {"data.lighting", "-1"},
+      {"data.erase", "1.5"},       {"data.mixup", "-1"},         {"data.cutmix", "2000"}};
   for (const auto& [name, value] : bad) {
     RunConfig config;
     SettingTable table;
@@ -151,6 +152,14 @@ TEST(RunConfig, EveryBadValueIsNamed) {
       EXPECT_EQ(std::string(error.what()).find('\n'), std::string::npos);
     }
   }
+}
+
+TEST(RunConfig, AMixtureIsInNoCache) {
+  RunConfig config;
+  config.augmentation.mix.cutmix = 1;
+  EXPECT_NO_THROW(check(config));
+  config.teacher_cache = "cache";
+  EXPECT_THROW(check(config), Error);
 }
 
 }  // namespace

@@ -189,6 +189,36 @@ TEST(CentreCrop, NeedsThePixelsUnderItsTriangles) {
   EXPECT_EQ(source_box(centre_crop(20, 40, options)), (CropBox{18, 8, 4, 4}));
 }
 
+TEST(Shrunk, FromTwiceTheTargetOnBothSidesOn) {
+  const auto shrink = [](int64_t rows, int64_t columns) {
+    const Crop crop = shrunk({{5, rows, 20, 0, 20}, {7, columns, 30, 0, 30}});
+    EXPECT_EQ(crop.rows.shrink, crop.columns.shrink);
+    return crop.rows.shrink;
+  };
+  EXPECT_EQ(shrink(39, 600), 1);
+  EXPECT_EQ(shrink(400, 59), 1);
+  EXPECT_EQ(shrink(40, 60), 2);
+  EXPECT_EQ(shrink(79, 600), 2);
+  EXPECT_EQ(shrink(80, 120), 4);
+  EXPECT_EQ(shrink(159, 900), 4);
+  EXPECT_EQ(shrink(160, 240), 8);
+  EXPECT_EQ(shrink(9000, 9000), 8);
+}
+
+TEST(Shrunk, SourcesAreThePixelsThatHoldTheOthers) {
+  for (int64_t row = 0; row < 500; ++row) {
+    CropOptions options;
+    options.size = 30;
+    const Crop crop = random_crop(311, 405, options, 1, 0, row), small = shrunk(crop);
+    const int64_t shrink = small.rows.shrink;
+    const CropBox box = source_box(crop), its = source_box(small);
+    ASSERT_EQ(its.top, box.top / shrink);
+    ASSERT_EQ(its.left, box.left / shrink);
+    ASSERT_EQ(its.top + its.height, (box.top + box.height + shrink - 1) / shrink);
+    ASSERT_EQ(its.left + its.width, (box.left + box.width + shrink - 1) / shrink);
+  }
+}
+
 TEST(CropOptions, AreChecked) {
   CropOptions options;
   options.crop = CropKind::random;

@@ -123,6 +123,81 @@ TEST(JpegCrop, AtAllBordersOfEveryKind) {
   }
 }
 
+/// The means of the pixels that a picture at 1 / shrink has in place of them.
+Image averaged(const Image& image, int64_t shrink) {
+  Image small{(image.height + shrink - 1) / shrink,
+              (image.width + shrink - 1) / shrink,
+              image.channels,
+              {}};
+  for (int64_t y = 0; y < small.height; ++y) {
+    for (int64_t x = 0; x < small.width; ++x) {
+      for (int64_t c = 0; c < image.channels; ++c) {
+        int64_t sum = 0, count = 0;
+        for (int64_t v = y * shrink; v < std::min((y + 1) * shrink, image.height); ++v) {
+          for (int64_t u = x * shrink; u < std::min((x + 1) * shrink, image.width); ++u) {
+            sum +=
+                image.bytes[static_cast<std::size_t>((v * image.width + u) * image.channels + c)];
+            ++count;
+          }
+        }
+        small.bytes.push_back(static_cast<uint8_t>((sum + count / 2) / count));
+      }
+    }
+  }
+  return small;
+}
+
+TEST(JpegCrop, OfASmallerPictureIsItsPart) {
+  JpegDecoder decoder;
+  for (int i = 0; i < 84; ++i) {
+    RandomStream stream(6, StreamPurpose::split, static_cast<uint64_t>(i));
+    const Kind& kind = kKinds[static_cast<std::size_t>(i) % std::size(kKinds)];
+    const auto height = static_cast<int64_t>(1 + stream.below(i % 3 == 0 ? 20 : 250));
+    const auto width = static_cast<int64_t>(1 + stream.below(i % 5 == 0 ? 20 : 250));
+    const Image source = rough(height, width, kind.channels, stream.next());
+    const std::string file = jpeg_file(source, kind.settings);
+    for (const int64_t shrink : {2, 4, 8}) {
+      const int64_t rows = (height + shrink - 1) / shrink, columns = (width + shrink - 1) / shrink;
+      const Image whole = copy_of(
+          decoder.decode_crop(as_bytes(file), {0, 0, columns, rows}, kind.channels, shrink));
+      for (int part = 0; part < 6; ++part) {
+        CropBox box;
+        draw_part(&stream, rows, &box.top, &box.height);
+        draw_part(&stream, columns, &box.left, &box.width);
+        const Image crop = copy_of(decoder.decode_crop(as_bytes(file), box, kind.channels, shrink));
+        ASSERT_EQ(crop.bytes, cut(whole, box).bytes)
+            << kind.name << " " << height << "x" << width << " at 1/" << shrink << ": "
+            << box.height << "x" << box.width << " from " << box.top << "," << box.left;
+      }
+    }
+  }
+}
+
+TEST(JpegCrop, ASmallerPictureIsNearTheMeans) {
+  JpegDecoder decoder;
+  for (const Kind& kind : kKinds) {
+    const std::string file = jpeg_file(ramp(139, 206, kind.channels), kind.settings);
+    for (const int64_t shrink : {2, 4, 8}) {
+      const Image means = averaged(decode_image(file), shrink);
+      const Image small = copy_of(decoder.decode_crop(
+          as_bytes(file), {0, 0, means.width, means.height}, kind.channels, shrink));
+      double sum = 0;
+      for (std::size_t i = 0; i < small.bytes.size(); ++i) {
+        sum += std::abs(small.bytes[i] - means.bytes[i]);
+      }
+      // At 1/8 colours of fewer samples are repeated, not interpolated.
+      EXPECT_LT(sum / static_cast<double>(small.bytes.size()), shrink == 8 ? 4 : 1.5)
+          << kind.name << shrink;
+    }
+  }
+  const std::string file = jpeg_file(rough(40, 50, 3, 1));
+  EXPECT_HOLDS(error_of(ExitCode::data,
+                        [&] {
+                          decoder.decode_crop(as_bytes(file), {0, 0, 26, 5}, 3, 2);
+                        }),
+               "leaves a JPEG of 20x25");
+}
+
 TEST(JpegCrop, GreyAndColourFromEither) {
   JpegDecoder decoder;
   const CropBox box{5, 7, 20, 11};

@@ -1,5 +1,7 @@
 #include "bitstill/data/row_decoder.hpp"
 
+#include <cmath>
+
 #include "bitstill/base/crc32c.hpp"
 #include "bitstill/base/sha256.hpp"
 #include "bitstill/data/inspect.hpp"
@@ -9,6 +11,17 @@
 
 namespace bitstill {
 namespace {
+
+Batch batch_of(const Dataset& dataset, const RowDecoder& decoder, const std::vector<int64_t>& rows,
+               int64_t epoch) {
+  Batch batch;
+  batch.rows = rows;
+  batch.labels.resize(rows.size());
+  RawRows raw;
+  dataset.read(Split::train, rows, &raw, batch.labels.data());
+  decoder.decode(&raw, epoch, &batch);
+  return batch;
+}
 
 /// 13 JPEGs of odd sizes, every third grey, all in train, in shards of 5.
 class JpegRows : public testing::Test {
@@ -28,17 +41,6 @@ class JpegRows : public testing::Test {
     convert(options);
   }
   std::string folder() const { return scratch_ / "set"; }
-
-  static Batch batch_of(const Dataset& dataset, const RowDecoder& decoder,
-                        const std::vector<int64_t>& rows, int64_t epoch) {
-    Batch batch;
-    batch.rows = rows;
-    batch.labels.resize(rows.size());
-    RawRows raw;
-    dataset.read(Split::train, rows, &raw, batch.labels.data());
-    decoder.decode(&raw, epoch, &batch);
-    return batch;
-  }
 
   /// The row decoded whole, in colour.
   static Image whole(const Dataset& dataset, int64_t row) {
@@ -99,6 +101,79 @@ TEST_F(JpegRows, CropsAreThoseOfTheWholePictureByRowAndVariantAlone) {
   EXPECT_LT(flipped, 37);
 }
 
+/// What decode makes of `rows` with the colours of `options`, from what it makes without them.
+void expect_coloured(const Dataset& dataset, const AugmentationOptions& options,
+                     const ImageShape& shape, const std::vector<int64_t>& rows) {
+  AugmentationOptions plain = options;
+  plain.colour = {};
+  std::vector<uint8_t> fill;
+  for (const float mean : dataset.index().normalization.mean) {
+    fill.push_back(static_cast<uint8_t>(std::lround(255 * mean)));
+  }
+  const auto without = make_training_decoder(dataset.index(), plain, 9, 1);
+  const auto one = make_training_decoder(dataset.index(), options, 9, 1);
+  const auto three = make_training_decoder(dataset.index(), options, 9, 3);
+  const auto pixels = static_cast<std::size_t>(shape.pixels());
+  int changed = 0;
+  for (const int64_t epoch : {0, 4}) {
+    Batch expected = batch_of(dataset, *without, rows, epoch);
+    const Batch batch = batch_of(dataset, *one, rows, epoch);
+    EXPECT_EQ(batch.variant, epoch % 3);
+    for (std::size_t k = 0; k < rows.size(); ++k) {
+      change_colours(shape, options.colour, fill.data(), 9, epoch % 3, rows[k],
+                     &expected.pixels[k * pixels]);
+    }
+    EXPECT_EQ(batch.pixels, expected.pixels);
+    EXPECT_EQ(batch_of(dataset, *three, rows, epoch).pixels, batch.pixels);
+    changed += batch.pixels != batch_of(dataset, *without, rows, epoch).pixels ? 1 : 0;
+  }
+  EXPECT_EQ(changed, 2);
+}
+
+TEST_F(JpegRows, ColoursChangeBehindTheCrop) {
+  AugmentationOptions options = random_options();
+  options.colour = {0.4, 0.1, 0.5};
+  expect_coloured(Dataset(folder()), options, {3, 16, 16}, {3, 12, 0, 0, 7});
+}
+
+TEST(RowDecoder, ColoursOfRawRowsHaveVariants) {
+  const ScratchFolder scratch;
+  const SmallSet set(scratch / "set");
+  const Dataset dataset(scratch / "set");
+  AugmentationOptions options;
+  options.variants = 3;
+  for (const ColourOptions& colour :
+       {ColourOptions{0.4, 0, 0}, {0, 0.5, 0}, {0, 0, 1}, {0.4, 0.5, 1}}) {
+    options.colour = colour;
+    for (const int64_t shift : {0, 2}) {
+      options.shift = shift;
+      expect_coloured(dataset, options, set.shape, {22, 3, 7, 4});
+    }
+  }
+}
+
+TEST_F(JpegRows, MixturesAreOfWhatIsCroppedAndColoured) {
+  const Dataset dataset(folder());
+  AugmentationOptions options = random_options();
+  options.colour = {0.4, 0.1, 0.5};
+  const auto without = make_training_decoder(dataset.index(), options, 9, 1);
+  options.mix = {0.5, 1};
+  const std::vector<int64_t> rows = {3, 12, 0, 8, 7};
+  for (const int64_t threads : {1, 2}) {
+    const auto decoder = make_training_decoder(dataset.index(), options, 9, threads);
+    for (const int64_t epoch : {0, 3}) {  // of one variant, but mixed anew
+      Batch expected = batch_of(dataset, *without, rows, epoch);
+      mix_rows({3, 16, 16}, options.mix, 9, epoch, 1, &expected);
+      const Batch batch = batch_of(dataset, *decoder, rows, epoch);
+      EXPECT_EQ(batch.pixels, expected.pixels);
+      EXPECT_EQ(batch.partners, expected.partners);
+      EXPECT_EQ(batch.share, expected.share);
+    }
+    EXPECT_NE(batch_of(dataset, *decoder, rows, 0).share,
+              batch_of(dataset, *decoder, rows, 3).share);
+  }
+}
+
 TEST_F(JpegRows, EvaluationCutsTheCentreAsOfAFile) {
   Dataset dataset(folder());
   EXPECT_HOLDS(error_of(ExitCode::settings, [&] { dataset.decoder(); }), "data.size");
@@ -120,12 +195,7 @@ TEST(RowDecoder, RawRowsAreCroppedPlaneByPlane) {
   AugmentationOptions options = random_options();
   options.crop.size = 4;
   const auto decoder = make_training_decoder(dataset.index(), options, 5, 2);
-  Batch batch;
-  batch.rows = {22, 3, 7};
-  batch.labels.resize(3);
-  RawRows raw;
-  dataset.read(Split::train, batch.rows, &raw, batch.labels.data());
-  decoder->decode(&raw, 4, &batch);
+  const Batch batch = batch_of(dataset, *decoder, {22, 3, 7}, 4);
   ASSERT_EQ(batch.pixels.size(), 3U * 48);
   for (std::size_t k = 0; k < 3; ++k) {
     Image image{5, 7, 3, {}};
@@ -167,6 +237,84 @@ TEST(RowDecoder, SettingsAreSettledByWhatTheRowsAre) {
   options.crop.crop = CropKind::none;
   EXPECT_NO_THROW(settled(options, raw));
   EXPECT_HOLDS(error_of(ExitCode::settings, [&] { settled(options, jpeg); }), "data.crop = random");
+  none.colour.lighting = 0.1;
+  EXPECT_NO_THROW(settled(none, raw));
+  none.crop.scaled_decode = true;
+  EXPECT_NO_THROW(settled(none, jpeg));
+  EXPECT_HOLDS(error_of(ExitCode::settings, [&] { settled(none, raw); }), "data.scaled_decode");
+  raw.row.channels = 1;
+  none.crop.scaled_decode = false;
+  EXPECT_HOLDS(error_of(ExitCode::settings, [&] { settled(none, raw); }), "data.lighting = 0.1");
+}
+
+/// Waves of several lengths, as coarse as pictures are.
+Image waves(int64_t height, int64_t width, int64_t channels) {
+  Image image{height, width, channels, {}};
+  for (int64_t y = 0; y < height; ++y) {
+    for (int64_t x = 0; x < width; ++x) {
+      for (int64_t c = 0; c < channels; ++c) {
+        const auto u = static_cast<double>(x + 17 * c), v = static_cast<double>(y);
+        image.bytes.push_back(static_cast<uint8_t>(128 + 50 * std::sin(u / 31 + v / 47) +
+                                                   35 * std::cos(v / 13 - u / 17) +
+                                                   20 * std::sin((u + 2 * v) / 5)));
+      }
+    }
+  }
+  return image;
+}
+
+/// Two pictures, of which one is large against the crops.
+Dataset two_pictures(const ScratchFolder& scratch, int64_t channels) {
+  put_file(scratch / "in/a/1.jpg", encode_jpeg(waves(403, 517, channels), 95));
+  put_file(scratch / "in/b/2.jpg", encode_jpeg(waves(60, 50, channels), 95));
+  ShardOptions options = from(scratch / "in", scratch / "set");
+  options.store = RowStore::jpeg;
+  options.validation = options.test = 0;
+  convert(options);
+  return Dataset(scratch / "set");
+}
+
+TEST(ScaledDecode, IsNearTheWholeAndOnlyOfCropsTwiceTheirTarget) {
+  for (const int64_t channels : {1, 3}) {
+    const ScratchFolder scratch;
+    const Dataset dataset = two_pictures(scratch, channels);
+    RawRows raw;
+    int64_t label = 0;
+    dataset.read(Split::train, {{0}}, &raw, &label);
+    const int64_t large = read_jpeg_size(raw.row(0)).height == 403 ? 0 : 1;
+    int shrunken = 0;
+    double sum = 0;
+    for (int64_t epoch = 0; epoch < 60; ++epoch) {
+      AugmentationOptions options = random_options();
+      options.variants = 0;
+      options.crop.scale = {0.01, 1};
+      options.crop.size = epoch % 2 == 0 ? 40 : 60;
+      const int64_t size = options.crop.size, pixels = 3 * size * size;
+      const Crop crop = random_crop(403, 517, options.crop, 9, epoch, large);
+      const auto whole = make_training_decoder(dataset.index(), options, 9, 1);
+      options.crop.scaled_decode = true;
+      const auto scaled = make_training_decoder(dataset.index(), options, 9, 2);
+      const Batch expected = batch_of(dataset, *whole, {large, 1 - large}, epoch),
+                  batch = batch_of(dataset, *scaled, {large, 1 - large}, epoch);
+      EXPECT_EQ(batch_of(dataset, *scaled, {large, 1 - large}, epoch).pixels, batch.pixels);
+      EXPECT_TRUE(std::equal(expected.pixels.begin() + pixels, expected.pixels.end(),
+                             batch.pixels.begin() + pixels));  // too small a picture
+      const bool same = std::equal(expected.pixels.begin(), expected.pixels.begin() + pixels,
+                                   batch.pixels.begin());
+      EXPECT_EQ(same, std::min(crop.rows.source, crop.columns.source) < 2 * size);
+      if (same) continue;
+      ++shrunken;
+      double difference = 0;
+      for (std::size_t i = 0; i < static_cast<std::size_t>(pixels); ++i) {
+        difference += std::abs(batch.pixels[i] - expected.pixels[i]) / static_cast<double>(pixels);
+      }
+      EXPECT_LT(difference, 5) << crop.rows.source << "x" << crop.columns.source;
+      sum += difference;
+    }
+    EXPECT_GT(shrunken, 20);
+    EXPECT_LT(shrunken, 60);
+    EXPECT_LT(sum / shrunken, 2);
+  }
 }
 
 /// Changes a shard's bytes and makes the sums of row and index fit again.

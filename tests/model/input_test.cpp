@@ -29,7 +29,7 @@ TEST(Input, NormalizesInBothLayouts) {
     EXPECT_EQ(value[i], (static_cast<float>(batch.pixels[i]) / 255.0f - normalization.mean[c]) /
                             normalization.deviation[c]);
   }
-  EXPECT_EQ(to_labels(batch, at::kCPU)[0].item<int64_t>(), 1);
+  EXPECT_EQ(to_labels(batch, at::kCPU).own[0].item<int64_t>(), 1);
 }
 
 TEST(Input, EmptyBatchAndWrongSize) {
@@ -37,7 +37,7 @@ TEST(Input, EmptyBatchAndWrongSize) {
   Batch batch;
   EXPECT_EQ(to_input(batch, {1, 4, 3}, normalization, at::kCPU, true).sizes(),
             (at::IntArrayRef{0, 1, 4, 3}));
-  EXPECT_EQ(to_labels(batch, at::kCPU).numel(), 0);
+  EXPECT_EQ(to_labels(batch, at::kCPU).own.numel(), 0);
   batch.rows = {0};
   batch.pixels.resize(11);
   EXPECT_THROW(to_input(batch, {1, 4, 3}, normalization, at::kCPU, true), Error);

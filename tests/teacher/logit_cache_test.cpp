@@ -279,6 +279,16 @@ TEST(LogitCache, IsRefusedWithBothValuesWhereItDoesNotFit) {
   wanted = has;
   wanted.augmentation.seed = 8;
   EXPECT_TRUE(holds(refusal(wanted), "data.augment_seed was 7"));
+  CacheFacts coloured = has;
+  coloured.augmentation.shift = 0;
+  coloured.augmentation.crop = {.crop = CropKind::random, .scaled_decode = true};
+  coloured.augmentation.colour = {0.4, 0.1, 0.25};
+  write_cache(scratch / "coloured", coloured, at::randn({18, 5}), 1);
+  EXPECT_TRUE(LogitCache(scratch / "coloured").is_of(coloured));
+  EXPECT_NO_THROW(require_fits(LogitCache(scratch / "coloured"), coloured));
+  wanted = has;
+  wanted.augmentation.colour.jitter = 0.4;
+  EXPECT_TRUE(holds(refusal(wanted), "data.jitter, data.lighting, data.erase was null"));
   wanted = has;
   wanted.temperature = 4;  // all logits know every temperature
   EXPECT_NO_THROW(require_fits(cache, wanted));

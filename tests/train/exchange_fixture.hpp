@@ -47,7 +47,7 @@ inline Loss backward(
   const at::Tensor logits = student.network().forward(x, mode);
   const Loss loss =
       distillation_loss(logits.detach(), teacher_of(x),
-                        images.labels.narrow(0, micro.first, micro.count), {}, samples);
+                        {images.labels.narrow(0, micro.first, micro.count)}, {}, samples);
   before();
   logits.backward(loss.gradient);
   return loss;

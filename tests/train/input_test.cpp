@@ -119,7 +119,8 @@ TEST_F(InputTest, EachNetworkOfAStepSeesItsOwnNormalization) {
     ForwardMode mode;
     mode.training = true;
     const at::Tensor logits = small_student(3).network().forward(input(own), mode).detach();
-    const at::Tensor loss = at::nll_loss(at::log_softmax(logits, 1), to_labels(batch(), at::kCPU));
+    const at::Tensor loss =
+        at::nll_loss(at::log_softmax(logits, 1), to_labels(batch(), at::kCPU).own);
     Student fresh = small_student(3);
     EXPECT_NEAR(step(fresh, &teacher, false).hard, loss.item<double>(), 1e-5);
     EXPECT_TRUE(at::equal(teacher.seen, input(its)));

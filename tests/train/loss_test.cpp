@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <tuple>
 #include <vector>
 
 #include "train_fixture.hpp"
@@ -49,7 +50,7 @@ void check_loss(int64_t n, int64_t classes, bool has_teacher, const DistillOptio
   const at::Tensor t = has_teacher ? at::randn({n, classes}) * 4 : at::Tensor();
   const at::Tensor labels = at::randint(classes, {n}, at::kLong);
   const int64_t global = 3 * n + 1;
-  const Loss loss = distillation_loss(z, t, labels, options, global);
+  const Loss loss = distillation_loss(z, t, {labels}, options, global);
 
   double soft = 0, hard = 0, correct = 0;
   for (int64_t i = 0; i < n; ++i) {
@@ -138,7 +139,7 @@ TEST(Loss, DistIsItsFormulaAndItsGradientTheSlope) {
     options.temperature = temperature;
     const at::Tensor z = at::randn({5, 7}) * 2, t = at::randn({5, 7}) * 3;
     const at::Tensor labels = at::randint(7, {5}, at::kLong);
-    const Loss loss = distillation_loss(z, t, labels, options, 11);
+    const Loss loss = distillation_loss(z, t, {labels}, options, 11);
     const Rows own = rows_of(z), its = rows_of(t);
     EXPECT_NEAR(loss.sums[0].item<double>(), plain_dist(own, its, temperature), 1e-4);
     for (std::size_t i = 0; i < 5; ++i) {
@@ -156,11 +157,11 @@ TEST(Loss, DistIsItsFormulaAndItsGradientTheSlope) {
     }
   }
   const at::Tensor none = at::zeros({0, 7});
-  const Loss empty = distillation_loss(none, none, at::zeros({0}, at::kLong), options, 11);
+  const Loss empty = distillation_loss(none, none, {at::zeros({0}, at::kLong)}, options, 11);
   EXPECT_EQ(empty.sums.abs().sum().item<float>(), 0);
   // Nothing varies: no correlation, and no gradient that is no number.
   const at::Tensor flat = at::zeros({3, 7});
-  const Loss still = distillation_loss(flat, flat, at::zeros({3}, at::kLong), options, 3);
+  const Loss still = distillation_loss(flat, flat, {at::zeros({3}, at::kLong)}, options, 3);
   EXPECT_NEAR(still.sums[0].item<double>(), 6 * options.temperature * options.temperature, 1e-4);
   EXPECT_TRUE(still.gradient.isfinite().all().item<bool>());
 }
@@ -169,7 +170,7 @@ TEST(Loss, SmoothedLabelsAreCrossEntropyWithTheirDistribution) {
   at::manual_seed(9);
   const at::Tensor z = at::randn({4, 6}) * 3, labels = at::randint(6, {4}, at::kLong);
   constexpr double kSmoothing = 0.1;
-  const Loss loss = distillation_loss(z, {}, labels, {}, 4, kSmoothing);
+  const Loss loss = distillation_loss(z, {}, {labels}, {}, 4, kSmoothing);
   double hard = 0;
   for (int64_t i = 0; i < 4; ++i) {
     const Row q = softmax(row_of(z, i), 1);
@@ -184,6 +185,58 @@ TEST(Loss, SmoothedLabelsAreCrossEntropyWithTheirDistribution) {
   EXPECT_NEAR(loss.sums[1].item<double>(), hard, 1e-4);
 }
 
+TEST(Loss, MixedLabelsCountByTheirShares) {
+  at::manual_seed(10);
+  const at::Tensor z = at::randn({5, 6}) * 3, t = at::randn({5, 6}) * 3;
+  const at::Tensor own = at::randint(6, {5}, at::kLong), partners = own.roll(1);
+  for (const auto& [share, smoothing, kind] : {std::tuple{0.7, 0.0, SoftLoss::kl},
+                                               {0.25, 0.1, SoftLoss::kl},
+                                               {0.5, 0.0, SoftLoss::dist},
+                                               {0.0, 0.1, SoftLoss::dist},
+                                               {1.0, 0.0, SoftLoss::kl}}) {
+    DistillOptions options;
+    options.loss = kind;
+    options.soft_weight = 0.4;
+    const double mix = share, smooth = smoothing;
+    const auto hard = [&](const Rows& at) {
+      double sum = 0;
+      for (std::size_t i = 0; i < 5; ++i) {
+        const auto k = static_cast<int64_t>(i);
+        for (int64_t c = 0; c < 6; ++c) {
+          const double target =
+              smooth / 6 + (1 - smooth) * ((c == own[k].item<int64_t>() ? mix : 0) +
+                                           (c == partners[k].item<int64_t>() ? 1 - mix : 0));
+          sum += target * plain_hard(at[i], c);
+        }
+      }
+      return sum;
+    };
+    const Rows rows = rows_of(z), its = rows_of(t);
+    const auto soft = [&](const Rows& at) {
+      if (options.loss == SoftLoss::dist) return plain_dist(at, its, options.temperature);
+      double sum = 0;
+      for (std::size_t i = 0; i < 5; ++i) sum += plain_soft(at[i], its[i], options);
+      return sum;
+    };
+    const Loss loss = distillation_loss(z, t, {own, partners, share}, options, 9, smoothing);
+    EXPECT_NEAR(loss.sums[0].item<double>(), soft(rows), 1e-4);
+    EXPECT_NEAR(loss.sums[1].item<double>(), hard(rows), 1e-4);
+    const at::Tensor expected = share >= 0.5 ? own : partners;
+    EXPECT_EQ(loss.sums[2].item<double>(), z.argmax(1).eq(expected).sum().item<double>());
+    for (std::size_t i = 0; i < 5; ++i) {
+      for (std::size_t c = 0; c < 6; ++c) {
+        constexpr double kStep = 1e-4;
+        Rows above = rows, below = rows;
+        above[i][c] += kStep;
+        below[i][c] -= kStep;
+        const auto total = [&](const Rows& at) { return 0.4 * soft(at) + 0.6 * hard(at); };
+        EXPECT_NEAR(loss.gradient[static_cast<int64_t>(i)][static_cast<int64_t>(c)].item<double>(),
+                    (total(above) - total(below)) / (2 * kStep * 9), 5e-6);
+      }
+    }
+  }
+}
+
 TEST(Loss, EqualLogitsHaveNoSoftLoss) {
   at::manual_seed(4);
   const at::Tensor z = at::randn({9, 11}) * 5, labels = at::randint(11, {9}, at::kLong);
@@ -193,7 +246,7 @@ TEST(Loss, EqualLogitsHaveNoSoftLoss) {
     options.soft_weight = 1;
     // The softmax does not change when a constant is added to a row.
     for (const double shift : {0.0, 2.5}) {
-      const Loss loss = distillation_loss(z, z + shift, labels, options, 9);
+      const Loss loss = distillation_loss(z, z + shift, {labels}, options, 9);
       EXPECT_NEAR(loss.sums[0].item<double>(), 0, 1e-4);
       EXPECT_NEAR(loss.gradient.abs().max().item<double>(), 0, 1e-6);
     }
@@ -205,18 +258,18 @@ TEST(Loss, MicroBatchesAddUp) {
   const at::Tensor z = at::randn({13, 6}), t = at::randn({13, 6});
   const at::Tensor labels = at::randint(6, {13}, at::kLong);
   const DistillOptions options;
-  const Loss whole = distillation_loss(z, t, labels, options, 13);
+  const Loss whole = distillation_loss(z, t, {labels}, options, 13);
   at::Tensor sums = at::zeros({3});
   for (int64_t first = 0; first < 13; first += 5) {
     const int64_t count = std::min<int64_t>(5, 13 - first);
     const Loss part = distillation_loss(z.narrow(0, first, count), t.narrow(0, first, count),
-                                        labels.narrow(0, first, count), options, 13);
+                                        {labels.narrow(0, first, count)}, options, 13);
     sums += part.sums;
     EXPECT_LT(largest_difference(part.gradient, whole.gradient.narrow(0, first, count)), 1e-8);
   }
   EXPECT_LT(largest_difference(sums, whole.sums), 1e-4);
   const at::Tensor none = at::zeros({0, 6});
-  const Loss empty = distillation_loss(none, none, at::zeros({0}, at::kLong), options, 13);
+  const Loss empty = distillation_loss(none, none, {at::zeros({0}, at::kLong)}, options, 13);
   EXPECT_EQ(empty.sums.abs().sum().item<float>(), 0);
   EXPECT_EQ(empty.gradient.sizes(), none.sizes());
 }
@@ -226,7 +279,7 @@ TEST(Loss, StaysFiniteForLogitsFarApart) {
   z[0][0] = 1e4f;
   t[0][1] = 1e4f;
   const at::Tensor labels = at::zeros({2}, at::kLong);
-  const Loss loss = distillation_loss(z, t, labels, {}, 2);
+  const Loss loss = distillation_loss(z, t, {labels}, {}, 2);
   EXPECT_TRUE(std::isfinite(loss.sums.sum().item<float>()));
   EXPECT_TRUE(std::isfinite(loss.gradient.sum().item<float>()));
   EXPECT_NEAR(loss.sums[0].item<double>(), 2 * 1e4, 1);  // T^2 (10^4 / T)

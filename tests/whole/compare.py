@@ -3,6 +3,7 @@
 compare.py first_loss RUN.JSONL RUN.JSONL BOUND: the first logged losses differ by at most BOUND
 compare.py mean_loss RUN.JSONL RUN.JSONL BOUND: the logged losses differ by at most BOUND on average
 compare.py weights A.SAFETENSORS B.SAFETENSORS BOUND: no fp32 value differs by more than BOUND
+compare.py same_tensors A.SAFETENSORS B.SAFETENSORS PREFIX: all tensors are equal, some begin with PREFIX
 compare.py same_but_running A.SAFETENSORS B.SAFETENSORS: only running statistics differ, and they do
 compare.py get RUN.JSONL TYPE KEY...: a member of the last line of that type"""
 import json
@@ -71,6 +72,20 @@ def weights(one, other, bound):
         if not gap <= float(bound):
             sys.exit(f"{name} differs by {gap}")
     print(f"weights differ by {max(gaps.values()):.3g} at most")
+
+
+def same_tensors(one, other, prefix):
+    held = []
+    for path in (one, other):
+        with open(path, "rb") as file:
+            (length,) = struct.unpack("<Q", file.read(8))
+            header = json.loads(file.read(length))
+            header.pop("__metadata__", None)
+            held.append((header, file.read()))
+    if not any(name.startswith(prefix) for name in held[0][0]):
+        sys.exit(f"no {prefix} in {sorted(held[0][0])}")
+    if held[0] != held[1]:
+        sys.exit(f"{one} and {other} hold other tensors")
 
 
 def same_but_running(one, other):

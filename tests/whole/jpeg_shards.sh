@@ -65,11 +65,11 @@ with open(sys.argv[1], "rb") as file:
 assert about["evaluation"] == {"resize": 27, "crop": 24}, about.get("evaluation")
 END
 
-# A teacher's cache holds each variant's crops.
-must 2 cache --data.folder "$WORK/shards.1" --teacher.file "$WORK/one/master.safetensors" --data.size 24 --data.flip \
-  --data.scale 0.3,1 --data.variants 2 --out "$WORK/cache" --run.threads 1
-distilled=(--data.folder "$WORK/shards.1" --data.size 24 --data.flip --data.scale 0.3,1 --data.variants 2
-  --train.epochs 2 --train.global_batch 32 --exchange.order fixed "${student[@]}" "${small[@]}")
+# A teacher's cache holds each variant's crops and colours.
+seen=(--data.folder "$WORK/shards.1" --data.size 24 --data.flip --data.scale 0.3,1 --data.variants 2 --data.jitter 0.4
+  --data.lighting 0.1 --data.erase 0.3)
+must 2 cache "${seen[@]}" --teacher.file "$WORK/one/master.safetensors" --out "$WORK/cache" --run.threads 1
+distilled=("${seen[@]}" --train.epochs 2 --train.global_batch 32 --exchange.order fixed "${student[@]}" "${small[@]}")
 must 1 distill "${distilled[@]}" --teacher.file "$WORK/one/master.safetensors" --run.folder "$WORK/asked"
 must 2 distill "${distilled[@]}" --teacher.cache "$WORK/cache" --run.folder "$WORK/cached"
 same_weights asked cached
@@ -86,6 +86,12 @@ refused() {
 }
 refused "crops of another scale" 2 'data\.crop was' distill "${distilled[@]}" --data.scale 0.4,1 \
   --teacher.cache "$WORK/cache" --run.folder "$WORK/refused"
+refused "other colours" 2 'data\.erase was .*0\.3.* and is .*0\.4' distill "${distilled[@]}" --data.erase 0.4 \
+  --teacher.cache "$WORK/cache" --run.folder "$WORK/refused"
+refused "mixed, from a cache" 2 'leave out data\.mixup' distill "${distilled[@]}" --data.mixup 0.2 \
+  --teacher.cache "$WORK/cache" --run.folder "$WORK/refused"
+refused "mixed, into a cache" 2 'data\.mixup .* no cache' cache "${seen[@]}" --data.cutmix 1 \
+  --teacher.file "$WORK/one/master.safetensors" --out "$WORK/refused"
 refused "shifted and cropped" 2 'data\.shift = 1 and data\.crop = random' train --data.folder "$WORK/shards.1" \
   --run.folder "$WORK/refused" --data.size 24 --data.shift 1 "${student[@]}"
 refused "a folder that is there" 2 'holds shards already' shard --source "$WORK/pictures" --store jpeg --out "$WORK/shards.1"
@@ -99,4 +105,4 @@ offset=$(python3 -c 'import json, sys; s = json.load(open(sys.argv[1]))["splits"
 printf '\xff' | dd of="$WORK/torn/test-00000.h5" bs=1 seek="$offset" conv=notrunc 2>"$WORK/log"
 refused "a changed row" 3 'test-00000\.h5, row 0: its bytes were changed' evaluate --model.file "$file" --data.folder "$WORK/torn"
 finish "JPEG shards alike from 1, 2 and 3 ranks, training on random crops alike at 1 and 2 ranks and threads," \
-  "rows and files evaluated alike, a cache of crops, torn shards"
+  "rows and files evaluated alike, a cache of coloured crops, torn shards"

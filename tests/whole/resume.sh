@@ -5,7 +5,7 @@ small_shards data 1200 60 50
 small_teacher data
 epochs=4
 setting=(--train.epochs $epochs --train.global_batch 16 --train.micro_batch 8 --run.log_steps 4 --data.shift 1
-  --model.dropout 0.1 --quant.rounding stochastic --exchange.order fixed)
+  --data.jitter 0.4 --data.erase 0.3 --data.mixup 0.4 --data.cutmix 1 --model.dropout 0.1 --quant.rounding stochastic --exchange.order fixed)
 
 # strike RUN DEED CODE SETTING...: distils on 2 ranks, does DEED in mid-epoch, and expects CODE
 strike() {
@@ -43,5 +43,5 @@ for optimizer in sgd adam lars; do
     same_weights clean.$optimizer $how.$optimizer
   done
 done
-finish "SIGTERM (exit 75) and SIGKILL in mid-epoch, sgd, adam, lars with an average: the last step or the last whole epoch" \
-  "is kept, and the resumed run ends byte-identical"
+finish "SIGTERM (exit 75) and SIGKILL in mid-epoch of mixed pictures, sgd, adam, lars with an average: the last step" \
+  "or the last whole epoch is kept, and the resumed run ends byte-identical"

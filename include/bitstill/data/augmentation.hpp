@@ -1,11 +1,14 @@
-// Random shifts, flips and crops of images, a function of (seed, variant, sample) alone.
+// What training changes of its images: a function of (seed, variant, sample) alone, but for
+// mixtures, which hang on the micro-batch and the epoch.
 #pragma once
 
 #include <cstdint>
 
 #include "bitstill/base/words.hpp"
+#include "bitstill/data/colour.hpp"
 #include "bitstill/data/crop.hpp"
 #include "bitstill/data/image_shape.hpp"
+#include "bitstill/data/mixture.hpp"
 
 namespace bitstill {
 
@@ -16,6 +19,8 @@ struct AugmentationOptions {
   int64_t variants = 0;   // epoch mod variants chooses the stream; 0: epoch itself
   int64_t seed = -1;      // data.augment_seed; -1: run.seed
   CropOptions crop = {};  // data.crop, data.size, ...; not together with shift
+  ColourOptions colour = {};
+  MixOptions mix = {};
 };
 template <ConstOr<AugmentationOptions> Options, class Visit>
 void visit_settings(Options& options, const Visit& visit) {
@@ -25,9 +30,11 @@ void visit_settings(Options& options, const Visit& visit) {
   visit("augment_seed", options.seed,
         "of augmentation alone, so that runs of other seeds see the same images; -1: run.seed");
   visit_settings(options.crop, visit);
+  visit_settings(options.colour, visit);
+  visit_settings(options.mix, visit);
 }
 
-/// Whether images differ from epoch to epoch.
+/// Whether images differ from epoch to epoch, before they are mixed.
 bool augments(const AugmentationOptions& options);
 
 /// Which of its variants a sample is in this epoch; 0 where nothing is augmented.

@@ -14,11 +14,13 @@ struct SentenceLengths {
 
 /// One micro-batch. Owned by whoever took it.
 struct Batch {
-  std::vector<int64_t> rows;    // row numbers within the split
-  std::vector<uint8_t> pixels;  // [n, C, H, W]
-  std::vector<int64_t> labels;  // [n]
-  int64_t variant = 0;          // of augmentation: variant_of() its epoch
-  std::vector<float> logits;    // [n, classes] or none: of a teacher that is read (BatchHook)
+  std::vector<int64_t> rows;      // row numbers within the split
+  std::vector<uint8_t> pixels;    // [n, C, H, W]
+  std::vector<int64_t> labels;    // [n]
+  std::vector<int64_t> partners;  // [n] labels of what was mixed into them; none: nothing
+  double share = 1;               // of `labels`; the partners have the rest
+  int64_t variant = 0;            // of augmentation: variant_of() its epoch
+  std::vector<float> logits;      // [n, classes] or none: of a teacher that is read (BatchHook)
   // Of sentences: each row's source and then its target, without specials, one row behind the
   // other.
   std::vector<int32_t> tokens;

@@ -22,6 +22,7 @@ void visit_settings(Options& options, const Visit& visit) {
         "colour noise along the principal axes of ImageNet's colours, of this deviation (0.1)");
   visit("erase", options.erase, "probability that a random rectangle becomes the mean (0.25)");
 }
+bool changes(const ColourOptions& options);  // any pixel
 /// Error(settings) names the setting.
 void check(const ColourOptions& options);
 

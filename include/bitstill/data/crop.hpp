@@ -26,6 +26,7 @@ struct CropOptions {
   int64_t resize = 0;  // of the whole picture's shorter side, before its centre is cut; 0: 8/7 size
   std::vector<double> scale = {0.08, 1};        // share of the picture's area, least and most
   std::vector<double> ratio = {0.75, 4.0 / 3};  // width over height, least and most
+  bool scaled_decode = false;                   // JPEG rows in training: large crops by shrunk()
 };
 template <ConstOr<CropOptions> Options, class Visit>
 void visit_settings(Options& options, const Visit& visit) {
@@ -35,14 +36,18 @@ void visit_settings(Options& options, const Visit& visit) {
         "the shorter side that the centre is cut from, in evaluation, too; 0: 8/7 of data.size");
   visit("scale", options.scale, "crop = random: least and largest share of the area");
   visit("ratio", options.ratio, "crop = random: least and largest width over height");
+  visit("scaled_decode", options.scaled_decode,
+        "JPEG shards, in training alone: decodes at 1/2, 1/4 or 1/8 what is at least so many times "
+        "as large as data.size; nearly the same pixels, sooner");
 }
 /// Error(settings) names the setting.
 void check(const CropOptions& options);
 
 /// One axis of a crop: `source` pixels from `first` on are scaled to `scaled`, and of those are
-/// wanted `count` from `begin` on.
+/// wanted `count` from `begin` on. Where the picture is decoded at 1 / shrink, a pixel of it is
+/// `shrink` of those that first and source count.
 struct Stretch {
-  int64_t first = 0, source = 0, scaled = 0, begin = 0, count = 0;
+  int64_t first = 0, source = 0, scaled = 0, begin = 0, count = 0, shrink = 1;
   bool operator==(const Stretch&) const = default;
 };
 
@@ -64,7 +69,11 @@ Crop random_crop(int64_t height, int64_t width, const CropOptions& options, uint
 /// Torchvision's Resize(options.resize) and CenterCrop(options.size).
 Crop centre_crop(int64_t height, int64_t width, const CropOptions& options);
 
-/// All source pixels that have a share in it.
+/// The same of a picture decoded at 1/8, 1/4 or 1/2, the first at which no side of it is scaled
+/// up; as it is where there is none.
+Crop shrunk(Crop crop);
+
+/// All source pixels that have a share in it, as they were decoded.
 CropBox source_box(const Crop& crop);
 
 }  // namespace bitstill

@@ -39,10 +39,12 @@ class JpegDecoder {
   JpegDecoder& operator=(const JpegDecoder&) = delete;
 
   /// The box, byte for byte as decoding the whole file gives it, with 1 (grey: luma) or 3 (RGB)
-  /// channels, whichever the file has. Valid until the next call. Error(data) with the reason
+  /// channels, whichever the file has. shrink 2, 4, 8: of the picture at 1 / shrink, its sides
+  /// rounded up, as the box counts. Valid until the next call. Error(data) with the reason
   /// alone: damage on the way to the box (what is not needed is not looked at: shards are made of
   /// files that were decoded whole), CMYK, more than kMostPixels, or the box leaves the picture.
-  PixelView decode_crop(std::span<const uint8_t> file, const CropBox& box, int64_t channels);
+  PixelView decode_crop(std::span<const uint8_t> file, const CropBox& box, int64_t channels,
+                        int64_t shrink = 1);
 
  private:
   struct State;

@@ -47,7 +47,7 @@ std::unique_ptr<RowDecoder> make_decoder(const DataIndex& index, const CropOptio
                                          int64_t threads);
 
 /// Rows as training sees them, by settled options: a function of (seed, variant of the epoch, row)
-/// alone.
+/// alone, and mixed within the batch by the epoch.
 std::unique_ptr<RowDecoder> make_training_decoder(const DataIndex& index,
                                                   const AugmentationOptions& options, uint64_t seed,
                                                   int64_t threads);

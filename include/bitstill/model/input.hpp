@@ -12,7 +12,13 @@ namespace bitstill {
 /// asked.
 at::Tensor to_input(const Batch& batch, const ImageShape& shape, const Normalization& normalization,
                     const at::Device& device, bool channels_last);
-/// [n] int64 on `device`.
-at::Tensor to_labels(const Batch& batch, const at::Device& device);
+
+/// The classes of a batch's images, [n] int64 each.
+struct Labels {
+  at::Tensor own, partners = {};  // what was mixed into the images; undefined: nothing
+  double share = 1;               // of own; the partners have the rest
+};
+/// On `device`.
+Labels to_labels(const Batch& batch, const at::Device& device);
 
 }  // namespace bitstill

@@ -3,6 +3,7 @@
 
 #include <ATen/core/Tensor.h>
 
+#include "bitstill/model/input.hpp"
 #include "bitstill/train/options.hpp"
 
 namespace bitstill {
@@ -18,11 +19,12 @@ struct Loss {
 /// averaged over them (classes). Source: Hinton et al. 2015; Polino et al. 2018, section 3.
 /// distill.loss = dist, in place of KL: 1 - Pearson's correlation of the two softmaxes, the mean of
 /// a sample's classes plus that of a class's samples (Huang et al. 2022). label_smoothing e: the
-/// label's target is 1 - e + e / classes, the others' e / classes. logits, teacher_logits
-/// [n, classes] fp32; labels [n] int64.
+/// label's target is 1 - e + e / classes, the others' e / classes. Of mixed images CE is the sum of
+/// both labels' by their shares, and the one of the larger share is the correct one. logits,
+/// teacher_logits [n, classes] fp32.
 Loss distillation_loss(const at::Tensor& logits, const at::Tensor& teacher_logits,
-                       const at::Tensor& labels, const DistillOptions& options,
-                       int64_t global_samples, double label_smoothing = 0);
+                       const Labels& labels, const DistillOptions& options, int64_t global_samples,
+                       double label_smoothing = 0);
 
 /// The weighted total of two mean losses.
 double total_loss(double soft, double hard, const DistillOptions& options, bool has_teacher);

@@ -13,6 +13,7 @@
 #include "bitstill/comm/watchdog.hpp"
 #include "bitstill/data/dataset.hpp"
 #include "bitstill/data/prefetch.hpp"
+#include "bitstill/model/input.hpp"
 #include "bitstill/teacher/teacher.hpp"
 #include "bitstill/train/epoch_plan.hpp"
 #include "bitstill/train/exchange.hpp"
@@ -79,7 +80,8 @@ class TrainingStep {
   /// A micro-batch on its way: what it holds, and what the teacher says of it.
   struct Pass {
     Batch batch;
-    at::Tensor x, labels;
+    at::Tensor x;
+    Labels labels;
     Question question;
     std::optional<Answer> answer;
   };
