@@ -1,7 +1,6 @@
 // V1: JPEGs become the input of a network.
 #include <algorithm>
 #include <cmath>
-#include <ctime>
 #include <filesystem>
 #include <fstream>
 #include <map>
@@ -55,12 +54,6 @@ std::string photograph(int64_t height, int64_t width, uint64_t number) {
     for (int64_t c = 0; c < 3 && cell >= 8; ++c) add_octave(&image, c, cell, strength / 4, &stream);
   }
   return encode_jpeg(image, kQuality);
-}
-
-double cpu_seconds() {
-  timespec now{};
-  ::clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &now);
-  return static_cast<double>(now.tv_sec) + 1e-9 * static_cast<double>(now.tv_nsec);
 }
 
 /// Photographs of one size, as files for the peer too.

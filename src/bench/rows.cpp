@@ -38,6 +38,10 @@ constexpr RowKind kRows[] = {
     {"P16", "from mpirun to the end of a first step", bench_start},
     {"P18", "a GPU: the quantize kernel, the quantized step, the exchange's own stream", bench_gpu},
     {"V1", "JPEGs decoded, cropped, scaled to 224 and normalized, images a CPU second", bench_jpeg},
+    {"V2", "a distillation step of residual networks against DistributedDataParallel",
+     bench_residual_step},
+    {"V3", "inference of ResNet-34 at 224 pixels against PyTorch in bf16", bench_frozen_residual},
+    {"V6", "a quantized step of ResNet-18 over the same step in fp32", bench_residual_bits},
 };
 
 const RowKind& find_row(const std::string& id) {
