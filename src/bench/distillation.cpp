@@ -1,34 +1,17 @@
 // P1, P2 and P16: rows that run whole steps on two ranks of one thread.
 #include <algorithm>
-#include <filesystem>
-#include <fstream>
 
-#include "bitstill/base/file.hpp"
 #include "bitstill/base/log.hpp"
 #include "bitstill/base/text.hpp"
 #include "bitstill/bench/step.hpp"
 #include "bitstill/quant/options.hpp"
-#include "process.hpp"
+#include "peer_sweep.hpp"
 #include "rows.hpp"
 
 namespace bitstill {
 namespace {
 
 constexpr int kRanks = kStepRanks;
-constexpr const char* kOurs =
-    "ours reads, checks and normalizes its images from shards; the peer keeps one batch";
-
-/// A and B in turn, round by round.
-struct Pair {
-  std::vector<double> a, b;
-  std::vector<double> ratios() const {  // b / a
-    std::vector<double> result;
-    for (std::size_t i = 0; i < a.size(); ++i) result.push_back(b[i] / a[i]);
-    return result;
-  }
-  double least_a() const { return *std::min_element(a.begin(), a.end()); }
-  double least_b() const { return *std::min_element(b.begin(), b.end()); }
-};
 
 // --- P2 ---
 
@@ -60,47 +43,6 @@ void quantized_parts(const BenchOptions& options, const std::string& student,
 }
 
 // --- P1 ---
-
-struct Configuration {
-  Json line;  // of the peer's own output
-  Words flags() const {
-    Words words = {"--bucket-mb", std::to_string(line["bucket_mb"].get<int>())};
-    if (line["channels_last"].get<bool>()) words.emplace_back("--channels-last");
-    if (line["bf16"].get<bool>()) words.emplace_back("--bf16");
-    if (line["compiled"].get<bool>()) words.emplace_back("--compile");
-    return words;
-  }
-};
-
-/// One `--sweep` of the peer, or what an earlier start kept of it in options.sweep.
-std::vector<Json> sweep(const Peer& peer, const BenchOptions& options, const std::string& student,
-                        const std::string& batch) {
-  constexpr std::size_t kConfigurations = 16;
-  std::vector<Json> lines;
-  if (!options.sweep.empty() && std::filesystem::exists(options.sweep)) {
-    for (const Json& line : json_lines(read_file(options.sweep, ExitCode::settings))) {
-      if (line["student"] == student && line["batch"] == std::stoi(batch)) lines.push_back(line);
-    }
-  }
-  if (lines.size() == kConfigurations) return lines;
-  say(concat("the peer's sweep, ", student, ", batch ", batch, ": some minutes"));
-  const std::string output = peer.run({"--student", student, "--batch", batch, "--sweep", "--steps",
-                                       std::to_string(options.steps)})
-                                 .output;
-  if (!options.sweep.empty()) std::ofstream(options.sweep, std::ios::app) << output;
-  return json_lines(output);
-}
-
-Configuration fastest(const std::vector<Json>& lines, bool bf16) {
-  const Json* best = nullptr;
-  for (const Json& line : lines) {
-    if (line["bf16"].get<bool>() != bf16) continue;
-    if (best == nullptr || line["images_per_s"] > (*best)["images_per_s"]) best = &line;
-  }
-  if (best == nullptr)
-    throw Error(ExitCode::environment, "the peer's sweep printed no configuration");
-  return {*best};
-}
 
 Configuration plain() {
   return {{{"bucket_mb", 25}, {"channels_last", false}, {"bf16", false}, {"compiled", false}}};
@@ -137,13 +79,11 @@ double speed_target(const Way& way, const std::string& student) {
 /// One student at one batch: each way's two programs and the peer's default, in turn.
 void distillation_parts(const Peer& peer, const BenchOptions& options, const std::string& student,
                         const std::string& batch, Row& row) {
-  const std::vector<Json> swept = sweep(peer, options, student, batch);
+  const std::vector<Json> swept = sweep(peer, options, student, batch, 16);
   const std::vector<Way> all = ways(options);
   const std::string steps = std::to_string(options.steps);
   const auto ask_peer = [&](const Configuration& configuration) {
-    Words words = {"--student", student, "--batch", batch, "--steps", steps};
-    for (const std::string& flag : configuration.flags()) words.push_back(flag);
-    return json_lines(peer.run(words).output).at(0)["images_per_s"].get<double>();
+    return peer_speed(peer, options, student, batch, configuration);
   };
   std::vector<Pair> speeds(all.size());  // images/s: the peer's, ours
   std::vector<Json> ours(all.size());
@@ -202,8 +142,8 @@ Row bench_distillation_step(const BenchOptions& options) {
   Row row;
   row.against = "ddp_distill.py, the fastest of its --sweep in the same precision, and its default";
   row.conditions = {
-      {"ranks", kRanks},          {"threads", 1},           {"bits", 4},      {"bucket", 256},
-      {"rounds", options.rounds}, {"steps", options.steps}, {"images", kOurs}};
+      {"ranks", kRanks},          {"threads", 1},           {"bits", 4},           {"bucket", 256},
+      {"rounds", options.rounds}, {"steps", options.steps}, {"images", kOurImages}};
   const Peer peer;
   if (!peer.absent().empty()) {
     row.skip = peer.absent();

@@ -2,7 +2,6 @@
 #include "hosts.hpp"
 
 #include <algorithm>
-#include <filesystem>
 #include <map>
 
 #include "bitstill/base/text.hpp"
@@ -10,13 +9,6 @@
 
 namespace bitstill {
 namespace {
-
-/// tests/bench/hosts.sh of the checkout that this program was built in; empty: there is none.
-std::string hosts_script() {
-  const auto build = std::filesystem::path(own_path()).parent_path();
-  const auto script = build.parent_path().parent_path() / "tests/bench/hosts.sh";
-  return std::filesystem::exists(script) ? script.string() : "";
-}
 
 /// The shares that were hidden, round by round.
 struct HiddenShares {
@@ -66,7 +58,7 @@ void peer_parts(const HiddenShares& shares, Row& row) {
 }  // namespace
 
 std::vector<Json> lines_of_hosts(const std::string& what, const BenchOptions& options, Row& row) {
-  const std::string script = hosts_script();
+  const std::string script = bench_script("hosts.sh");
   if (script.empty()) {
     row.skip = "tests/bench/hosts.sh is not beside the build: run a checkout's program";
     return {};

@@ -1,7 +1,6 @@
 // V1: JPEGs become the input of a network.
 #include <algorithm>
 #include <cmath>
-#include <ctime>
 #include <filesystem>
 #include <fstream>
 #include <map>
@@ -60,12 +59,6 @@ std::string photograph(int64_t height, int64_t width, uint64_t number) {
 }
 
 namespace {
-
-double cpu_seconds() {
-  timespec now{};
-  ::clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &now);
-  return static_cast<double>(now.tv_sec) + 1e-9 * static_cast<double>(now.tv_nsec);
-}
 
 /// Photographs of one size, as files for the peer too.
 struct Album {

@@ -9,6 +9,7 @@
 #include <cerrno>
 #include <cstdlib>
 #include <cstring>
+#include <ctime>
 #include <filesystem>
 #include <sstream>
 #include <thread>
@@ -117,6 +118,18 @@ std::string own_path() {
   return std::filesystem::read_symlink("/proc/self/exe").string();
 }
 
+std::string bench_script(const std::string& name) {
+  const auto build = std::filesystem::path(own_path()).parent_path();
+  const auto script = build.parent_path().parent_path() / "tests/bench" / name;
+  return std::filesystem::exists(script) ? script.string() : "";
+}
+
+double cpu_seconds() {
+  timespec now{};
+  ::clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &now);
+  return static_cast<double>(now.tv_sec) + 1e-9 * static_cast<double>(now.tv_nsec);
+}
+
 std::vector<Json> json_lines(const std::string& text) {
   std::vector<Json> result;
   std::istringstream lines(text);
@@ -137,13 +150,14 @@ std::vector<Json> run_step(const Words& arguments) {
 Peer::Peer(const std::string& script) {
   const char* folder = std::getenv("BITSTILL_PEERS");
   const char* python = std::getenv("BITSTILL_PEER_PYTHON");
-  if (folder == nullptr || python == nullptr) {
+  script_ = bench_script(script);
+  if ((script_.empty() && folder == nullptr) || python == nullptr) {
     absent_ = concat("BITSTILL_PEERS (folder of ", script,
                      ") or BITSTILL_PEER_PYTHON (a Python with PyTorch) is not set");
     return;
   }
   python_ = python;
-  script_ = concat(folder, "/", script);
+  if (script_.empty()) script_ = concat(folder, "/", script);
   if (!std::filesystem::exists(script_)) absent_ = "there is no " + script_;
 }
 

@@ -23,6 +23,10 @@ Finished run_program(const Words& words, const Words& environment = {});
 Words on_ranks(int ranks, const Words& command);
 /// This program.
 std::string own_path();
+/// tests/bench/NAME of the checkout that this program was built in; empty: there is none.
+std::string bench_script(const std::string& name);
+/// Of this process, so far.
+double cpu_seconds();
 
 /// The lines of `text` that are JSON objects.
 std::vector<Json> json_lines(const std::string& text);
@@ -31,7 +35,7 @@ std::vector<Json> json_lines(const std::string& text);
 std::vector<Json> run_step(const Words& arguments);
 constexpr int kStepRanks = 2;
 
-/// A script of BITSTILL_PEERS, run by BITSTILL_PEER_PYTHON.
+/// A script of tests/bench, or else of BITSTILL_PEERS, run by BITSTILL_PEER_PYTHON.
 class Peer {
  public:
   explicit Peer(const std::string& script = "ddp_distill.py");

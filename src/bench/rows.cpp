@@ -38,9 +38,13 @@ constexpr RowKind kRows[] = {
     {"P16", "from mpirun to the end of a first step", bench_start},
     {"P18", "a GPU: the quantize kernel, the quantized step, the exchange's own stream", bench_gpu},
     {"V1", "JPEGs decoded, cropped, scaled to 224 and normalized, images a CPU second", bench_jpeg},
+    {"V2", "a distillation step of residual networks against DistributedDataParallel",
+     bench_residual_step},
+    {"V3", "inference of ResNet-34 at 224 pixels against PyTorch in bf16", bench_frozen_residual},
     {"V4", "JPEGs decoded by two threads over one; how long steps wait for batches",
      bench_decode_threads},
     {"V5", "the start on 1,281,167 rows against ten rows: seconds and memory", bench_large_start},
+    {"V6", "a quantized step of ResNet-18 over the same step in fp32", bench_residual_bits},
 };
 
 const RowKind& find_row(const std::string& id) {

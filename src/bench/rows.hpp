@@ -44,8 +44,11 @@ Row bench_decode(const BenchOptions& options);             // P13
 Row bench_start(const BenchOptions& options);              // P16
 Row bench_gpu(const BenchOptions& options);                // P18
 Row bench_jpeg(const BenchOptions& options);               // V1
+Row bench_residual_step(const BenchOptions& options);      // V2
+Row bench_frozen_residual(const BenchOptions& options);    // V3
 Row bench_decode_threads(const BenchOptions& options);     // V4
 Row bench_large_start(const BenchOptions& options);        // V5
+Row bench_residual_bits(const BenchOptions& options);      // V6
 
 /// Whether train.precision = auto means bf16 on this processor.
 bool has_bf16();

@@ -1,7 +1,6 @@
 #include "bitstill/bench/step.hpp"
 
 #include <c10/core/impl/VirtualGuardImpl.h>
-#include <sys/resource.h>
 
 #include <algorithm>
 #include <cstdio>
@@ -17,6 +16,7 @@
 #include "bitstill/train/assemble.hpp"
 #include "bitstill/train/run_records.hpp"
 #include "emulated.hpp"
+#include "process.hpp"
 #include "random_cache.hpp"
 #include "rows.hpp"
 #include "temporary_folder.hpp"
@@ -30,8 +30,8 @@ constexpr double kTimeout_s = 600;
 /// A folder of shards with random images, this rank's own, so that reading is part of the step.
 class RandomShards {
  public:
-  explicit RandomShards(int64_t rows) {
-    const ImageShape shape{3, 32, 32};
+  RandomShards(int64_t rows, int64_t side) {
+    const ImageShape shape{3, side, side};
     ShardWriter writer({folder_.path(), shape, kClasses, {rows, 0, 0}, 0});
     RandomStream stream(kSeed, StreamPurpose::initialization);
     std::vector<uint8_t> pixels(static_cast<std::size_t>(shape.pixels()));
@@ -55,15 +55,6 @@ class RandomShards {
   TemporaryFolder folder_;
 };
 
-double cpu_seconds() {
-  rusage usage{};
-  getrusage(RUSAGE_SELF, &usage);
-  const auto seconds = [](const timeval& t) {
-    return static_cast<double>(t.tv_sec) + 1e-6 * static_cast<double>(t.tv_usec);
-  };
-  return seconds(usage.ru_utime) + seconds(usage.ru_stime);
-}
-
 Json slices_json(const Teacher* teacher) {
   if (teacher == nullptr || !teacher->traits().slices) return nullptr;
   return to_json(*teacher->traits().slices);
@@ -76,9 +67,17 @@ double most_memory_mb(World& world) {
   return most;
 }
 
-NetworkSpec spec_of(const std::string& kind, const Dataset& dataset) {
+/// `name`: a kind, or KIND-DEPTH-WIDTH_FACTOR.
+NetworkSpec spec_of(const std::string& name, const Dataset& dataset) {
   NetworkSpec spec;
-  spec.kind = kind;
+  std::string words = name;
+  std::replace(words.begin(), words.end(), '-', ',');
+  const std::vector<std::string> parts = split_list(words);
+  spec.kind = parts.empty() ? name : parts[0];
+  if (parts.size() == 3) {
+    spec.depth = std::strtoll(parts[1].c_str(), nullptr, 10);
+    spec.width_factor = std::strtod(parts[2].c_str(), nullptr);
+  }
   spec.input = dataset.index().shape;
   spec.classes = kClasses;
   spec.normalization = dataset.index().normalization;
@@ -341,9 +340,10 @@ void bench_step(World& world, const BenchStepOptions& s, const at::Device& devic
   std::unique_ptr<Network> network;
   std::unique_ptr<Teacher> cached;
   agree(world.control(), [&] {
-    if (s.batch < 1 || s.steps < 1 || s.rounds < 1 || s.warmup < 0 || !(s.emulate >= 0)) {
+    if (s.batch < 1 || s.size < 1 || s.steps < 1 || s.rounds < 1 || s.warmup < 0 ||
+        !(s.emulate >= 0)) {
       throw Error(ExitCode::settings,
-                  "batch, steps and rounds are 1 or more, warmup and emulate 0 or more");
+                  "batch, size, steps and rounds are 1 or more, warmup and emulate 0 or more");
     }
     ExchangeOptions exchange;
     exchange.chunk_bytes = s.chunk_bytes;
@@ -351,7 +351,7 @@ void bench_step(World& world, const BenchStepOptions& s, const at::Device& devic
     if (device.is_cuda() && s.codec != Codec::none) {
       throw Error(ExitCode::settings, "codecs run on the CPU: give --device cpu, or --codec none");
     }
-    shards = std::make_unique<RandomShards>(kStepsAnEpoch * s.batch * world.place().world);
+    shards = std::make_unique<RandomShards>(kStepsAnEpoch * s.batch * world.place().world, s.size);
     dataset = std::make_unique<Dataset>(shards->path());
     if (!s.teacher_file.empty()) return;
     if (s.teacher != "none" && !in_emulated_slices(world, s))

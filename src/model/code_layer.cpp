@@ -9,7 +9,9 @@
 #include <algorithm>
 #include <utility>
 
+#include "code_kernel.hpp"
 #include "frozen_layer.hpp"
+#include "norm_parts.hpp"
 #include "onednn.hpp"
 
 namespace bitstill {
@@ -42,15 +44,12 @@ at::Tensor pool_codes(const at::Tensor& given) {
 /// x [n, C, H, W] bf16, channels-last, as codes.
 at::Tensor codes_of(const at::Tensor& x, const LayerCodes& codes) {
   at::Tensor y = at::empty_like(x, x.options().dtype(at::kByte));
-  const at::BFloat16* const in = x.const_data_ptr<at::BFloat16>();
-  uint8_t* const out = y.mutable_data_ptr<uint8_t>();
   const auto by = static_cast<float>(1 / codes.in_scale);
-  const float plus = static_cast<float>(codes.in_zero) + 0.5f;
+  const auto plus = static_cast<float>(codes.in_zero);
+  const uint16_t* const in = bits(x);
+  uint8_t* const out = y.mutable_data_ptr<uint8_t>();
   at::parallel_for(0, x.numel(), 32768, [&](int64_t begin, int64_t end) {
-    for (int64_t i = begin; i < end; ++i) {
-      const float v = static_cast<float>(in[i]) * by + plus;
-      out[i] = static_cast<uint8_t>(v > 0 ? (v < 255 ? v : 255.0f) : 0.0f);  // NaN: 0
-    }
+    to_codes(in + begin, end - begin, by, plus, out + begin);
   });
   return y;
 }
@@ -94,13 +93,19 @@ class CodeLayer : public FrozenLayer {
 
   void run_rows(const ReadyRows& ready, RowRange rows, const at::Tensor& x,
                 at::Tensor* y) const override {
+    using Arguments = std::vector<c10::IValue>;
     const Window& window = layer_.window;
+    Arguments all = {x, codes_.in_scale, codes_.in_zero, ready.weight, ready.scale, ready.zero};
+    const auto add = [&](const Arguments& more) {
+      all.insert(all.end(), more.begin(), more.end());
+    };
+    if (layer_.adds()) add({take(rows, *y)});
+    add({ready.bias, pair_of(window.stride), pair_of(window.padding), pair_of(1), 1,
+         codes_.out_scale, 0, codes_.answers_codes ? at::kByte : at::kBFloat16});
+    if (layer_.adds()) add({1.0, 0, "sum", 1.0});
+    add({onednn_after(layer_.relu), no_scalars(), ""});
     const at::Tensor answer =
-        onednn("onednn::qconv2d_pointwise",
-               {x, codes_.in_scale, codes_.in_zero, ready.weight, ready.scale, ready.zero,
-                ready.bias, pair_of(window.stride), pair_of(window.padding), pair_of(1), 1,
-                codes_.out_scale, 0, codes_.answers_codes ? at::kByte : at::kBFloat16,
-                onednn_after(layer_.relu), no_scalars(), ""});
+        onednn("onednn::qconv2d_pointwise", std::move(all), layer_.adds() ? "binary" : "");
     put(layer_.pool ? pooled(answer) : answer, rows, y);
   }
 };

@@ -18,9 +18,12 @@
 namespace bitstill {
 namespace {
 
-/// The layer's answers to x in fp32, before its pool.
+/// The layer's answers in fp32, before its pool; `values` by number.
 at::Tensor exact_answers(const Program& folded, Operation operation, TensorSource& source,
-                         const at::Tensor& x) {
+                         const std::vector<at::Tensor>& values) {
+  const auto value = [&](std::size_t i) {
+    return values[static_cast<std::size_t>(operation.inputs[i])];
+  };
   operation.pool = false;
   const auto layer = FrozenLayer::make(folded, operation, at::kFloat, nullptr, RowRuns::whole);
   const int64_t rows = layer->rows();
@@ -28,7 +31,8 @@ at::Tensor exact_answers(const Program& folded, Operation operation, TensorSourc
   layer->read({0, rows}, source, plain.mutable_data_ptr());
   const std::vector<ReadyRows> ready = layer->make_ready(plain.const_data_ptr(), rows);
   at::Tensor y;
-  layer->run(ready, {0, rows}, layer->input(x), &y);
+  if (operation.adds()) y = layer->addend(value(1), false);
+  layer->run(ready, {0, rows}, layer->input(value(0)), &y);
   return y;
 }
 
@@ -83,18 +87,21 @@ std::string obstacle_to_codes(const Program& folded) {
 }
 
 std::vector<bool> code_values(const Program& folded) {
-  std::vector<bool> codes(static_cast<std::size_t>(folded.result()) + 1, false);
+  std::vector<bool> codes(static_cast<std::size_t>(folded.result()) + 1, false), of_norms = codes;
   codes[0] = true;
   for (const Operation& operation : folded.operations()) {
-    codes[static_cast<std::size_t>(operation.output)] =
-        operation.kind == OperationKind::convolution && operation.relu;
+    const auto out = static_cast<std::size_t>(operation.output);
+    of_norms[out] = operation.kind == OperationKind::norm;
+    codes[out] = operation.relu && !operation.adds() &&
+                 (of_norms[out] || operation.kind == OperationKind::convolution);
   }
   codes[static_cast<std::size_t>(folded.result())] = false;
   for (const Operation& operation : folded.operations()) {
-    const bool takes_codes =
-        operation.kind == OperationKind::convolution || operation.kind == OperationKind::linear;
-    for (const int input : operation.inputs) {
-      if (!takes_codes) codes[static_cast<std::size_t>(input)] = false;
+    const bool takes_codes = operation.kind == OperationKind::convolution ||
+                             (operation.kind == OperationKind::linear &&
+                              !of_norms[static_cast<std::size_t>(operation.inputs[0])]);
+    for (std::size_t i = takes_codes ? 1 : 0; i < operation.inputs.size(); ++i) {
+      codes[static_cast<std::size_t>(operation.inputs[i])] = false;
     }
   }
   return codes;
@@ -142,10 +149,10 @@ class ScaleSearch {
         layer->column_factors =
             to_vector(factors_[at(input)].reciprocal() * ranges_[at(input)].scale);
       }
-      if (has_weights(operation)) ++layer;
+      LayerCodes* const codes_of_layer = has_weights(operation) ? &*layer++ : nullptr;
       needed = needed && &operation != last_convolution_;
       if (!needed) continue;
-      if (operation.kind != OperationKind::convolution) answer(operation);
+      if (operation.kind != OperationKind::convolution) answer(operation, codes_of_layer);
       for (const int input : operation.inputs) {
         if (last_reader_[at(input)] == &operation) values_[at(input)] = at::Tensor();
       }
@@ -169,17 +176,17 @@ class ScaleSearch {
 
   void require_finite(const Operation& layer, double scale, const char* does) const {
     if (std::isfinite(scale)) return;
-    throw Error(ExitCode::numbers, concat(layer.weight, does,
+    throw Error(ExitCode::numbers, concat(layer.norm ? layer.norm->weight : layer.weight, does,
                                           " numbers that are not finite, so 8-bit codes have no "
                                           "range; give another precision or teacher"));
   }
 
-  /// Of an operation that answers no codes.
-  void answer(const Operation& operation) {
-    values_[at(operation.output)] =
-        has_weights(operation)
-            ? exact_answers(folded_, operation, source_, values_[at(operation.inputs[0])])
-            : compute(operation, values_);
+  /// `codes`: of a layer.
+  void answer(const Operation& operation, LayerCodes* codes) {
+    at::Tensor& y = values_[at(operation.output)];
+    y = codes != nullptr ? exact_answers(folded_, operation, source_, values_)
+                         : compute(operation, values_);
+    if (codes != nullptr && codes->answers_codes) scale_answers(operation, y, codes);
   }
 
   void convolution(const Operation& operation, LayerCodes* codes) {
@@ -190,9 +197,14 @@ class ScaleSearch {
     codes->in_zero = range.zero;
     if (factors_[in].defined()) codes->column_factors = to_vector(factors_[in].reciprocal());
     if (!codes->answers_codes && &operation == last_convolution_) return;
-    const at::Tensor y = exact_answers(folded_, operation, source_, values_[in]);
+    const at::Tensor y = exact_answers(folded_, operation, source_, values_);
     values_[out] = operation.pool ? at::max_pool2d(y, 2) : y;
-    if (!codes->answers_codes) return;
+    if (codes->answers_codes) scale_answers(operation, y, codes);
+  }
+
+  /// How the layer's answers y in fp32 become codes.
+  void scale_answers(const Operation& operation, const at::Tensor& y, LayerCodes* codes) {
+    const std::size_t out = at(operation.output);
     // Codes 0..255 are shared by all channels of a layer. Between a channel's range and the weights
     // that it meets, half the difference in size goes each way (SmoothQuant, Xiao et al. 2023): a
     // channel with small answers then does not vanish beside one with large answers.

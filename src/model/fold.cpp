@@ -77,7 +77,7 @@ struct Folding {
     if (is(before, {OperationKind::relu, OperationKind::max_pool})) {
       return can_make_ones(before->inputs[0]);
     }
-    return is(before, {kConvolution});
+    return is(before, {kConvolution}) && !before->adds();
   }
 
   /// Whether one of the norm's readers cannot take it.
@@ -99,7 +99,7 @@ struct Folding {
     if (value.norm) {
       folded.obstacle = "a norm follows a norm";
     } else if (value.sole && is(before, {kConvolution, kLinear}) && !before->output_norm &&
-               !before->relu && !before->pool) {
+               !before->relu && !before->pool && !before->adds()) {
       before->output_norm = operation.norm;
       extend(before, operation.output);
     } else if (must_stay(operation, value.stored)) {
@@ -122,9 +122,26 @@ struct Folding {
     }
   }
 
+  /// Whether the convolution that makes `value` can add another stored value: that is there before
+  /// and not the network's input, which is the caller's.
+  bool can_add(const Value& value, int other) {
+    const Operation* const before = maker(value.stored);
+    const Operation* const others = maker(other);
+    return value.sole && is(before, {kConvolution}) && !before->relu && !before->pool &&
+           !before->adds() && others != nullptr && others < before;
+  }
+
   void add(const Operation& operation) {
-    for (const int input : operation.inputs) {
-      if (read(input).norm) folded.obstacle = "a norm stands before an addition and after no layer";
+    const Value both[] = {read(operation.inputs[0]), read(operation.inputs[1])};
+    if (both[0].norm || both[1].norm) {
+      folded.obstacle = "a norm stands before an addition and after no layer";
+    }
+    for (const int i : {0, 1}) {
+      if (!can_add(both[i], both[1 - i].stored)) continue;
+      Operation* const before = maker(both[i].stored);
+      before->inputs.push_back(both[1 - i].stored);
+      extend(before, operation.output);
+      return;
     }
     keep(operation);
   }
@@ -133,7 +150,7 @@ struct Folding {
     const Value value = read(operation.inputs[0]);
     Operation* const before = maker(value.stored);
     if (value.norm) folded.pooled_norms.push_back({*value.norm, convolutions});
-    if (value.sole && is(before, {kConvolution}) && !before->pool &&
+    if (value.sole && is(before, {kConvolution}) && !before->pool && !before->adds() &&
         operation.window == Window{2, 2, 0}) {
       before->pool = true;
       extend(before, operation.output);
@@ -154,7 +171,7 @@ struct Folding {
     if (ones[at(value)]) return;
     ones[at(value)] = true;
     Operation* const before = maker(value);
-    if (is(before, {kConvolution})) {
+    if (is(before, {kConvolution}) && !before->adds()) {
       before->output_ones = true;
     } else if (is(before, {OperationKind::relu, OperationKind::max_pool})) {
       ask_ones(before->inputs[0]);  // ReLU and pools keep ones
@@ -169,10 +186,10 @@ struct Folding {
       if (operation.input_norm && operation.window.padding > 0) ask_ones(operation.inputs[0]);
     }
     for (Operation& operation : operations) {
-      for (const int input : operation.inputs) {
-        if (!ones[at(input)]) continue;
+      for (std::size_t i = 0; i < operation.inputs.size(); ++i) {
+        if (!ones[at(operation.inputs[i])]) continue;
         operation.input_ones = is(&operation, {kConvolution, kLinear});
-        if (is(&operation, {kAdd, kNorm, kAveragePool})) {
+        if (is(&operation, {kAdd, kNorm, kAveragePool}) || (operation.adds() && i == 1)) {
           folded.obstacle = "what a norm before a padded convolution reads is read by others too";
         }
       }

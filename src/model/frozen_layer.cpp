@@ -75,11 +75,20 @@ class ConvolutionLayer : public FrozenLayer {
 
   void run_rows(const ReadyRows& ready, RowRange rows, const at::Tensor& x,
                 at::Tensor* y) const override {
-    const Window& window = layer_.window;
-    const at::Tensor answer =
-        onednn("mkldnn::_convolution_pointwise",
-               {x, ready.weight, ready.bias, pair_of(window.padding), pair_of(window.stride),
-                pair_of(1), 1, onednn_after(layer_.relu), no_scalars(), ""});
+    const c10::IValue padding = pair_of(layer_.window.padding);
+    const c10::IValue stride = pair_of(layer_.window.stride), dilation = pair_of(1);
+    if (layer_.adds()) {
+      const c10::IValue after = layer_.relu ? c10::IValue("relu") : c10::IValue();
+      put(onednn("mkldnn::_convolution_pointwise_",
+                 {take(rows, *y), x, ready.weight, ready.bias, padding, stride, dilation, 1, "add",
+                  c10::IValue(), after, no_scalars(), c10::IValue()},
+                 "binary"),
+          rows, y);
+      return;
+    }
+    const at::Tensor answer = onednn("mkldnn::_convolution_pointwise",
+                                     {x, ready.weight, ready.bias, padding, stride, dilation, 1,
+                                      onednn_after(layer_.relu), no_scalars(), ""});
     put(layer_.pool ? at::max_pool2d(answer, 2) : answer, rows, y);
   }
 
@@ -121,11 +130,11 @@ class LinearLayer : public FrozenLayer {
 std::unique_ptr<FrozenLayer> FrozenLayer::make(const Program& folded, const Operation& layer,
                                                at::ScalarType type, const LayerCodes* codes,
                                                RowRuns runs) {
+  const LayerCodes given = codes == nullptr ? LayerCodes{} : *codes;
   if (layer.kind == OperationKind::linear) {
-    return std::make_unique<LinearLayer>(folded, layer, type,
-                                         codes == nullptr ? LayerCodes{} : *codes, runs);
+    return std::make_unique<LinearLayer>(folded, layer, type, given, runs);
   }
-  if (layer.kind == OperationKind::norm) return make_norm_layer(folded, layer);
+  if (layer.kind == OperationKind::norm) return make_norm_layer(folded, layer, given);
   if (codes != nullptr) return make_code_layer(folded, layer, *codes, runs);
   if (type == at::kFloat && WinogradLayer::takes(layer)) {
     return std::make_unique<WinogradLayer>(folded, layer);
@@ -225,6 +234,16 @@ void FrozenLayer::run(std::span<const ReadyRows> ready, RowRange rows, const at:
     run_rows(one, {rows.first, std::min(rows.count, end - rows.first)}, x, y);
     rows.first += rows.count;
   }
+}
+
+at::Tensor FrozenLayer::addend(const at::Tensor& value, bool may_write) const {
+  return may_write ? value.contiguous(at::MemoryFormat::ChannelsLast)
+                   : value.clone(at::MemoryFormat::ChannelsLast);
+}
+
+at::Tensor FrozenLayer::take(RowRange range, const at::Tensor& y) const {
+  if (range.count == rows()) return y;
+  return y.narrow(1, range.first, range.count).contiguous(at::MemoryFormat::ChannelsLast);
 }
 
 void FrozenLayer::put(const at::Tensor& answer, RowRange range, at::Tensor* y) const {

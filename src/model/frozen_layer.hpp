@@ -50,7 +50,10 @@ class FrozenLayer {
   std::vector<ReadyRows> make_ready(const void* plain, int64_t rows) const;
   /// The input as run() wants it: x itself, or a copy.
   virtual at::Tensor input(const at::Tensor& x) const = 0;
-  /// Puts these rows into y, which the first of them makes. `ready`: of make_ready().
+  /// Of a layer that adds: y as the first run() takes it. Writes `value` itself where it may.
+  virtual at::Tensor addend(const at::Tensor& value, bool may_write) const;
+  /// Puts these rows into y, which the first of them makes, or adds to them where the layer adds.
+  /// `ready`: of make_ready().
   void run(std::span<const ReadyRows> ready, RowRange rows, const at::Tensor& x,
            at::Tensor* y) const;
 
@@ -74,6 +77,8 @@ class FrozenLayer {
                         at::Tensor* y) const = 0;
   /// Puts an answer that has these rows alone into y.
   void put(const at::Tensor& answer, RowRange rows, at::Tensor* y) const;
+  /// These rows of y, in memory of their own where they are not all.
+  at::Tensor take(RowRange rows, const at::Tensor& y) const;
 
   std::vector<int64_t> input_sizes() const;  // of a convolution's usual batch
 
@@ -90,7 +95,8 @@ class FrozenLayer {
 };
 
 /// Norms that stayed.
-std::unique_ptr<FrozenLayer> make_norm_layer(const Program& folded, const Operation& layer);
+std::unique_ptr<FrozenLayer> make_norm_layer(const Program& folded, const Operation& layer,
+                                             LayerCodes codes);
 /// Convolutions on 8-bit codes.
 std::unique_ptr<FrozenLayer> make_code_layer(const Program& folded, const Operation& layer,
                                              LayerCodes codes, RowRuns runs);

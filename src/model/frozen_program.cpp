@@ -82,7 +82,7 @@ FrozenProgram::FrozenProgram(Program folded, InferencePrecision precision, CodeS
   std::vector<bool> read_later(at_index(folded_->result()) + 1, false);
   read_later.back() = true;
   for (const Operation& operation : folded_->operations()) {
-    Step step{operation, nullptr, {}};
+    Step step{operation, nullptr, {}, false};
     if (has_weights(operation)) {
       const std::size_t i = layer_steps_.size();
       step.layer = FrozenLayer::make(*folded_, operation, type_,
@@ -92,7 +92,11 @@ FrozenProgram::FrozenProgram(Program folded, InferencePrecision precision, CodeS
     steps_.push_back(std::move(step));
   }
   for (auto step = steps_.rbegin(); step != steps_.rend(); ++step) {
-    for (const int input : step->operation.inputs) {
+    const std::vector<int>& inputs = step->operation.inputs;
+    step->replaces =
+        step->operation.adds() && inputs[0] != inputs[1] && !read_later[at_index(inputs[1])];
+    if (step->replaces) read_later[at_index(inputs[1])] = true;  // it goes at once
+    for (const int input : inputs) {
       if (!read_later[at_index(input)]) step->done.push_back(input);
       read_later[at_index(input)] = true;
     }
@@ -114,14 +118,16 @@ int64_t FrozenProgram::value_bytes(std::size_t layer) const {
   };
   int64_t held = bytes_of(0, nullptr);
   for (std::size_t s = 0;; ++s) {
-    held += bytes_of(steps_[s].operation.output, &steps_[s]);
-    if (s == layer_steps_[layer]) return held;
-    for (const int value : steps_[s].done) {
+    const auto drop = [&](int value) {
       const auto maker = std::find_if(steps_.begin(), steps_.end(), [&](const Step& step) {
         return step.operation.output == value;
       });
       held -= bytes_of(value, maker == steps_.end() ? nullptr : &*maker);
-    }
+    };
+    if (steps_[s].replaces) drop(steps_[s].operation.inputs[1]);
+    held += bytes_of(steps_[s].operation.output, &steps_[s]);
+    if (s == layer_steps_[layer]) return held;
+    for (const int value : steps_[s].done) drop(value);
   }
 }
 
@@ -144,11 +150,19 @@ PassState FrozenProgram::begin(const at::Tensor& x) const {
 void FrozenProgram::run(std::size_t i, std::span<const ReadyRows> ready, RowRange rows,
                         PassState* state) const {
   const Step& step = steps_[layer_steps_[i]];
-  at::Tensor& given = state->values[at_index(step.operation.inputs[0])];
+  const std::vector<int>& inputs = step.operation.inputs;
+  at::Tensor& given = state->values[at_index(inputs[0])];
+  at::Tensor& answer = state->values[at_index(step.operation.output)];
+  if (step.operation.adds() && !answer.defined()) {
+    at::Tensor& added = state->values[at_index(inputs[1])];
+    answer = step.layer->addend(added, step.replaces);
+    if (step.replaces) added = at::Tensor();
+  }
   const at::Tensor x = step.layer->input(given);
   const bool last = rows.first + rows.count == step.layer->rows();
-  if (!step.done.empty()) given = last ? at::Tensor() : x;  // for the rows to come
-  step.layer->run(ready, rows, x, &state->values[at_index(step.operation.output)]);
+  const bool done = std::count(step.done.begin(), step.done.end(), inputs[0]) > 0;
+  if (done) given = last ? at::Tensor() : x;  // for the rows to come
+  step.layer->run(ready, rows, x, &answer);
   if (last) run_between(layer_steps_[i] + 1, state);
 }
 

@@ -57,6 +57,8 @@ class FrozenProgram {
     Operation operation;
     std::unique_ptr<FrozenLayer> layer;  // null without weights
     std::vector<int> done;               // values that nobody reads after it
+    /// The answer takes the place of the value that is added, which nobody reads after it.
+    bool replaces = false;
   };
   void run_between(std::size_t step, PassState* state) const;  // up to the next layer
   at::Tensor enter(const at::Tensor& x) const;

@@ -1,10 +1,15 @@
-// Norms that no other layer can take: a scale, a shift and ReLU for each channel.
+// Norms that no other layer can take: a scale, a shift and ReLU for each channel; in bf16 by SIMD.
 #include <ATen/Parallel.h>
+#include <ATen/TensorOperators.h>
 #include <ATen/ops/empty_like.h>
+#include <ATen/ops/zeros_like.h>
 
 #include <limits>
+#include <utility>
 
+#include "code_kernel.hpp"
 #include "frozen_layer.hpp"
+#include "norm_parts.hpp"
 
 namespace bitstill {
 namespace {
@@ -27,8 +32,8 @@ void scale_pixels(const Value* x, const at::Tensor& scale, const at::Tensor& shi
 
 class NormLayer : public FrozenLayer {
  public:
-  NormLayer(const Program& folded, const Operation& layer)
-      : FrozenLayer(folded, layer, {}, RowRuns::whole) {}
+  NormLayer(const Program& folded, const Operation& layer, LayerCodes codes)
+      : FrozenLayer(folded, layer, std::move(codes), RowRuns::whole) {}
 
   int64_t ready_bytes(int64_t rows) const override { return plain_bytes(rows); }
 
@@ -47,13 +52,18 @@ class NormLayer : public FrozenLayer {
   }
 
   ReadyRows prepare(const Tensors& plain, int64_t /*rows*/) const override {
-    return {plain[0].clone(), plain[1].clone(), {}, {}};
+    // What answers codes does so in their unit.
+    return {plain[0] / codes_.out_scale, plain[1] / codes_.out_scale, {}, {}};
   }
 
   void run_rows(const ReadyRows& ready, RowRange rows, const at::Tensor& x,
                 at::Tensor* y) const override {
     const at::Tensor mine =
         rows.count == this->rows() ? x : input(x.narrow(1, rows.first, rows.count));
+    if (mine.scalar_type() == at::kBFloat16 && layer_.relu) {
+      put(cut_off(ready, mine), rows, y);
+      return;
+    }
     at::Tensor answer = at::empty_like(mine);
     const int64_t pixels = mine.numel() / rows.count, grain = 1 + 32768 / rows.count;
     at::parallel_for(0, pixels, grain, [&](int64_t begin, int64_t end) {
@@ -67,12 +77,29 @@ class NormLayer : public FrozenLayer {
     });
     put(answer, rows, y);
   }
+
+  /// Of bf16 values, with ReLU.
+  at::Tensor cut_off(const ReadyRows& ready, const at::Tensor& x) const {
+    at::Tensor y = at::empty_like(x, codes_.answers_codes ? at::kByte : at::kBFloat16);
+    const at::Tensor zeros = at::zeros_like(ready.bias);
+    const float* const scale = ready.weight.const_data_ptr<float>();
+    const float* const shift = ready.bias.const_data_ptr<float>();
+    Parts(rows_of(x)).run([&](const Bf16Rows& part, int64_t first, int64_t) {
+      if (codes_.answers_codes) {
+        normalize_to_codes(part, scale, shift, y.mutable_data_ptr<uint8_t>() + first);
+      } else {
+        normalize_relu(part, zeros.const_data_ptr<float>(), scale, shift, nullptr, bits(y) + first);
+      }
+    });
+    return y;
+  }
 };
 
 }  // namespace
 
-std::unique_ptr<FrozenLayer> make_norm_layer(const Program& folded, const Operation& layer) {
-  return std::make_unique<NormLayer>(folded, layer);
+std::unique_ptr<FrozenLayer> make_norm_layer(const Program& folded, const Operation& layer,
+                                             LayerCodes codes) {
+  return std::make_unique<NormLayer>(folded, layer, std::move(codes));
 }
 
 }  // namespace bitstill

@@ -5,8 +5,8 @@
 
 namespace bitstill {
 
-at::Tensor onednn(const char* name, std::vector<c10::IValue> arguments) {
-  const auto op = c10::Dispatcher::singleton().findSchemaOrThrow(name, "");
+at::Tensor onednn(const char* name, std::vector<c10::IValue> arguments, const char* overload) {
+  const auto op = c10::Dispatcher::singleton().findSchemaOrThrow(name, overload);
   op.callBoxed(&arguments);
   return arguments.at(0).toTensor();
 }

@@ -10,7 +10,7 @@ namespace bitstill {
 
 constexpr int64_t kUsualBatch = 32;  // weights are laid out for it
 
-at::Tensor onednn(const char* name, std::vector<c10::IValue> arguments);
+at::Tensor onednn(const char* name, std::vector<c10::IValue> arguments, const char* overload = "");
 /// Of a tensor that onednn() laid out for its own kernels.
 int64_t onednn_bytes(const at::Tensor& tensor);
 

@@ -32,6 +32,10 @@ at::Tensor empty_padded(int64_t n, int64_t channels, int64_t height, int64_t wid
       .narrow(1, 0, channels);
 }
 
+at::Tensor padded_copy(const at::Tensor& x) {
+  return empty_padded(x.size(0), x.size(1), x.size(2), x.size(3)).copy_(x);
+}
+
 }  // namespace
 
 bool WinogradLayer::takes(const Operation& layer) {
@@ -78,9 +82,11 @@ ReadyRows WinogradLayer::prepare(const Tensors& plain, int64_t rows) const {
 }
 
 at::Tensor WinogradLayer::input(const at::Tensor& x) const {
-  if (is_padded(x)) return x;
-  at::Tensor y = empty_padded(x.size(0), x.size(1), x.size(2), x.size(3));
-  return y.copy_(x);
+  return is_padded(x) ? x : padded_copy(x);
+}
+
+at::Tensor WinogradLayer::addend(const at::Tensor& value, bool may_write) const {
+  return may_write ? input(value) : padded_copy(value);
 }
 
 void WinogradLayer::run_rows(const ReadyRows& ready, RowRange rows, const at::Tensor& x,
@@ -99,6 +105,7 @@ void WinogradLayer::run_rows(const ReadyRows& ready, RowRange rows, const at::Te
   run.bias = ready.bias.const_data_ptr<float>();
   run.outputs = padded(rows.count);
   run.out_stride = padded(size_.out);
+  run.add = layer_.adds();
   run.relu = layer_.relu;
   run.pool = layer_.pool;
   run.y = y->mutable_data_ptr<float>() + rows.first;

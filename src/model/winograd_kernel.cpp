@@ -173,6 +173,10 @@ HWY_NOINLINE void multiply(const WinogradRun& run, const WinogradScratch& scratc
   }
 }
 
+HWY_INLINE V least_of(bool relu) {
+  return hn::Set(D(), relu ? 0.0f : -std::numeric_limits<float>::infinity());
+}
+
 /// y [kOut][kOut] for one vector of channels.
 template <int64_t kOut>
 HWY_INLINE void transform_back(const float* in, int64_t plane, const float* bias, bool relu,
@@ -185,7 +189,7 @@ HWY_INLINE void transform_back(const float* in, int64_t plane, const float* bias
     transform_outputs(t, column);
     for (int64_t i = 0; i < kOut; ++i) hn::Store(column[i], d, half + (kSide * i + j) * kLanes);
   }
-  const auto least = hn::Set(d, relu ? 0.0f : -std::numeric_limits<float>::infinity());
+  const V least = least_of(relu);
   for (int64_t i = 0; i < kOut; ++i) {
     V t[kSide];
     for (int64_t j = 0; j < kSide; ++j) t[j] = hn::Load(d, half + (kSide * i + j) * kLanes);
@@ -206,6 +210,20 @@ HWY_INLINE void write_tile(const V (&tile)[kOut][kOut], int64_t row, int64_t col
   }
 }
 
+/// Those that are inside the image, added to what is there.
+template <int64_t kOut>
+HWY_INLINE void add_tile(const V (&tile)[kOut][kOut], int64_t row, int64_t column,
+                         const WinogradRun& run, float* y) {
+  const D d;
+  const V least = least_of(run.relu);
+  for (int64_t i = 0; i < kOut && row + i < run.height; ++i) {
+    for (int64_t j = 0; j < kOut && column + j < run.width; ++j) {
+      float* const at = y + ((row + i) * run.width + column + j) * run.out_stride;
+      hn::Store(hn::Max(least, hn::Add(tile[i][j], hn::Load(d, at))), d, at);
+    }
+  }
+}
+
 /// The outputs of a block of `channels` from channel `first` on.
 template <int64_t kOut>
 HWY_NOINLINE void write_outputs(const WinogradRun& run, const WinogradScratch& scratch,
@@ -219,7 +237,11 @@ HWY_NOINLINE void write_outputs(const WinogradRun& run, const WinogradScratch& s
     for (int64_t c = 0; c < channels; c += kLanes) {
       V tile[kOut][kOut];
       transform_back(scratch.out() + t * channels + c, scratch.out_plane, run.bias + first + c,
-                     run.relu, tile);
+                     run.relu && !run.add, tile);
+      if (run.add) {
+        add_tile(tile, row, column, run, y + c);
+        continue;
+      }
       if (!run.pool) {
         write_tile(tile, row, column, height, width, run.out_stride, y + c);
         continue;

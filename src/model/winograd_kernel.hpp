@@ -33,6 +33,7 @@ struct WinogradRun {
   const float* bias = nullptr;    // [outputs]
   int64_t outputs = 0;            // a multiple of kWinogradChannels; the first are at y
   int64_t out_stride = 0;
+  bool add = false;  // to what y holds; then ReLU, and no pool
   bool relu = false;
   bool pool = false;  // 2x2 max-pool: y has height / 2 rows of width / 2 pixels
   float* y = nullptr;

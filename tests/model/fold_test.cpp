@@ -163,6 +163,30 @@ void input_norm(Program& p) {
   p.linear(p.relu(p.convolution(x, 8, kPoint, "a", "ab")), 4, "b", "bb");
 }
 
+/// Additions of a convolution's own input, of two convolutions, before a norm and before a pool;
+/// and those that stay, since both sides are read elsewhere.
+void additions(Program& p) {
+  const int x = p.relu(p.convolution(0, 300, kSame, "a", "ab"));
+  const int y = p.relu(p.add(p.convolution(x, 300, kSame, "b", "bb"), x));
+  const int z =
+      p.add(p.convolution(y, 7, kPoint, "c", ""), p.convolution(y, 7, {5, 1, 2}, "d", ""));
+  const int w = p.relu(p.norm(z, norm_names("n1")));
+  const int v = p.relu(p.add(w, p.norm(p.convolution(w, 7, kSame, "e", ""), norm_names("n2"))));
+  const int u = p.convolution(p.max_pool(v, {2, 2, 0}), 5, {3, 2, 1}, "f", "fb");
+  const int t = p.add(p.add(p.relu(u), u), p.convolution(u, 5, kSame, "g", "gb"));
+  const int s = p.norm(t, norm_names("n3"));
+  p.add(p.linear(p.convolution(s, 6, kSame, "h", ""), 4, "i", "ib"), p.linear(t, 4, "j", ""));
+}
+
+/// Norms of sums, that only layers without padding read, and the input in a sum.
+void norms_of_sums(Program& p) {
+  const int x = p.add(p.convolution(0, 3, kSame, "a", "ab"), 0);
+  const int y = p.add(x, p.convolution(x, 3, {5, 1, 2}, "b", ""));
+  const int z = p.norm(y, norm_names("n"));
+  p.add(p.linear(p.relu(p.convolution(z, 5, kStrided, "c", "cb")), 4, "d", "db"),
+        p.linear(z, 4, "e", ""));
+}
+
 std::unique_ptr<Network> network_of(const Build& build) {
   NetworkSpec spec = spec_of({}, {}, {});
   std::vector<std::unique_ptr<Unit>> units;
@@ -175,8 +199,9 @@ std::unique_ptr<Network> network_of(const Build& build) {
 TEST(Fold, KeepsTheFunctionOfEveryProgram) {
   at::manual_seed(11);
   int number = 0;
-  for (const Build& build : std::vector<Build>{all_readers, other_pools, many_norms, input_norm,
-                                               staying_norms, padded_input_norm}) {
+  for (const Build& build :
+       std::vector<Build>{all_readers, other_pools, many_norms, input_norm, staying_norms,
+                          padded_input_norm, additions, norms_of_sums}) {
     const auto network = network_of(build);
     const at::Tensor x = at::randn({6, 3, 11, 9});
     const at::Tensor truth = network->forward(x, ForwardMode{});
@@ -186,7 +211,7 @@ TEST(Fold, KeepsTheFunctionOfEveryProgram) {
       std::string obstacle;
       const auto frozen = FrozenNetwork::make(*network, precision, x, &obstacle);
       if (obstacle.starts_with("this processor")) continue;
-      if (precision == InferencePrecision::int8 && number == 5) {
+      if (precision == InferencePrecision::int8 && (number == 5 || number == 7)) {
         EXPECT_TRUE(obstacle.starts_with("not only convolutions")) << obstacle;
         continue;
       }
@@ -195,6 +220,21 @@ TEST(Fold, KeepsTheFunctionOfEveryProgram) {
           << "program " << number << ", " << precision_name(precision);
     }
     ++number;
+  }
+}
+
+TEST(Fold, ConvolutionsOfResidualNetworksAddAndCutOff) {
+  for (const auto& [spec, norms] :
+       {std::pair(residual_spec("resnet18", {3, 64, 64}, 10), 0),
+        std::pair(residual_spec("resnet50", {3, 64, 64}, 10), 0),
+        std::pair(residual_spec("wrn", {3, 32, 32}, 10, 2, 16), 7)}) {  // a block's first, the last
+    const FoldedProgram folded = fold(*describe(*make_network(spec)));
+    EXPECT_EQ(folded.obstacle, "");
+    std::map<OperationKind, int> kinds;
+    for (const Operation& operation : folded.program.operations()) ++kinds[operation.kind];
+    EXPECT_EQ(kinds[OperationKind::add], 0) << spec.kind;
+    EXPECT_EQ(kinds[OperationKind::relu], 0) << spec.kind;
+    EXPECT_EQ(kinds[OperationKind::norm], norms) << spec.kind;
   }
 }
 

@@ -214,12 +214,12 @@ TEST(FrozenPieces, SayWhatTheyCost) {
   EXPECT_EQ(all[6].multiply_adds, 404 * 44);
   EXPECT_EQ(all[7].plain_bytes, 300 * 4 * 4 + 64);
   EXPECT_EQ(all[7].value_bytes, 4 * (300 + 4));
-  // A residual block's input is held until it is added.
+  // A residual block's input is held until it is added; the sum takes its place.
   const auto residual = make_frozen_pieces(
       *residual_network(), {InferencePrecision::fp32, 1 << 20, {}}, nullptr, &obstacle);
   ASSERT_TRUE(residual) << obstacle;
   EXPECT_EQ(residual->pieces()[3].value_bytes,
-            4 * (19 + 32 + 32) * 6 * 5);  // of the block, before, after
+            4 * (32 + 32) * 6 * 5);  // of the block, before, after
 }
 
 TEST(FrozenPieces, SayWhatTheWeightsForbid) {

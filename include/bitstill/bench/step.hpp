@@ -28,7 +28,7 @@ struct BenchStepOptions {
   TeacherLayout layout;
   bool cached = false;
   DeviceWish device = DeviceWish::cpu;
-  int64_t bits = 4, bucket = 256, batch = 32;
+  int64_t bits = 4, bucket = 256, batch = 32, size = 32;
   int64_t warmup = 5, steps = 20, rounds = 1, threads = 1;
   double emulate = 0;
   Overlap overlap = Overlap::automatic, gathers = Overlap::automatic;
@@ -37,7 +37,8 @@ struct BenchStepOptions {
 };
 template <ConstOr<BenchStepOptions> Options, class Visit>
 void visit_settings(Options& options, const Visit& visit) {
-  visit("student", options.student, list_names(network_kinds(), 20));
+  visit("student", options.student,
+        concat(list_names(network_kinds(), 20), "; wrn-40-2: of depth 40, width factor 2"));
   visit("teacher", options.teacher, "a network, or none: cross-entropy");
   visit("methods", options.methods, "quant.method of each arm, taken in turn: uniform,none");
   visit("precision", options.precision, "");
@@ -48,6 +49,7 @@ void visit_settings(Options& options, const Visit& visit) {
   visit("bits", options.bits, "");
   visit("bucket", options.bucket, "");
   visit("batch", options.batch, "images a rank and step");
+  visit("size", options.size, "pixels of an image's side");
   visit("warmup", options.warmup, "steps before the first round");
   visit("steps", options.steps, "timed steps of each arm a round");
   visit("rounds", options.rounds, "");

@@ -1,6 +1,7 @@
 // 8-bit inference: which values are codes, how large they become, and what follows from it. A
 // convolution takes codes; what it answers is codes where it is ReLU's and only layers read it,
-// else bf16, which other operations work on and the next convolution makes codes of.
+// else bf16, which other operations work on and the next convolution makes codes of. A convolution
+// that adds does so in bf16. A norm that stayed answers codes where only convolutions read it.
 #pragma once
 
 #include <ATen/core/Tensor.h>

@@ -43,8 +43,10 @@ struct Operation {
   bool input_ones = false;               // the input has one channel more, of ones
   std::optional<NormNames> output_norm;  // into the weights' rows
   bool output_ones = false;              // one output channel more, of ones
-  bool relu = false;                     // additions and norms too
-  bool pool = false;                     // 2x2, stride 2
+  /// A convolution's second input is added to its answer.
+  bool adds() const { return kind == OperationKind::convolution && inputs.size() == 2; }
+  bool relu = false;  // additions and norms too
+  bool pool = false;  // 2x2, stride 2
 };
 
 /// The channels, or channels, height and width, of one sample.
@@ -84,8 +86,8 @@ class Program {
 /// rows of the layer before where nothing stands between them, else into the columns of those after
 /// it. One that has no such layers stays, with the ReLU after it. A convolution's padding is zero
 /// after the norm, so there the norm's shift comes as one more input channel, which is 1 inside the
-/// image: the layer before makes it. ReLU and pools go into the layer before them where no other
-/// operation reads what is between. Values keep their numbers.
+/// image: the layer before makes it. ReLU, pools and additions go into the layer before them where
+/// no other operation reads what is between. Values keep their numbers.
 struct FoldedProgram {
   Program program;
   /// Why there is none: a norm that no layer can take and that cannot stay.
