@@ -28,7 +28,8 @@ void visit_settings(Options& options, const Visit& visit) {
   visit("flip", options.flip, "random left-right mirroring");
   visit("variants", options.variants, "epochs until augmentation repeats; 0: never");
   visit("augment_seed", options.seed,
-        "of augmentation alone, so that runs of other seeds see the same images; -1: run.seed");
+        "of augmentation alone, so that runs of other seeds see the same images; -1: run.seed, or "
+        "that of teacher.cache");
   visit_settings(options.crop, visit);
   visit_settings(options.colour, visit);
   visit_settings(options.mix, visit);
