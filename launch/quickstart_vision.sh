@@ -4,7 +4,7 @@
 # what each is worth. A second start goes on where the first was stopped, and keeps what is finished.
 set -euo pipefail
 usage() {
-  echo "launch/quickstart_vision.sh    (some 8 minutes, and 4 for set-up and build; 2 cores)"
+  echo "launch/quickstart_vision.sh    (some 5 minutes, and 4 for set-up and build; 2 cores)"
   echo "Environment: RANKS (2), RUNS (runs/quickstart_vision of the checkout): a new folder, or one"
   echo "             that this script made, whose runs are then continued"
 }

@@ -12,7 +12,7 @@ namespace bitstill {
 namespace {
 
 constexpr int64_t kFirstImages = 2;   // of a rank; they tell how many can be timed
-constexpr double kLongestPass_s = 2;  // aimed at
+constexpr double kLongestPass_s = 4;  // aimed at
 
 class StepTimer {
  public:
