@@ -38,14 +38,14 @@ double images_a_cpu_second(const FrozenNetwork& network, const at::Tensor& x) {
 }
 
 /// How near the logits are to those in fp32. Of random weights all images have much the same
-/// logits, so of both their mean over the images is taken off first.
+/// logits: before the largest are compared, their means over the images are taken off.
 Json nearness(const FrozenNetwork& network, const at::Tensor& x, const at::Tensor& truth) {
   const at::Tensor found = network.forward(x);
   const auto centred = [](const at::Tensor& logits) { return logits - logits.mean(0, true); };
   const at::Tensor one = centred(found), other = centred(truth);
   const at::Tensor same = (one.argmax(1) == other.argmax(1)).to(at::kFloat);
   const at::Tensor kl = (truth.softmax(1) * (truth.log_softmax(1) - found.log_softmax(1))).sum(1);
-  return {{"relative_error", ((one - other).norm() / other.norm()).item<double>()},
+  return {{"relative_error", ((found - truth).norm() / truth.norm()).item<double>()},
           {"top1_alike_percent", 100 * same.mean().item<double>()},
           {"mean_kl", kl.mean().item<double>()}};
 }
