@@ -47,7 +47,7 @@ class Reader {
     return member(name).get<std::string>();
   }
   std::string digest(const char* name) const {
-    const std::string hex = text(name);
+    std::string hex = text(name);
     if (hex.size() != 64 || hex.find_first_not_of("0123456789abcdef") != std::string::npos) {
       refuse(concat("\"", name, "\" is not a SHA-256"));
     }
