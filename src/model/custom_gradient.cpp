@@ -14,9 +14,8 @@ struct Backward : torch::CustomClassHolder {
 
 class CustomNode : public torch::autograd::Function<CustomNode> {
  public:
-  using Optional = std::optional<at::Tensor>;
-  static at::Tensor forward(AutogradContext* context, const at::Tensor&, const Optional&,
-                            const Optional&, const Optional&,
+  static at::Tensor forward(AutogradContext* context, const at::Tensor&, const at::Tensor&,
+                            const at::Tensor&, const std::optional<at::Tensor>&,
                             const std::function<CustomResult()>& forward) {
     CustomResult result = forward();
     context->save_for_backward(std::move(result.saved));
@@ -38,10 +37,8 @@ class CustomNode : public torch::autograd::Function<CustomNode> {
 
 at::Tensor custom_gradient(const at::Tensor& x, const at::Tensor& weight, const at::Tensor& bias,
                            const std::function<CustomResult()>& forward, const at::Tensor& added) {
-  const auto given = [](const at::Tensor& tensor) {
-    return tensor.defined() ? CustomNode::Optional(tensor) : std::nullopt;
-  };
-  return CustomNode::apply(x, given(weight), given(bias), given(added), forward);
+  return CustomNode::apply(
+      x, weight, bias, added.defined() ? std::optional<at::Tensor>(added) : std::nullopt, forward);
 }
 
 }  // namespace bitstill

@@ -20,8 +20,7 @@ struct CustomResult {
       backward;
 };
 
-/// y of forward(), its backward a node in the graph; both run without recording. What is undefined
-/// has no gradient.
+/// y of forward(), its backward a node in the graph; both run without recording.
 at::Tensor custom_gradient(const at::Tensor& x, const at::Tensor& weight, const at::Tensor& bias,
                            const std::function<CustomResult()>& forward,
                            const at::Tensor& added = {});

@@ -8,7 +8,6 @@
 #include <ATen/ops/linear.h>
 #include <ATen/ops/mkldnn_convolution.h>
 
-#include "bf16_weight.hpp"
 #include "onednn.hpp"
 
 namespace bitstill {
@@ -23,21 +22,10 @@ bool must_not_depend_on_batch(const at::Tensor& x, const at::Tensor& weight,
          !at::autocast::is_autocast_enabled(at::kCPU) && at::hasMKLDNN();
 }
 
-/// In a training pass in bf16 on channels-last values.
-bool takes_bf16_weight(const at::Tensor& x, const at::Tensor& weight, const ForwardMode& mode) {
-  return mode.training && x.is_cpu() && weight.scalar_type() == at::kFloat &&
-         weight.is_contiguous() && at::autocast::is_autocast_enabled(at::kCPU) &&
-         at::autocast::get_autocast_dtype(at::kCPU) == at::kBFloat16 &&
-         x.is_contiguous(at::MemoryFormat::ChannelsLast);
-}
-
 }  // namespace
 
 at::Tensor convolution(const at::Tensor& x, const at::Tensor& weight, const at::Tensor& bias,
                        const Window& window, const ForwardMode& mode) {
-  if (window.kernel > 1 && takes_bf16_weight(x, weight, mode)) {
-    return at::conv2d(x, bf16_weight(weight), bias, window.stride, window.padding);
-  }
   if (window.kernel > 1 || !must_not_depend_on_batch(x, weight, mode)) {
     // Larger ones are oneDNN's anyway.
     return at::conv2d(x, weight, bias, window.stride, window.padding);
