@@ -24,7 +24,7 @@ struct Asked {
   TeacherPrecision teacher;
   double target;
 };
-constexpr Asked kAsked[] = {{TeacherPrecision::automatic, 1.15}, {TeacherPrecision::int8, 1.3}};
+constexpr Asked kAsked[] = {{TeacherPrecision::bf16, 1.15}, {TeacherPrecision::int8, 1.3}};
 
 void step_parts(const Peer& peer, const BenchOptions& options, const Pupil& pupil, Row& row) {
   constexpr std::size_t kConfigurations = 4;

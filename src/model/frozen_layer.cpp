@@ -136,7 +136,7 @@ std::unique_ptr<FrozenLayer> FrozenLayer::make(const Program& folded, const Oper
   }
   if (layer.kind == OperationKind::norm) return make_norm_layer(folded, layer, given);
   if (codes != nullptr) return make_code_layer(folded, layer, *codes, runs);
-  if (type == at::kFloat && WinogradLayer::takes(layer)) {
+  if (type == at::kFloat && WinogradLayer::takes(folded, layer)) {
     return std::make_unique<WinogradLayer>(folded, layer);
   }
   return std::make_unique<ConvolutionLayer>(folded, layer, type, runs);

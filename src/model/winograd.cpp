@@ -38,9 +38,11 @@ at::Tensor padded_copy(const at::Tensor& x) {
 
 }  // namespace
 
-bool WinogradLayer::takes(const Operation& layer) {
+bool WinogradLayer::takes(const Program& folded, const Operation& layer) {
   const Window& window = layer.window;
-  return (window.kernel == 3 || window.kernel == 5) && window.stride == 1 &&
+  const ValueShape& image = folded.shape(layer.inputs[0]);
+  return std::min(image.at(1), image.at(2)) >= 7 - window.kernel &&
+         (window.kernel == 3 || window.kernel == 5) && window.stride == 1 &&
          window.padding == window.kernel / 2;
 }
 

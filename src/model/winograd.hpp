@@ -19,7 +19,8 @@ namespace bitstill {
 class WinogradLayer : public FrozenLayer {
  public:
   WinogradLayer(const Program& folded, const Operation& layer);
-  static bool takes(const Operation& layer);
+  /// Not where images are smaller than a tile, of which most would be computed in vain.
+  static bool takes(const Program& folded, const Operation& layer);
 
   int64_t stored_rows() const override;
   int64_t ready_bytes(int64_t rows) const override;
