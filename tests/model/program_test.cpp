@@ -46,13 +46,13 @@ TEST(Program, NormsMoveIntoTheLayersBeforeThemInResidualBlocks) {
   int64_t additions = 0, layers = 0;
   for (const Operation& operation : folded.program.operations()) {
     EXPECT_FALSE(operation.norm);
-    if (operation.kind == OperationKind::add) {
+    EXPECT_NE(operation.kind, OperationKind::add);
+    if (operation.adds()) {
       ++additions;
       EXPECT_TRUE(operation.relu);
-    } else {
-      ++layers;
-      EXPECT_EQ(operation.output_norm.has_value(), operation.bias.empty());
     }
+    ++layers;
+    EXPECT_EQ(operation.output_norm.has_value(), operation.bias.empty());
   }
   EXPECT_EQ(additions, 3);
   EXPECT_EQ(layers, 10);
@@ -114,9 +114,10 @@ TEST(Program, NormsStayWhereNoLayerTakesThem) {
   std::vector<OperationKind> kinds;
   for (const Operation& operation : folded.program.operations()) kinds.push_back(operation.kind);
   using enum OperationKind;
-  EXPECT_EQ(kinds, (std::vector{convolution, norm, convolution, add, norm, average_pool, linear}));
-  EXPECT_TRUE(folded.program.operations()[1].relu && folded.program.operations()[4].relu);
-  EXPECT_EQ(folded.program.shape(folded.program.operations()[5].output), (ValueShape{4}));
+  EXPECT_EQ(kinds, (std::vector{convolution, norm, convolution, norm, average_pool, linear}));
+  EXPECT_TRUE(folded.program.operations()[1].relu && folded.program.operations()[3].relu);
+  EXPECT_TRUE(folded.program.operations()[2].adds());
+  EXPECT_EQ(folded.program.shape(folded.program.operations()[4].output), (ValueShape{4}));
 }
 
 class Unknown : public Unit {

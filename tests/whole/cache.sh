@@ -59,7 +59,7 @@ unseeded=()
 for word in "${setting[@]}"; do [[ $word == @(--data.augment_seed|9) ]] || unseeded+=("$word"); done
 from_cache 2 two cached.own "${unseeded[@]}" --run.seed 2
 same_weights live.2 cached.own
-grep -q '^augment_seed *= 9' "$WORK/cached.own/recipe.cfg" || fail "the recipe does not hold the cache's augment_seed"
+grep -q '^data.augment_seed = 9$' "$WORK/cached.own/recipe.cfg" || fail "the recipe does not hold the cache's augment_seed"
 from_cache 2 two cached.own "${unseeded[@]}" --run.seed 2 --resume
 grep -q 'cached.own is finished' "$WORK/err" || { fail "the run from a cache's seed does not go on:"; cat "$WORK/err"; }
 
