@@ -110,10 +110,11 @@ for ((i = 0; i < 1000; i++)); do
   [ -e "$WORK/killed/logits-00001.bin" ] && break
   sleep 0.02
 done
-sleep 0.2
-# The ranks are the only processes with this folder among their words.
+sleep 0.1
+# The ranks are the only processes with this folder among their words; they are fast.
 for process in /proc/[0-9]*; do
-  tr '\0' '\n' 2>/dev/null <"$process/cmdline" | grep -qx "$WORK/killed" && kill -KILL "${process#/proc/}" 2>/dev/null
+  mapfile -d '' words 2>/dev/null <"$process/cmdline" || continue
+  [[ " ${words[*]} " == *" $WORK/killed "* ]] && kill -KILL "${process#/proc/}" 2>/dev/null
 done
 wait $job
 [ -e "$WORK/killed/logits-00001.bin" ] && [ ! -e "$WORK/killed/index.json" ] || fail "the writer was not killed while it wrote"
