@@ -52,11 +52,15 @@ void Job::print_plan() const {
   }
 }
 
-/// Of a rank.
+/// In a step, the most of any rank.
+int64_t Job::images_of_rank() const {
+  const int64_t world = world_.place().world;
+  return (config_.train.global_batch + world - 1) / world;
+}
+
 int64_t Job::images_of_pass() const {
-  const int64_t micro = config_.train.micro_batch, world = world_.place().world;
-  const int64_t local = (config_.train.global_batch + world - 1) / world;
-  return micro > 0 ? std::min(micro, local) : local;
+  const int64_t micro = config_.train.micro_batch;
+  return micro > 0 ? std::min(micro, images_of_rank()) : images_of_rank();
 }
 
 /// What the plan takes here, from real steps: memory, traffic, hours. The ranks are those of this
@@ -67,7 +71,7 @@ void Job::measure_plan(Watchdog& watchdog) {
   const Place& place = world_.place();
   if (place.rank != 0) return;
   const TrainOptions& train = config_.train;
-  const double seconds = step.seconds((train.global_batch + place.world - 1) / place.world);
+  const double seconds = step.seconds(images_of_rank());
   std::printf("# measured on %s, ranks: %d, threads of each: %d, images a pass: %lld\n",
               device_.name.c_str(), place.world, device_.threads,
               static_cast<long long>(step.images));

@@ -53,11 +53,7 @@ class StepTimer {
     measured.step_s = found[0];
     measured.pass_s = on_cpu_ ? std::min(found[1], found[0]) : found[0];
     measured.memory_mb = found[2];
-    measured.sent = traffic_counts();
-    for (std::size_t kind = 0; kind < kTrafficKinds; ++kind) {
-      measured.sent[kind].bytes -= before[kind].bytes;
-      measured.sent[kind].messages -= before[kind].messages;
-    }
+    measured.sent = traffic_since(before);
     return measured;
   }
 

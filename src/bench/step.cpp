@@ -309,11 +309,12 @@ void measure(World& world, const BenchStepOptions& s, std::vector<std::unique_pt
     for (auto& arm : arms) {
       world.control().barrier();
       const double cpu = cpu_seconds();
-      const TrafficCounts sent = traffic_counts();
+      const TrafficCounts before = traffic_counts();
       const std::vector<double> ms = arm->run(s.steps);
+      const TrafficCounts sent = traffic_since(before);
       for (std::size_t kind = 0; kind < kTrafficKinds; ++kind) {
-        arm->traffic[kind].bytes += traffic_counts()[kind].bytes - sent[kind].bytes;
-        arm->traffic[kind].messages += traffic_counts()[kind].messages - sent[kind].messages;
+        arm->traffic[kind].bytes += sent[kind].bytes;
+        arm->traffic[kind].messages += sent[kind].messages;
       }
       arm->cpu_s += cpu_seconds() - cpu;
       arm->busy_s += arm->exchange().take_busy_seconds();

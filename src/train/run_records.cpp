@@ -38,6 +38,15 @@ Json counts_json(const ClassificationCounts& counts) {
           {"loss", counts.mean_loss()}};
 }
 
+TrafficCounts traffic_since(const TrafficCounts& before) {
+  TrafficCounts sent = traffic_counts();
+  for (std::size_t kind = 0; kind < sent.size(); ++kind) {
+    sent[kind].bytes -= before[kind].bytes;
+    sent[kind].messages -= before[kind].messages;
+  }
+  return sent;
+}
+
 Json traffic_json(TrafficCounts* before, int64_t steps) {
   Json bytes;
   const TrafficCounts now = traffic_counts();

@@ -11,16 +11,6 @@ setting=(--data.shift 1 --data.variants 2 --data.augment_seed 5 --run.threads 1 
 write=(cache --data.folder "$WORK/data" --teacher.file "$teacher" "${setting[@]}" --out)
 must 2 "${write[@]}" "$WORK/cache"
 
-# refused NAME RANKS CODE PATTERN COMMAND...
-refused() {
-  local name=$1 ranks=$2 code=$3 pattern=$4 got lines
-  on_ranks "$ranks" "${@:5}"
-  got=$?
-  lines=$(grep '^error:' "$WORK/err")
-  [ "$got" -eq "$code" ] && [[ $lines =~ ^error:\ [^$'\n']*$ && $lines =~ $pattern ]] && return
-  fail "$name on $ranks ranks: exit $got (expected $code, '$pattern'):"
-  cat "$WORK/err"
-}
 learn=(distill --overwrite --data.folder "$WORK/data" --run.folder "$WORK/run" --quant.method uniform --train.epochs 2
   --train.global_batch 64 "${student[@]}" "${small[@]}" "${setting[@]}" --teacher.cache "$WORK/cache")
 # misfit NAME PATTERN SETTING...

@@ -6,18 +6,6 @@ harm=$SOURCE/tests/failure/harm.py
 "$(dirname "$BITSTILL")/jpeg_pictures_program" "$WORK/pictures" 120 12 || { fail "no pictures"; finish; }
 must 2 shard --source "$WORK/pictures" --store jpeg --validation 0 --rows 60 --out "$WORK/good"
 
-# refused NAME RANKS CODE PATTERN COMMAND...
-refused() {
-  local name=$1 ranks=$2 code=$3 pattern=$4 got lines
-  shift 4
-  on_ranks "$ranks" "$@"
-  got=$?
-  lines=$(grep '^error:' "$WORK/err")
-  [ $got -eq "$code" ] && [[ $lines =~ ^error:\ [^$'\n']*$ && $lines =~ $pattern ]] && return
-  fail "$name on $ranks ranks: exit $got (expected $code, '$pattern'):"
-  cat "$WORK/err"
-}
-
 # Sources: each a copy in links, apart from what is wrong.
 source_like() { cp -rl "$WORK/pictures" "$WORK/$1"; }
 source_like torn && rm "$WORK/torn/train/bee/00001.jpg" &&

@@ -130,6 +130,22 @@ double plain_dist(const Rows& z, const Rows& t, double temperature) {
   return temperature * temperature * (between + within * samples / classes);
 }
 
+/// Each number of `gradient` is the slope of `total` at `rows`, by central differences.
+template <class Total>
+void expect_slopes(const at::Tensor& gradient, const Rows& rows, const Total& total,
+                   double tolerance) {
+  constexpr double kStep = 1e-4;
+  for (std::size_t i = 0; i < rows.size(); ++i) {
+    for (std::size_t c = 0; c < rows[i].size(); ++c) {
+      Rows above = rows, below = rows;
+      above[i][c] += kStep;
+      below[i][c] -= kStep;
+      EXPECT_NEAR(gradient[static_cast<int64_t>(i)][static_cast<int64_t>(c)].item<double>(),
+                  (total(above) - total(below)) / (2 * kStep), tolerance);
+    }
+  }
+}
+
 TEST(Loss, DistIsItsFormulaAndItsGradientTheSlope) {
   at::manual_seed(8);
   DistillOptions options;
@@ -142,19 +158,9 @@ TEST(Loss, DistIsItsFormulaAndItsGradientTheSlope) {
     const Loss loss = distillation_loss(z, t, {labels}, options, 11);
     const Rows own = rows_of(z), its = rows_of(t);
     EXPECT_NEAR(loss.sums[0].item<double>(), plain_dist(own, its, temperature), 1e-4);
-    for (std::size_t i = 0; i < 5; ++i) {
-      for (std::size_t c = 0; c < 7; ++c) {
-        constexpr double kStep = 1e-4;
-        Rows above = own, below = own;
-        above[i][c] += kStep;
-        below[i][c] -= kStep;
-        const double slope =
-            (plain_dist(above, its, temperature) - plain_dist(below, its, temperature)) /
-            (2 * kStep * 11);
-        EXPECT_NEAR(loss.gradient[static_cast<int64_t>(i)][static_cast<int64_t>(c)].item<double>(),
-                    slope, 2e-6 * temperature);
-      }
-    }
+    expect_slopes(
+        loss.gradient, own, [&](const Rows& at) { return plain_dist(at, its, temperature) / 11; },
+        2e-6 * temperature);
   }
   const at::Tensor none = at::zeros({0, 7});
   const Loss empty = distillation_loss(none, none, {at::zeros({0}, at::kLong)}, options, 11);
@@ -223,17 +229,9 @@ TEST(Loss, MixedLabelsCountByTheirShares) {
     EXPECT_NEAR(loss.sums[1].item<double>(), hard(rows), 1e-4);
     const at::Tensor expected = share >= 0.5 ? own : partners;
     EXPECT_EQ(loss.sums[2].item<double>(), z.argmax(1).eq(expected).sum().item<double>());
-    for (std::size_t i = 0; i < 5; ++i) {
-      for (std::size_t c = 0; c < 6; ++c) {
-        constexpr double kStep = 1e-4;
-        Rows above = rows, below = rows;
-        above[i][c] += kStep;
-        below[i][c] -= kStep;
-        const auto total = [&](const Rows& at) { return 0.4 * soft(at) + 0.6 * hard(at); };
-        EXPECT_NEAR(loss.gradient[static_cast<int64_t>(i)][static_cast<int64_t>(c)].item<double>(),
-                    (total(above) - total(below)) / (2 * kStep * 9), 5e-6);
-      }
-    }
+    expect_slopes(
+        loss.gradient, rows, [&](const Rows& at) { return (0.4 * soft(at) + 0.6 * hard(at)) / 9; },
+        5e-6);
   }
 }
 

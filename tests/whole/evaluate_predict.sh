@@ -22,18 +22,6 @@ same_output() {
   done
 }
 
-# refused NAME RANKS CODE PATTERN COMMAND...: one error line that says PATTERN
-refused() {
-  local name=$1 ranks=$2 code=$3 pattern=$4 got lines
-  shift 4
-  on_ranks "$ranks" "$@"
-  got=$?
-  lines=$(grep '^error:' "$WORK/err")
-  [ $got -eq "$code" ] && [[ $lines != *$'\n'* && $lines =~ $pattern ]] && return
-  fail "$name on $ranks ranks: exit $got (expected $code, '$pattern'):"
-  cat "$WORK/err"
-}
-
 measure=(evaluate --data.folder "$WORK/data" --run.threads 1 --model.file)
 same_output text "${measure[@]}" "$file"
 same_output json "${measure[@]}" "$file" --json --against "$WORK/teacher.safetensors"

@@ -68,6 +68,17 @@ must() {
   exit 1
 }
 
+# refused NAME RANKS CODE PATTERN COMMAND...: bitstill COMMAND ends with CODE and one error line that says PATTERN.
+refused() {
+  local name=$1 ranks=$2 code=$3 pattern=$4 got lines
+  on_ranks "$ranks" "${@:5}"
+  got=$?
+  lines=$(grep '^error:' "$WORK/err")
+  [ "$got" -eq "$code" ] && [[ $lines =~ ^error:\ [^$'\n']*$ && $lines =~ $pattern ]] && return
+  fail "$name on $ranks ranks: exit $got (expected $code, '$pattern'):"
+  cat "$WORK/err"
+}
+
 # small_teacher DATA: $WORK/teacher.safetensors
 small_teacher() {
   must 1 train --data.folder "$WORK/$1" --run.folder "$WORK/teacher" --model.kind convnet \

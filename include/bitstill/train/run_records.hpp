@@ -26,6 +26,9 @@ Json counts_json(const ClassificationCounts& counts);
 /// Bytes a step that this rank sent since `before`, by kind; `before` becomes now.
 Json traffic_json(TrafficCounts* before, int64_t steps);
 
+/// What this process has sent since traffic_counts() was `before`.
+TrafficCounts traffic_since(const TrafficCounts& before);
+
 /// Greatest resident size of this process so far.
 double peak_memory_mb();
 
