@@ -41,8 +41,8 @@ std::vector<GatherTimes> gather_times(std::span<const GatherPiece> pieces, int64
   times.reserve(pieces.size() * static_cast<std::size_t>(sweeps));
   double now_s = 0, lane_s = 0;  // when the main thread and the lane are free
   const auto enqueue = [&] {
-    while (const auto piece = gate.next_to_enqueue()) {
-      lane_s = std::max(lane_s, now_s) + transfer_s(pieces[*piece], link);
+    while (const auto next = gate.next_to_enqueue()) {
+      lane_s = std::max(lane_s, now_s) + transfer_s(pieces[next->piece], link);
       times.push_back({now_s, lane_s, 0, 0});
     }
   };
@@ -95,17 +95,18 @@ int64_t choose_window(std::span<const GatherPiece> pieces, const GatherLink& lin
 }
 
 GatherWindow::GatherWindow(std::vector<int64_t> bytes, int64_t window) : bytes_(std::move(bytes)) {
-  resize(window);
+  widen(window);
 }
 
-void GatherWindow::resize(int64_t window) {
+void GatherWindow::widen(int64_t window) {
   const int64_t least = bytes_.empty() ? 0 : *std::max_element(bytes_.begin(), bytes_.end());
   if (window < least) {
     throw Error(ExitCode::settings,
                 concat("teacher.window = ", window, ": its largest piece takes ", least,
                        " bytes; give that or more, or 0 (chosen)"));
   }
-  window_ = std::min(window, std::accumulate(bytes_.begin(), bytes_.end(), int64_t{0}));
+  const int64_t all = std::accumulate(bytes_.begin(), bytes_.end(), int64_t{0});
+  window_ = std::max(window_, std::min(window, all));
 }
 
 void GatherWindow::begin_sweep(bool another) {
@@ -117,21 +118,33 @@ void GatherWindow::begin_sweep(bool another) {
   last_ = sweep_end_ + (another ? pieces : 0);
 }
 
-std::optional<std::size_t> GatherWindow::next_to_enqueue() {
+std::optional<int64_t> GatherWindow::offset_for(int64_t bytes) const {
+  if (held_.empty()) return 0;
+  const int64_t behind = held_.back().end, oldest = held_.front().begin;
+  if (behind + bytes <= (wrapped_ ? oldest : window_)) return behind;
+  if (!wrapped_ && oldest > 0 && bytes <= oldest) return 0;
+  return {};
+}
+
+std::optional<PlacedPiece> GatherWindow::next_to_enqueue() {
   // No piece is held twice, though it may have no bytes.
-  if (enqueued_ == last_ || enqueued_ - done_ == static_cast<int64_t>(bytes_.size())) return {};
+  if (enqueued_ == last_ || held_.size() == bytes_.size()) return {};
   const std::size_t piece = piece_of(enqueued_);
-  if (held_bytes_ + bytes_[piece] > window_) return {};
-  held_bytes_ += bytes_[piece];
+  const std::optional<int64_t> offset = offset_for(bytes_[piece]);
+  if (!offset) return {};
+  if (!held_.empty() && *offset < held_.back().end) wrapped_ = true;
+  held_.push_back({*offset, *offset + bytes_[piece]});
   ++enqueued_;
-  return piece;
+  return PlacedPiece{piece, *offset};
 }
 
 void GatherWindow::done_with(std::size_t piece) {
   if (done_ == sweep_end_ || done_ == enqueued_ || piece_of(done_) != piece) {
     throw Error(ExitCode::environment, concat("piece ", piece, " is done out of turn"));
   }
-  held_bytes_ -= bytes_[piece];
+  const int64_t begin = held_.front().begin;
+  held_.pop_front();
+  if (held_.empty() || held_.front().begin < begin) wrapped_ = false;
   ++done_;
 }
 
@@ -140,7 +153,8 @@ void GatherWindow::drop_ahead() {
     throw Error(ExitCode::environment, "pieces are dropped before the sweep has ended");
   }
   enqueued_ = last_ = sweep_end_;
-  held_bytes_ = 0;
+  held_.clear();
+  wrapped_ = false;
 }
 
 }  // namespace bitstill

@@ -29,18 +29,19 @@ struct WindowChoice {
   int64_t most = 0;   // bytes
 
   int64_t window(double between_s) const {
-    if (given > 0) return std::min(given, widest_window(pieces));
-    return std::min(choose_window(pieces, link, between_s), most);
+    return given > 0 ? widest() : std::min(choose_window(pieces, link, between_s), most);
   }
+  int64_t widest() const { return std::min(given > 0 ? given : most, widest_window(pieces)); }
 };
 
 class GatheredTeacher final : public Teacher {
  public:
   GatheredTeacher(const TeacherTraits& traits, std::unique_ptr<Piecewise> network, Slices slices,
-                  std::unique_ptr<Channel> channel, GatherWindow window)
+                  std::unique_ptr<Channel> channel, GatherWindow window, int64_t widest)
       : Teacher(traits),
         network_(std::move(network)),
         slices_(std::move(slices)),
+        memory_(at::empty({widest}, slices_.mine.options())),
         channel_(std::move(channel)),
         window_(std::move(window)) {}
 
@@ -59,9 +60,8 @@ class GatheredTeacher final : public Teacher {
     window_.begin_sweep(more);
     send_ahead();
     for (std::size_t piece = 0; piece < network_->pieces().size(); ++piece) {
-      at::Tensor plain = take();
+      const at::Tensor plain = take();
       if (!states.empty()) network_->run(piece, plain.const_data_ptr(), states);
-      plain.reset();  // before the next ones take their memory
       window_.done_with(piece);
       send_ahead();
     }
@@ -92,7 +92,7 @@ class GatheredTeacher final : public Teacher {
     tell(false);
     SliceFacts& facts = *traits_.slices;
     facts.window = std::max(facts.window, choice_->window(between_s_));
-    window_.resize(facts.window);
+    window_.widen(facts.window);
     const GatherCost cost = gather_cost(choice_->pieces, facts.window, choice_->link, between_s_);
     char share[32];
     std::snprintf(share, sizeof share, "%.1f", 100 * cost.exposed_s / cost.compute_s);
@@ -108,9 +108,10 @@ class GatheredTeacher final : public Teacher {
 
   /// As far as the window allows, over the end of the sweep where another one comes.
   void send_ahead() {
-    while (const std::optional<std::size_t> piece = window_.next_to_enqueue()) {
-      at::Tensor plain = at::empty({slices_.bytes[*piece] * slices_.world}, slices_.mine.options());
-      const EventPtr done = gather(*channel_, slices_, *piece, plain);
+    while (const std::optional<PlacedPiece> next = window_.next_to_enqueue()) {
+      at::Tensor plain =
+          memory_.narrow(0, next->offset, slices_.bytes[next->piece] * slices_.world);
+      const EventPtr done = gather(*channel_, slices_, next->piece, plain);
       arriving_.push_back({std::move(plain), done});
     }
   }
@@ -128,6 +129,7 @@ class GatheredTeacher final : public Teacher {
 
   std::unique_ptr<Piecewise> network_;
   Slices slices_;
+  at::Tensor memory_;  // of the window at its widest; a CPU has the pages that were written
   std::deque<Arriving> arriving_;
   std::unique_ptr<Channel> channel_;
   GatherWindow window_;
@@ -212,10 +214,8 @@ std::unique_ptr<Teacher> make_gathered_teacher(World& world, std::unique_ptr<Pie
   SliceFacts& facts = own.slices.emplace(facts_of(*network, slices, layout.sharding));
   facts.read = source.bytes_read();
   control.all_reduce(&facts.read, 1, ElementType::i64);
-  std::optional<GatherWindow> window;
-  agree(control, [&] {
-    window.emplace(slices.gathered_bytes(),
-                   layout.window > 0 ? layout.window : facts.largest_piece);
+  agree(control, [&] {  // a window too small is refused before anything is measured
+    if (layout.window > 0) GatherWindow(slices.gathered_bytes(), layout.window);
   });
   // Without a lane nothing travels ahead: one piece at a time.
   const bool ahead = overlap != Overlap::off;
@@ -227,9 +227,10 @@ std::unique_ptr<Teacher> make_gathered_teacher(World& world, std::unique_ptr<Pie
     choice->most = most_window(layout, facts);
   }
   facts.window = ahead ? choice->window(0) : facts.largest_piece;
-  window->resize(facts.window);
+  const int64_t widest = ahead ? choice->widest() : facts.largest_piece;
+  GatherWindow window(slices.gathered_bytes(), facts.window);
   auto teacher = std::make_unique<GatheredTeacher>(own, std::move(network), std::move(slices),
-                                                   std::move(channel), std::move(*window));
+                                                   std::move(channel), std::move(window), widest);
   if (choice) teacher->widen_by(std::move(*choice), control);
   return teacher;
 }
