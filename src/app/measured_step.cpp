@@ -49,7 +49,7 @@ class StepTimer {
     world_.control().all_reduce(found, 3, ElementType::f64, Reduction::max);
     // A GPU's phases end before their work does: there the whole step counts as its pass.
     MeasuredStep measured;
-    measured.images = (plan.samples + world - 1) / world;  // small shards may hold fewer
+    measured.images = (plan.terms + world - 1) / world;  // small shards may hold fewer
     measured.step_s = found[0];
     measured.pass_s = on_cpu_ ? std::min(found[1], found[0]) : found[0];
     measured.memory_mb = found[2];

@@ -47,20 +47,21 @@ StepPlan EpochPlan::step(int64_t index) const {
   const int64_t start = index * global_batch_;
   const int64_t end = index + 1 == steps_ ? samples_ : start + global_batch_;
   StepPlan plan;
-  plan.samples = end - start;
+  plan.terms = end - start;
   std::vector<MicroBatch> pieces;
   if (micro_batch_ > 0) {
     for (int64_t at = start; at < end; at += micro_batch_) {
-      pieces.push_back({at, std::min(micro_batch_, end - at)});
+      pieces.push_back({at, std::min(micro_batch_, end - at), 0});
     }
   } else {
     for (int64_t r = 0; r < world_; ++r) {
-      const int64_t from = start + plan.samples * r / world_;
-      const int64_t to = start + plan.samples * (r + 1) / world_;
-      if (to > from) pieces.push_back({from, to - from});
+      const int64_t from = start + plan.terms * r / world_;
+      const int64_t to = start + plan.terms * (r + 1) / world_;
+      if (to > from) pieces.push_back({from, to - from, 0});
     }
   }
   plan.micro_batches = merge_singles(pieces);
+  for (MicroBatch& micro : plan.micro_batches) micro.terms = micro.count;
   const auto count = static_cast<int64_t>(plan.micro_batches.size());
   for (int64_t r = 0; r <= world_; ++r) plan.owner_first.push_back(count * r / world_);
   return plan;

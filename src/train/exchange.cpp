@@ -125,15 +125,15 @@ void GradientExchange::before_backward(bool last) {
 
 void GradientExchange::after_backward(int64_t number, const at::Tensor& loss_sums) {
   at::NoGradGuard no_grad;
-  const auto samples = static_cast<double>(plan_.samples);
+  const auto terms = static_cast<double>(plan_.terms);
   const auto mine =
-      static_cast<double>(plan_.micro_batches[static_cast<std::size_t>(number)].count);
+      static_cast<double>(plan_.micro_batches[static_cast<std::size_t>(number)].terms);
   at::Tensor leaf = sums_;
   if (fixed_) leaf.zero_();
-  leaf.narrow(0, kSoft, 2).add_(loss_sums.narrow(0, 0, 2), 1 / samples);
+  leaf.narrow(0, kSoft, 2).add_(loss_sums.narrow(0, 0, 2), 1 / terms);
   leaf.narrow(0, kCorrect, 1).add_(loss_sums.narrow(0, 2, 1));
   leaf.narrow(0, kStatistics, student_.statistics().numel())
-      .add_(student_.statistics(), mine / samples);
+      .add_(student_.statistics(), mine / terms);
   if (!fixed_ || number + 1 == plan_.end_of(rank_)) return;
   // Not the rank's last leaf: it leaves the message for the stack.
   if (travels_ == Travels::points) pack_points();

@@ -49,7 +49,7 @@ at::Tensor sum_over_pass(const Dataset& dataset, const SamplePass& pass, int64_t
                        dataset.decoder(), 2);
     Batch batch;
     while (batches.next(&batch)) {
-      const at::Tensor leaf = value(batch, plan.samples).to(at::kCPU).contiguous();
+      const at::Tensor leaf = value(batch, plan.terms).to(at::kCPU).contiguous();
       sum->add(leaf.const_data_ptr<float>());
       if (progress) progress(false);
     }

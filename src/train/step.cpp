@@ -177,7 +177,7 @@ void TrainingStep::train(int64_t step, const StepPlan& plan, int64_t number, con
   }
   const Loss loss = distillation_loss(
       logits.detach().to(at::kFloat), pass.answer ? pass.answer->logits(0, count) : at::Tensor(),
-      pass.labels, settings_.distill, plan.samples, settings_.label_smoothing);
+      pass.labels, settings_.distill, plan.terms, settings_.label_smoothing);
   seconds_.forward += timer.lap();
 
   parts_.watchdog.progress(Phase::backward, step);

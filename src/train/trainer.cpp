@@ -135,8 +135,8 @@ bool Run::train_epoch() {
     }
     if (result.updated) {
       parts_.average.after_step();
-      interval_.add(result, plan.samples);
-      state_.tally.add(result, plan.samples);
+      interval_.add(result, plan.terms);
+      state_.tally.add(result, plan.terms);
     }
     bar.show(i + 1, parts_.plan.steps(), concat("loss ", result.totals.hard));
     if (state_.step % options_.run.log_steps == 0) log_interval(state_.step, rate);

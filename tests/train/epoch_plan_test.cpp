@@ -24,10 +24,10 @@ void check_epoch(int64_t samples, int64_t global_batch, int64_t micro_batch, int
       ASSERT_GE(micro.count, 2);
       at += micro.count;
     }
-    ASSERT_EQ(step.samples, at - start);
+    ASSERT_EQ(step.terms, at - start);
     const bool last = s + 1 == plan.steps();
-    ASSERT_TRUE(last || step.samples == global_batch);
-    ASSERT_LE(step.samples, global_batch + 1);
+    ASSERT_TRUE(last || step.terms == global_batch);
+    ASSERT_LE(step.terms, global_batch + 1);
     ASSERT_EQ(step.owner_first.size(), static_cast<std::size_t>(world) + 1);
     ASSERT_EQ(step.first_of(0), 0);
     ASSERT_EQ(step.end_of(world - 1), static_cast<int64_t>(step.micro_batches.size()));

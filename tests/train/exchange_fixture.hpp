@@ -85,7 +85,7 @@ inline StepTotals take_step(Communicator& comm, Student& student, GradientExchan
     const MicroBatch& micro = plan.micro_batches[static_cast<std::size_t>(n)];
     const bool last = n + 1 == plan.end_of(comm.rank());
     const Loss loss =
-        backward(student, images, micro, plan.samples, [&] { exchange.before_backward(last); });
+        backward(student, images, micro, plan.terms, [&] { exchange.before_backward(last); });
     exchange.after_backward(n, loss.sums);
   }
   return exchange.finish(false, false, kMomentum);
@@ -134,14 +134,14 @@ inline Leaf operator+(const Leaf& a, const Leaf& b) {
 inline std::vector<Leaf> leaves_of(const Images& images, const StepPlan& plan) {
   at::NoGradGuard no_grad;
   std::vector<Leaf> leaves;
-  const auto samples = static_cast<double>(plan.samples);
+  const auto samples = static_cast<double>(plan.terms);
   Student student = small_student(4);
   for (const MicroBatch& micro : plan.micro_batches) {
     student.gradients().zero_();
     Loss loss;
     {
       at::AutoGradMode grad(true);
-      loss = backward(student, images, micro, plan.samples);
+      loss = backward(student, images, micro, plan.terms);
     }
     at::Tensor sums = at::zeros({3});
     sums.narrow(0, 0, 2).add_(loss.sums.narrow(0, 0, 2), 1 / samples);

@@ -188,7 +188,7 @@ INSTANTIATE_TEST_SUITE_P(All, LayoutsTest,
 TEST(LayoutsTest, SomeRanksHaveNoSamplesInTheLastStep) {
   const int world = rank_world().place().world;
   const StepPlan plan = EpochPlan(kRows, kBatch, kMicroBatch, world).step(kSteps - 1);
-  EXPECT_EQ(plan.samples, 5);  // 4 and 1
+  EXPECT_EQ(plan.terms, 5);  // 4 and 1
   EXPECT_EQ(plan.micro_batches.size(), 1u);
   EXPECT_EQ(plan.passes(0, false) == 0, world > 1);
 }

@@ -62,12 +62,12 @@ ForwardMode training_mode() {
 
 TEST(PlanPass, TakesWholeBatchesInMicroBatchesThatNoWorldSizeChanges) {
   for (const int world : {1, 2, 3, 4}) {
-    EXPECT_EQ(plan_pass({3, 11, 4}, kRows, world).samples, 33);
+    EXPECT_EQ(plan_pass({3, 11, 4}, kRows, world).terms, 33);
     EXPECT_EQ(plan_pass({3, 11, 4}, kRows, world).micro_batches.size(), 8u);
-    EXPECT_EQ(plan_pass({9, 20, 0}, kRows, world).samples, 40);  // a half batch stays away
+    EXPECT_EQ(plan_pass({9, 20, 0}, kRows, world).terms, 40);  // a half batch stays away
     EXPECT_EQ(plan_pass({9, 20, 0}, kRows, world).micro_batches.size(), 2u);
     EXPECT_EQ(plan_pass({2, 256, 0}, 1000, world).micro_batches.size(), 8u);
-    EXPECT_EQ(plan_pass({2, 256, 0}, kRows, world).samples, kRows);
+    EXPECT_EQ(plan_pass({2, 256, 0}, kRows, world).terms, kRows);
   }
   EXPECT_EQ(plan_pass({3, 11, 4}, kRows, 4).owner_first, (std::vector<int64_t>{0, 2, 4, 6, 8}));
   EXPECT_THROW(plan_pass({3, 11, 4}, 1, 2), Error);

@@ -12,11 +12,12 @@ namespace bitstill {
 struct MicroBatch {
   int64_t first = 0;
   int64_t count = 0;
+  int64_t terms = 0;  // of the loss: images, target tokens
 };
 
 /// One step's micro-batches in order of number; rank r holds [owner_first[r], owner_first[r + 1]).
 struct StepPlan {
-  int64_t samples = 0;
+  int64_t terms = 0;  // over all ranks: what the step's means divide by
   std::vector<MicroBatch> micro_batches;
   std::vector<int64_t> owner_first;
   int64_t first_of(int rank) const { return owner_first[static_cast<std::size_t>(rank)]; }
