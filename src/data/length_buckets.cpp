@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <numeric>
 #include <utility>
 
 #include "bitstill/base/error.hpp"
@@ -136,6 +137,22 @@ std::vector<int64_t> deal_to_ranks(std::span<const SentenceBatch> step, int worl
   }
   first.push_back(static_cast<int64_t>(step.size()));
   return first;
+}
+
+std::vector<std::vector<int64_t>> batches_by_length(std::span<const SentenceLengths> lengths,
+                                                    int64_t padded_tokens) {
+  std::vector<int64_t> order(lengths.size());
+  std::iota(order.begin(), order.end(), 0);
+  std::stable_sort(order.begin(), order.end(),
+                   [&](int64_t a, int64_t b) { return comes_first(lengths[a], lengths[b]); });
+  std::vector<SentenceBatch> cut;
+  cut_window(lengths, order, 0, static_cast<int64_t>(order.size()), padded_tokens, &cut);
+  std::vector<std::vector<int64_t>> batches;
+  for (const SentenceBatch& batch : cut) {
+    const auto from = order.begin() + batch.first;
+    batches.emplace_back(from, from + batch.count);
+  }
+  return batches;
 }
 
 double padding_share(const BucketedEpoch& epoch, std::span<const SentenceLengths> lengths) {

@@ -7,6 +7,7 @@
 #include <numeric>
 
 #include "bitstill/comm/agree.hpp"
+#include "bitstill/infer/evaluate_sentences.hpp"
 #include "bitstill/infer/logits.hpp"
 
 namespace bitstill {
@@ -117,6 +118,9 @@ void add_batch(const Logits& model, const Logits* reference, const Batch& batch,
 
 ClassificationCounts evaluate(const Network& network, const Dataset& dataset, Split split,
                               const EvaluateOptions& options, Communicator& comm) {
+  if (of_sentences(network.spec())) {
+    return evaluate_sentences(network, dataset, split, options, comm);
+  }
   ClassificationCounts counts;
   const std::unique_ptr<Predictor> predictor = make_predictor(network);
   Predictor* const only[] = {predictor.get()};

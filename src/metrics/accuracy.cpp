@@ -34,6 +34,10 @@ double ClassificationCounts::mean_loss() const {
                      : 0;
 }
 
+double ClassificationCounts::perplexity() const {
+  return std::exp(mean_loss());
+}
+
 std::pair<double, double> wilson_interval(int64_t correct, int64_t samples) {
   if (samples <= 0) return {0, 100};        // nothing is known
   constexpr double kZ = 1.959963984540054;  // 97.5 % quantile of the normal distribution

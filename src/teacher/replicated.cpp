@@ -12,12 +12,12 @@ class LocalTeacher : public Teacher {
   using Teacher::Teacher;
   std::vector<Answer> answer(std::span<const Question> questions, bool /*more*/) override {
     std::vector<Answer> answers;
-    for (const Question& question : questions) answers.emplace_back(logits(question.x));
+    for (const Question& question : questions) answers.push_back(answer_one(question));
     return answers;
   }
 
  private:
-  virtual at::Tensor logits(const at::Tensor& x) = 0;
+  virtual Answer answer_one(const Question& question) = 0;
 };
 
 class ReplicatedTeacher final : public LocalTeacher {
@@ -31,10 +31,21 @@ class ReplicatedTeacher final : public LocalTeacher {
   }
 
  private:
-  at::Tensor logits(const at::Tensor& x) override {
+  Answer answer_one(const Question& question) override {
     const at::NoGradGuard no_grad;
-    const AutocastScope own(bf16_, x.device());
-    return network_->forward(x, ForwardMode{}).to(at::kFloat);
+    if (question.tokens == nullptr) {
+      const AutocastScope own(bf16_, question.x.device());
+      return Answer(network_->forward(question.x, ForwardMode{}).to(at::kFloat));
+    }
+    const AutocastScope own(bf16_, question.tokens->rows.device());
+    return {network_->hidden(*question.tokens, ForwardMode{}),
+            [this](const at::Tensor& hidden) { return head(hidden); }};
+  }
+
+  at::Tensor head(const at::Tensor& hidden) const {
+    const at::NoGradGuard no_grad;
+    const AutocastScope own(bf16_, hidden.device());
+    return network_->head(hidden, ForwardMode{}).to(at::kFloat);
   }
 
   std::unique_ptr<Network> network_;
@@ -47,7 +58,9 @@ class FrozenTeacher final : public LocalTeacher {
       : LocalTeacher({normalization, network->precision(), true}), network_(std::move(network)) {}
 
  private:
-  at::Tensor logits(const at::Tensor& x) override { return network_->forward(x); }
+  Answer answer_one(const Question& question) override {
+    return Answer(network_->forward(question.x));
+  }
 
   std::unique_ptr<FrozenNetwork> network_;
 };

@@ -27,15 +27,17 @@ Json Tally::json(const DistillOptions& distill, bool has_teacher) const {
   return line;
 }
 
-Json counts_json(const ClassificationCounts& counts) {
+Json counts_json(const ClassificationCounts& counts, bool sentences) {
   if (counts.samples == 0) return {{"samples", 0}};  // no accuracy at all, which is not 0 %
   const auto [low, high] = wilson_interval(counts.correct, counts.samples);
-  return {{"samples", counts.samples},
-          {"correct", counts.correct},
-          {"accuracy", counts.accuracy()},
-          {"low", low},
-          {"high", high},
-          {"loss", counts.mean_loss()}};
+  Json json = {{"samples", counts.samples},
+               {"correct", counts.correct},
+               {"accuracy", counts.accuracy()},
+               {"low", low},
+               {"high", high},
+               {"loss", counts.mean_loss()}};
+  if (sentences) json["perplexity"] = counts.perplexity();
+  return json;
 }
 
 TrafficCounts traffic_since(const TrafficCounts& before) {

@@ -11,11 +11,13 @@
 #include "bitstill/comm/agree.hpp"
 #include "bitstill/model/autocast.hpp"
 #include "bitstill/train/loss.hpp"
+#include "bitstill/train/sliced_loss.hpp"
 
 namespace bitstill {
 
 TrainingStep::TrainingStep(const StepParts& parts, const StepSettings& settings)
-    : parts_(parts), settings_(settings) {
+    : parts_(parts), settings_(settings), sentences_(of_sentences(parts.student.network().spec())) {
+  if (sentences_) tied_head_ = head_is_tied(parts_.student.network());
   if (parts_.teacher == nullptr) return;
   parts_.teacher->on_wait([this](bool waits) {
     parts_.watchdog.progress(waits ? Phase::gather : Phase::teacher, step_);
@@ -132,6 +134,14 @@ std::vector<TrainingStep::Pass> TrainingStep::read(Prefetcher& batches, int64_t 
 
 void TrainingStep::prepare(Pass* pass) const {
   const Batch& batch = pass->batch;
+  if (sentences_) {
+    if (batch.count() == 0) return;
+    const TargetEnds& ends = parts_.student.network().spec().ends;
+    pass->tokens = std::make_unique<Tokens>(to_tokens(batch, ends, settings_.device));
+    pass->question.rows = batch.rows;
+    pass->question.tokens = pass->tokens.get();
+    return;
+  }
   const auto input = [&](const Normalization& normalization) {
     return to_input(batch, settings_.shape, normalization, settings_.device,
                     settings_.channels_last);
@@ -166,25 +176,57 @@ void TrainingStep::train(int64_t step, const StepPlan& plan, int64_t number, con
                          bool last) {
   // Without samples there is nothing to compute, unless other ranks wait for our batch norm's sums.
   const int64_t count = pass.batch.count();
-  if (count == 0 && parts_.statistics == nullptr) return;
-  const Network& student = parts_.student.network();
-  Timer timer;
+  if (count == 0 && (sentences_ || parts_.statistics == nullptr)) return;
   parts_.watchdog.progress(Phase::forward, step);
+  const ForwardMode how = mode(step, number);
+  const at::Tensor sums =
+      sentences_ ? train_sentences(plan, pass, how, last) : train_images(plan, pass, how, last);
+  if (count > 0) parts_.exchange.after_backward(number, sums);
+}
+
+at::Tensor TrainingStep::train_images(const StepPlan& plan, const Pass& pass,
+                                      const ForwardMode& mode, bool last) {
+  Timer timer;
   at::Tensor logits;
   {
     AutocastScope autocast(settings_.bf16, settings_.device);
-    logits = student.forward(pass.x, mode(step, number));
+    logits = parts_.student.network().forward(pass.x, mode);
   }
-  const Loss loss = distillation_loss(
-      logits.detach().to(at::kFloat), pass.answer ? pass.answer->logits(0, count) : at::Tensor(),
-      pass.labels, settings_.distill, plan.terms, settings_.label_smoothing);
+  const Loss loss =
+      distillation_loss(logits.detach().to(at::kFloat),
+                        pass.answer ? pass.answer->logits(0, pass.batch.count()) : at::Tensor(),
+                        pass.labels, settings_.distill, plan.terms, settings_.label_smoothing);
   seconds_.forward += timer.lap();
 
-  parts_.watchdog.progress(Phase::backward, step);
+  parts_.watchdog.progress(Phase::backward, step_);
   parts_.exchange.before_backward(last);
   logits.backward(loss.gradient.to(logits.scalar_type()));
-  if (count > 0) parts_.exchange.after_backward(number, loss.sums);
   seconds_.backward += timer.lap();
+  return loss.sums;
+}
+
+/// The head's backward runs beside its forward, and counts as that.
+at::Tensor TrainingStep::train_sentences(const StepPlan& plan, const Pass& pass,
+                                         const ForwardMode& mode, bool last) {
+  const Network& student = parts_.student.network();
+  Timer timer;
+  at::Tensor hidden;
+  {
+    AutocastScope autocast(settings_.bf16, settings_.device);
+    hidden = student.hidden(*pass.tokens, mode);
+  }
+  const SliceSettings slices{settings_.distill, settings_.label_smoothing, plan.terms,
+                             settings_.bf16};
+  const SlicedLoss loss = head_and_loss(
+      student, hidden, pass.tokens->labels, pass.answer ? &*pass.answer : nullptr, slices, mode,
+      [&](bool last_slice) { parts_.exchange.before_backward(last && last_slice && !tied_head_); });
+  seconds_.forward += timer.lap();
+
+  parts_.watchdog.progress(Phase::backward, step_);
+  parts_.exchange.before_backward(last);
+  hidden.backward(loss.gradient);
+  seconds_.backward += timer.lap();
+  return loss.sums;
 }
 
 ForwardMode TrainingStep::mode(int64_t step, int64_t number) const {

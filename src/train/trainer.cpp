@@ -29,6 +29,7 @@ class Run {
  private:
   bool train_epoch();  // what is left of it; false: stopped by a signal
   void validate();
+  double score() const;
   Trained trained_now() const;
   void compare_ranks(int64_t step);
   void log_interval(int64_t step, double rate);
@@ -55,6 +56,7 @@ class Run {
   std::unique_ptr<RowDecoder> decoder_;
   TrainingParts parts_;
   RunState state_;
+  bool sentences_;
   ClassificationCounts validation_;
   Tally interval_;
   Timer interval_timer_;
@@ -76,7 +78,8 @@ Run::Run(World& world, Watchdog& watchdog, const Dataset& dataset, Student& stud
       decoder_(make_training_decoder(dataset.index(), options.augmentation,
                                      augmentation_seed(options), options.decode_threads)),
       parts_(world, watchdog, dataset, student, teacher, options, start.device,
-             start.stop_requested) {}
+             start.stop_requested),
+      sentences_(of_sentences(student.network().spec())) {}
 
 Trained Run::trained_now() const {
   if (options_.quant.alternate == Alternate::off) return trained_by(options_.quant);
@@ -159,7 +162,8 @@ void Run::log_interval(int64_t step, double rate) {
   line.update(interval_.json(options_.distill, teacher_ != nullptr));
   line["rate"] = rate;
   line["greatest_gradient_norm"] = interval_.gradient_norm;
-  line["images_per_s"] = static_cast<double>(interval_.samples) / seconds;
+  line[sentences_ ? "tokens_per_s" : "images_per_s"] =
+      static_cast<double>(interval_.samples) / seconds;
   line["ms"] = {{"data", phase.data * ms},
                 {"teacher", phase.teacher * ms},
                 {"quantize", phase.quantize * ms},
@@ -188,6 +192,12 @@ void Run::validate() {
   student_.quantize(state_.step);
   validation_ = evaluate(student_.network(), dataset_, Split::validation, evaluate_options(),
                          world_.control());
+}
+
+/// By which epochs are compared, 0 to 100: the accuracy; of sentences, whose words are many, the
+/// mean probability of a token, 1 / perplexity.
+double Run::score() const {
+  return sentences_ ? 100 / validation_.perplexity() : validation_.accuracy();
 }
 
 void Run::save(bool best) {
@@ -271,26 +281,30 @@ RunResult Run::run() {
     }
     const double train_seconds = timer.seconds();
     validate();
-    parts_.schedule.observe(100 - validation_.accuracy());
-    save(state_.note_validation(validation_.samples > 0 ? validation_.accuracy() : -1));
+    parts_.schedule.observe(100 - score());
+    save(state_.note_validation(validation_.samples > 0 ? score() : -1));
     const Json trained = state_.tally.json(options_.distill, teacher_ != nullptr);
     log_.write({{"type", "epoch"},
                 {"epoch", state_.epoch},
                 {"step", state_.step},
                 {"seconds", timer.seconds()},
                 {"train", trained},
-                {"validation", counts_json(validation_)},
+                {"validation", counts_json(validation_, sentences_)},
                 {"rate", rate}});
-    char validation[16] = "none", line[160];
+    char validation[32] = "none", line[176];
     if (validation_.samples > 0) {
       std::snprintf(validation, sizeof validation, "%5.2f %%", validation_.accuracy());
     }
+    if (sentences_) {
+      std::snprintf(validation, sizeof validation, "perplexity %.3f", validation_.perplexity());
+    }
     std::snprintf(line, sizeof line,
                   "epoch %3lld/%lld  loss %.4f  train %5.2f %%  validation %s  rate %.5f  "
-                  "%.0f images/s",
+                  "%.0f %s/s",
                   static_cast<long long>(state_.epoch), static_cast<long long>(train.epochs),
                   trained["loss"].get<double>(), trained["accuracy"].get<double>(), validation,
-                  rate, static_cast<double>(state_.tally.samples - samples_before) / train_seconds);
+                  rate, static_cast<double>(state_.tally.samples - samples_before) / train_seconds,
+                  sentences_ ? "tokens" : "images");
     say(line);
     if (state_.out_of_patience(train.patience)) {
       say(concat("no better epoch for ", train.patience, " epochs: stopping early"));
@@ -350,8 +364,8 @@ Json Run::measure_shipped(const std::string& name, RunResult* result) {
     result->validation = validation;
     result->test = test;
   }
-  return {{"validation", counts_json(validation)},
-          {"test", counts_json(test)},
+  return {{"validation", counts_json(validation, sentences_)},
+          {"test", counts_json(test, sentences_)},
           {"files", {{name, {{"bytes", shipped.file_bytes}}}}}};
 }
 

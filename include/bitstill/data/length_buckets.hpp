@@ -44,6 +44,11 @@ BucketedEpoch bucket_epoch(std::span<const SentenceLengths> lengths, const Bucke
 /// of about equal padded tokens. [world + 1], as LeafTree takes it.
 std::vector<int64_t> deal_to_ranks(std::span<const SentenceBatch> step, int world);
 
+/// All rows, sorted by target and source length and cut into batches of at most so many padded
+/// tokens, or of one sentence: for evaluation and search.
+std::vector<std::vector<int64_t>> batches_by_length(std::span<const SentenceLengths> lengths,
+                                                    int64_t padded_tokens);
+
 /// What is padding of all that an epoch's encoder and decoder go through, 0 to 1: sources and
 /// targets (with their end) are padded to the longest of their micro-batch.
 double padding_share(const BucketedEpoch& epoch, std::span<const SentenceLengths> lengths);

@@ -16,6 +16,7 @@ struct ClassificationCounts {
   ClassificationCounts& operator+=(const ClassificationCounts& other);
   double accuracy() const;  // in percent; 0 without samples
   double mean_loss() const;
+  double perplexity() const;  // exp(mean_loss), of sentences' tokens
 };
 
 /// Wilson's 95 % interval for a proportion, in percent.

@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "bitstill/data/prefetch.hpp"
+#include "bitstill/model/flow.hpp"
 #include "bitstill/model/frozen_network.hpp"
 #include "bitstill/model/network.hpp"
 #include "bitstill/teacher/options.hpp"
@@ -54,23 +55,33 @@ struct TeacherTraits {
   std::optional<CachedFacts> cache = {};  // it needs no x: what it says is read
 };
 
-/// What it is asked about one micro-batch. `rows` belong to the asker until the answer is there.
+/// What it is asked about one micro-batch. What it points to belongs to the asker until the answer
+/// is there.
 struct Question {
-  at::Tensor x;                       // [n, C, H, W] fp32, normalized as its traits say; n > 0
+  at::Tensor x;  // [n, C, H, W] fp32, normalized as its traits say, n > 0; undefined for sentences
   std::span<const int64_t> rows;      // of the train split, one a sample
   int64_t variant = 0;                // of augmentation: Batch::variant
   std::span<const float> ahead = {};  // Batch::logits: what read_ahead() found, or nothing
+  const Tokens* tokens = nullptr;     // a micro-batch of sentences
 };
 
-/// What it says of one micro-batch.
+/// What it says of one micro-batch: logits of each term of the loss (image, target token).
 class Answer {
  public:
-  explicit Answer(at::Tensor logits) : logits_(std::move(logits)) {}
-  /// [count, classes] fp32, without autograd: of the samples first, first + 1, ...
-  at::Tensor logits(int64_t first, int64_t count) const { return logits_.narrow(0, first, count); }
+  using Head = std::function<at::Tensor(const at::Tensor& hidden)>;
+  explicit Answer(at::Tensor logits) : rows_(std::move(logits)) {}
+  /// Logits are made of hidden rows [terms, size] when they are asked for: all terms' would take
+  /// terms times pieces. What `head` uses outlives the answer.
+  Answer(at::Tensor hidden, Head head) : rows_(std::move(hidden)), head_(std::move(head)) {}
+  /// [count, classes] fp32, without autograd: of the terms first, first + 1, ...
+  at::Tensor logits(int64_t first, int64_t count) const {
+    const at::Tensor rows = rows_.narrow(0, first, count);
+    return head_ ? head_(rows) : rows;
+  }
 
  private:
-  at::Tensor logits_;
+  at::Tensor rows_;
+  Head head_;
 };
 
 class Teacher {

@@ -185,6 +185,7 @@ struct DistillOptions {
   double temperature = 2, soft_weight = 0.7;
   KlReduction kl_reduction = KlReduction::batch;
   SoftLoss loss = SoftLoss::kl;
+  int64_t slice_rows = 256;
 };
 template <ConstOr<DistillOptions> Options, class Visit>
 void visit_settings(Options& options, const Visit& visit) {
@@ -192,6 +193,8 @@ void visit_settings(Options& options, const Visit& visit) {
   visit("temperature", options.temperature, "T of the soft targets");
   visit("soft_weight", options.soft_weight, "of T^2 KL or dist; cross-entropy has 1 - it");
   visit("kl_reduction", options.kl_reduction, "");
+  visit("slice_rows", options.slice_rows,
+        "sentences: target tokens whose logits are in memory at once");
 }
 
 /// exchange.*

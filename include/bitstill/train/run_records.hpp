@@ -20,8 +20,9 @@ struct Tally {
   Json json(const DistillOptions& distill, bool has_teacher) const;
 };
 
-/// samples, correct, accuracy with its 95 % interval, loss.
-Json counts_json(const ClassificationCounts& counts);
+/// samples, correct, accuracy with its 95 % interval, loss; of sentences, whose samples are target
+/// tokens, perplexity.
+Json counts_json(const ClassificationCounts& counts, bool sentences);
 
 /// Bytes a step that this rank sent since `before`, by kind; `before` becomes now.
 Json traffic_json(TrafficCounts* before, int64_t steps);

@@ -82,6 +82,7 @@ class TrainingStep {
     Batch batch;
     at::Tensor x;
     Labels labels;
+    std::unique_ptr<Tokens> tokens;  // of sentences, in place of x and labels
     Question question;
     std::optional<Answer> answer;
   };
@@ -90,11 +91,16 @@ class TrainingStep {
   void prepare(Pass* pass) const;
   void ask(std::span<Pass> passes, bool more);
   void train(int64_t step, const StepPlan& plan, int64_t number, const Pass& pass, bool last);
+  at::Tensor train_images(const StepPlan& plan, const Pass& pass, const ForwardMode& mode,
+                          bool last);
+  at::Tensor train_sentences(const StepPlan& plan, const Pass& pass, const ForwardMode& mode,
+                             bool last);
   void update(double rate, const Trained& trained, StepResult* result);
   ForwardMode mode(int64_t step, int64_t number) const;
 
   StepParts parts_;
   StepSettings settings_;
+  bool sentences_, tied_head_ = false;
   int64_t step_ = 0;
   PhaseSeconds seconds_;
 };
