@@ -33,7 +33,7 @@ set(layer_homes
     Boost "^boost/" "^src/config/|^include/bitstill/config/"
     JSON "^nlohmann/" "^src/base/|^include/bitstill/base/"
     OpenSSL "^openssl/" "^src/base/"
-    Highway "^hwy/" "^src/(data|quant|codec|model)/"
+    Highway "^hwy/" "^src/(data|quant|codec|model|train)/"
     "zstd (to compare with)" "^zstd\\.h$" "^src/codec/measure\\.cpp$"
     "all of LibTorch (22 s a source: include single ATen headers)" "^torch/(torch|all|types)\\.h$"
     "^nowhere$"

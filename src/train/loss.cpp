@@ -1,14 +1,21 @@
 #include "bitstill/train/loss.hpp"
 
+#include <ATen/Parallel.h>
 #include <ATen/TensorOperators.h>
 #include <ATen/ops/argmax.h>
+#include <ATen/ops/empty_like.h>
 #include <ATen/ops/exp.h>
 #include <ATen/ops/linalg_vector_norm.h>
 #include <ATen/ops/log_softmax.h>
 #include <ATen/ops/softmax.h>
 #include <ATen/ops/stack.h>
+#include <ATen/ops/tensor.h>
 #include <ATen/ops/zeros.h>
 #include <ATen/ops/zeros_like.h>
+
+#include <vector>
+
+#include "bitstill/train/loss_kernel.hpp"
 
 namespace bitstill {
 namespace {
@@ -57,6 +64,49 @@ Soft correlation(const at::Tensor& logits, const at::Tensor& teacher_logits,
   return {(between.sum + within.sum * (samples / classes)) * (t * t), by_z, t};
 }
 
+/// Where each row's classes are passed by a kernel.
+bool by_rows(const at::Tensor& logits, const Labels& labels, const DistillOptions& options) {
+  return logits.is_cpu() && !labels.partners.defined() && options.loss == SoftLoss::kl;
+}
+
+Loss loss_by_rows(const at::Tensor& logits, const at::Tensor& teacher_logits,
+                  const at::Tensor& labels, const DistillOptions& options, double share,
+                  double label_smoothing) {
+  const at::Tensor z = logits.contiguous();
+  const at::Tensor t = teacher_logits.defined() ? teacher_logits.contiguous() : at::Tensor();
+  const int64_t rows = z.size(0), classes = z.size(1);
+  const double mean =
+      options.kl_reduction == KlReduction::classes ? 1.0 / static_cast<double>(classes) : 1.0;
+  RowLossOptions row{classes, options.temperature, label_smoothing, 0, share};
+  if (t.defined()) {
+    row.soft_weight = options.soft_weight * mean * share;
+    row.hard_weight = (1 - options.soft_weight) * share;
+  }
+  const at::Tensor gradient = at::empty_like(z), own = labels.contiguous();
+  const float *const of_student = z.const_data_ptr<float>(), *const of_teacher =
+                                                                 t.defined()
+                                                                     ? t.const_data_ptr<float>()
+                                                                     : nullptr;
+  const int64_t* const label = own.const_data_ptr<int64_t>();
+  float* const to = gradient.mutable_data_ptr<float>();
+  std::vector<RowLoss> found(static_cast<std::size_t>(rows));
+  at::parallel_for(0, rows, 16, [&](int64_t begin, int64_t end) {
+    std::vector<float> scratch(static_cast<std::size_t>(classes));
+    for (int64_t i = begin; i < end; ++i) {
+      found[static_cast<std::size_t>(i)] =
+          row_loss(of_student + i * classes, of_teacher ? of_teacher + i * classes : nullptr,
+                   label[i], row, scratch.data(), to + i * classes);
+    }
+  });
+  double soft = 0, hard = 0, correct = 0;
+  for (const RowLoss& one : found) {
+    soft += one.soft;
+    hard += one.hard;
+    correct += one.correct ? 1 : 0;
+  }
+  return {at::tensor({soft * mean, hard, correct}, at::kFloat), gradient};
+}
+
 }  // namespace
 
 Loss distillation_loss(const at::Tensor& logits, const at::Tensor& teacher_logits,
@@ -65,6 +115,9 @@ Loss distillation_loss(const at::Tensor& logits, const at::Tensor& teacher_logit
   const bool has_teacher = teacher_logits.defined();
   const double hard_weight = has_teacher ? 1 - options.soft_weight : 1;
   const double share = 1.0 / static_cast<double>(global_samples);
+  if (by_rows(logits, labels, options)) {
+    return loss_by_rows(logits, teacher_logits, labels.own, options, share, label_smoothing);
+  }
 
   // d CE / d z = softmax(z) - target
   const at::Tensor log_q = at::log_softmax(logits, 1);
