@@ -82,10 +82,18 @@ void Job::prepare() {
 }
 
 void Job::load_data() {
-  dataset_ = open_dataset(world_, config_.data_folder);
-  agree(world_.control(), [&] { settle_images(&config_, dataset_.get()); });
-  config_.model.input = dataset_->index().shape;
-  config_.model.classes = static_cast<int64_t>(dataset_->index().classes.size());
+  dataset_ = open_dataset(world_, config_.data_folder, Holds::anything);
+  agree(world_.control(), [&] {
+    const DataIndex& index = dataset_->index();
+    if (index.content == Content::tokens) {
+      vocabularies_ = vocabularies_of(config_.data_folder, index);
+      fit_to_sentences(*vocabularies_, &config_.model);
+      return;
+    }
+    settle_images(&config_, dataset_.get());
+    config_.model.input = index.shape;
+    config_.model.classes = static_cast<int64_t>(index.classes.size());
+  });
 }
 
 void Job::load_teacher() {
@@ -126,7 +134,10 @@ void Job::build_student(Watchdog& watchdog) {
     if (distill_ && spec.dropout.empty()) spec.dropout = {0};
     const std::string& init = config_.student_init;
     if (init == "random") {
-      spec.normalization = normalization_without_file({"model", spec, &dataset_->index()});
+      require_content(spec, "model", dataset_->index());
+      if (!vocabularies_) {
+        spec.normalization = normalization_without_file({"model", spec, &dataset_->index()});
+      }
       network = make_network(spec);
       initialize(*network, static_cast<uint64_t>(config_.run.seed));
       return;
@@ -152,6 +163,9 @@ void Job::build_student(Watchdog& watchdog) {
         std::make_unique<Student>(std::move(network), config_.quant,
                                   static_cast<uint64_t>(config_.run.seed), device_.device, points);
   });
+  if (vocabularies_) {
+    student_->attach(vocabulary_tensors(*vocabularies_->source, *vocabularies_->target));
+  }
   require_equal(world_.control(), student_->fingerprints(), ExitCode::environment);
 }
 
@@ -212,7 +226,7 @@ Json Job::start_line() const {
 void Job::print_result(const RunResult& result) const {
   if (world_.place().rank != 0) return;
   std::printf("%s/student.safetensors: test %s, %s, %.0f s\n", config_.run.folder.c_str(),
-              accuracy_text(result.test).c_str(),
+              (vocabularies_ ? perplexity_text(result.test) : accuracy_text(result.test)).c_str(),
               human_bytes(static_cast<double>(std::filesystem::file_size(config_.run.folder +
                                                                          "/student.safetensors")))
                   .c_str(),

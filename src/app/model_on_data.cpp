@@ -8,7 +8,7 @@
 
 namespace bitstill {
 
-std::unique_ptr<Dataset> open_dataset(World& world, const std::string& folder) {
+std::unique_ptr<Dataset> open_dataset(World& world, const std::string& folder, Holds holds) {
   Communicator& control = world.control();
   const Place& place = world.place();
   IndexFiles files;
@@ -20,21 +20,48 @@ std::unique_ptr<Dataset> open_dataset(World& world, const std::string& folder) {
   std::unique_ptr<Dataset> shards;
   agree(control, [&] {
     shards = std::make_unique<Dataset>(folder, files);
-    if (shards->index().content == Content::tokens) {
+    if (holds == Holds::images && shards->index().content == Content::tokens) {
       throw Error(ExitCode::settings,
-                  concat(folder,
-                         ": holds pairs of sentences, and the networks here see "
-                         "images; give a data.folder of images"));
+                  concat(folder, ": holds pairs of sentences, which train, distill, evaluate and "
+                                 "inspect take; give a data.folder of images here"));
     }
     shards->check_shards(place.local_rank, place.local_world, place.rank == 0);
   });
   return shards;
 }
 
-std::unique_ptr<Dataset> open_split(World& world, const std::string& folder, Split split) {
-  auto shards = open_dataset(world, folder);
+std::unique_ptr<Dataset> open_split(World& world, const std::string& folder, Split split,
+                                    Holds holds) {
+  auto shards = open_dataset(world, folder, holds);
   if (shards->size(split) > 0) return shards;
-  throw AgreedError(ExitCode::data, concat(folder, " has no ", word(split), " images"));
+  const bool tokens = shards->index().content == Content::tokens;
+  throw AgreedError(ExitCode::data, concat(folder, " has no ", word(split),
+                                           tokens ? " sentences" : " images"));
+}
+
+VocabularyPair vocabularies_of(const std::string& folder, const DataIndex& index) {
+  VocabularyPair pair;
+  pair.source = std::make_shared<const Vocabulary>(read_vocabulary(folder, index, 0));
+  pair.target = index.vocabularies.size() == 1
+                    ? pair.source
+                    : std::make_shared<const Vocabulary>(read_vocabulary(folder, index, 1));
+  return pair;
+}
+
+void fit_to_sentences(const VocabularyPair& vocabularies, NetworkSpec* spec) {
+  spec->source_pieces = vocabularies.source->size();
+  spec->classes = vocabularies.target->size();
+  spec->ends = {vocabularies.target->begin(), vocabularies.target->end()};
+}
+
+void require_content(const NetworkSpec& spec, const std::string& section, const DataIndex& shards) {
+  const bool sentences = shards.content == Content::tokens;
+  if (of_sentences(spec) == sentences) return;
+  throw Error(ExitCode::settings,
+              concat(section, ".kind = ", spec.kind, " sees ", sentences ? "images" : "sentences",
+                     ", and ", shards.name, " holds ", sentences ? "pairs of sentences" : "images",
+                     "; give ", sentences ? "lstm" : "a kind of image networks",
+                     ", or another data.folder"));
 }
 
 void settle_images(RunConfig* config, Dataset* shards) {
@@ -58,7 +85,7 @@ LoadedModel load_model_for(const std::string& path, const std::string& section,
                            const at::Device& device) {
   const DataIndex* const index = shards == nullptr ? nullptr : &shards->index();
   LoadedModel model = load_model(path, {section, settings, index});
-  if (index != nullptr) require_fits(model, path, index->shape, index->classes);
+  if (index != nullptr) require_fits(model, path, *index);
   model.network->to(device);
   return model;
 }
@@ -68,8 +95,10 @@ LoadedModel load_model_on(const std::string& path, const std::string& section,
                           int64_t threads) {
   if (shards == nullptr) return load_model_for(path, section, settings, nullptr, device);
   LoadedModel model = load_model(path, {section, settings, &shards->index()});
-  shards->prepare(evaluation_crop(model, path, shards->index()), threads);
-  require_fits(model, path, shards->index().shape, shards->index().classes);
+  if (shards->index().content != Content::tokens) {
+    shards->prepare(evaluation_crop(model, path, shards->index()), threads);
+  }
+  require_fits(model, path, shards->index());
   model.network->to(device);
   return model;
 }
@@ -101,6 +130,13 @@ bool uncompiled_bf16(TeacherPrecision precision, bool bf16, const std::string& o
 
 std::unique_ptr<Teacher> make_teacher(std::unique_ptr<Network> network, TeacherPrecision precision,
                                       bool bf16, const Dataset& shards) {
+  if (of_sentences(network->spec())) {
+    if (precision != TeacherPrecision::automatic) bf16 = precision == TeacherPrecision::bf16;
+    if (precision == TeacherPrecision::int8) {
+      throw cannot_freeze("teacher.precision", word(precision), "it is recurrent");
+    }
+    return make_replicated_teacher(std::move(network), bf16);
+  }
   std::string obstacle;
   if (auto frozen = freeze(*network, wanted_precision(precision, bf16), shards, &obstacle)) {
     return make_frozen_teacher(std::move(frozen), network->spec().normalization);

@@ -9,15 +9,29 @@
 #include "bitstill/data/dataset.hpp"
 #include "bitstill/infer/freeze.hpp"
 #include "bitstill/infer/loaded_model.hpp"
+#include "bitstill/infer/model_vocabulary.hpp"
 #include "bitstill/teacher/teacher.hpp"
 
 namespace bitstill {
 
+/// What a command takes: Error(settings) for shards of sentences where they can be but images.
+enum class Holds { images, anything };
+
 /// Rank 0 reads the index for all; the shards are looked at once on each host, its ranks sharing
 /// them. Collective: every rank of world calls this.
-std::unique_ptr<Dataset> open_dataset(World& world, const std::string& folder);
-/// The same; Error(data) when the split holds no images.
-std::unique_ptr<Dataset> open_split(World& world, const std::string& folder, Split split);
+std::unique_ptr<Dataset> open_dataset(World& world, const std::string& folder,
+                                      Holds holds = Holds::images);
+/// The same; Error(data) when the split is empty.
+std::unique_ptr<Dataset> open_split(World& world, const std::string& folder, Split split,
+                                    Holds holds = Holds::images);
+
+/// Of token shards: what a network of sentences has from them, into *spec.
+void fit_to_sentences(const VocabularyPair& vocabularies, NetworkSpec* spec);
+/// The vocabularies of a folder of token shards. Error(data).
+VocabularyPair vocabularies_of(const std::string& folder, const DataIndex& index);
+/// Error(settings) where the network sees images and the shards hold sentences, or the reverse;
+/// `section`: of the settings that name the network.
+void require_content(const NetworkSpec& spec, const std::string& section, const DataIndex& shards);
 
 /// data.* of a training run, settled by what the shards hold; evaluation shows the same.
 void settle_images(RunConfig* config, Dataset* shards);

@@ -122,7 +122,12 @@ SharedModel share_file(World& world, const std::string& path, const FileFacts& f
   agree(world.control(), [&] {
     file = std::make_unique<TensorFile>(path);
     shared.model = load_skeleton(*file, facts);
-    require_fits(shared.model, path, facts.shards->shape, facts.shards->classes);
+    if (of_sentences(shared.model.network->spec())) {
+      throw Error(ExitCode::settings,
+                  concat(path, ": a network of sentences lies whole on every rank; give ",
+                         wish.layout.prefix, "sharding = replicated"));
+    }
+    require_fits(shared.model, path, *facts.shards);
   });
   FileSource source(*file);
   shared.teacher = share(world, std::move(shared.model.network), source, wish, dataset);

@@ -4,7 +4,9 @@
 #include <filesystem>
 
 #include "bitstill/base/log.hpp"
+#include "bitstill/base/sha256.hpp"
 #include "bitstill/base/text.hpp"
+#include "bitstill/infer/model_vocabulary.hpp"
 #include "bitstill/model/weights.hpp"
 
 namespace bitstill {
@@ -55,6 +57,7 @@ NetworkSpec described_spec(const Json& about, const std::string& path, LoadedMod
     return about.at(name);
   };
   NetworkSpec spec = network_spec_from_json(member("network"), path, ExitCode::model);
+  if (of_sentences(spec)) return spec;
   spec.normalization = normalization_from_json(member("normalization"), path, ExitCode::model);
   model->classes = class_names(member("classes"), path);
   model->evaluation = about.value("evaluation", Json());
@@ -149,17 +152,38 @@ void require_agrees(const NetworkSpec& spec, const std::string& path, const File
   NetworkSpec wanted = facts.settings;
   wanted.input = spec.input;
   wanted.classes = spec.classes;
+  wanted.source_pieces = spec.source_pieces;
+  wanted.ends = spec.ends;
   const Json own = to_json(spec), settings = to_json(completed(wanted));
   // A convnet's kind is but a name for its layers.
   if ((own.contains("depth") || settings.contains("depth")) && spec.kind != wanted.kind) {
     refuse("kind " + spec.kind, "kind " + wanted.kind);
   }
   for (const char* name :
-       {"widths", "kernels", "pools", "hidden", "depth", "width_factor", "stem"}) {
+       {"widths", "kernels", "pools", "hidden", "depth", "width_factor", "stem", "layers", "size",
+        "bidirectional", "bridge", "input_feed", "tie"}) {
     if (own.contains(name) && own[name] != settings[name]) {
       refuse(concat(name, " ", own[name].dump()), concat(name, " ", settings[name].dump()));
     }
   }
+}
+
+/// The same pieces under the same numbers.
+void require_same_vocabularies(const LoadedModel& model, const std::string& path,
+                               const DataIndex& shards) {
+  const NetworkSpec& spec = model.network->spec();
+  const VocabularyPair own =
+      read_vocabularies(model.attached, spec.source_pieces, spec.classes, path);
+  const auto require = [&](const char* side, const Vocabulary& vocabulary,
+                           const VocabularyFile& file) {
+    if (sha256_hex(vocabulary.bytes()) == file.sha256) return;
+    throw Error(ExitCode::model,
+                concat(path, " has another ", side, " vocabulary (", vocabulary.size(),
+                       " pieces) than the shards (", file.file, ", ", file.pieces,
+                       "); shard the sentences again with the model's"));
+  };
+  require("source", *own.source, shards.vocabularies.front());
+  require("target", *own.target, shards.vocabularies.back());
 }
 
 /// Checkpoints hold more than a network.
@@ -224,9 +248,20 @@ LoadedModel load_skeleton(const TensorFile& file, const FileFacts& facts) {
   return model;
 }
 
-void require_fits(const LoadedModel& model, const std::string& path, const ImageShape& shape,
-                  const std::vector<std::string>& classes) {
+void require_fits(const LoadedModel& model, const std::string& path, const DataIndex& shards) {
   const NetworkSpec& spec = model.network->spec();
+  const ImageShape& shape = shards.shape;
+  const std::vector<std::string>& classes = shards.classes;
+  const bool sentences = shards.content == Content::tokens;
+  if (of_sentences(spec) != sentences) {
+    throw Error(ExitCode::model,
+                concat(path, " sees ", sentences ? "images" : "sentences", ", the shards hold ",
+                       sentences ? "pairs of sentences" : "images", "; give shards of its kind"));
+  }
+  if (sentences) {
+    require_same_vocabularies(model, path, shards);
+    return;
+  }
   const auto size = [](const ImageShape& s) {
     return concat(s.channels, "x", s.height, "x", s.width);
   };

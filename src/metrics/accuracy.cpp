@@ -58,4 +58,12 @@ std::string accuracy_text(const ClassificationCounts& counts) {
   return text;
 }
 
+std::string perplexity_text(const ClassificationCounts& counts) {
+  if (counts.samples == 0) return "none";
+  char text[80];
+  std::snprintf(text, sizeof text, "perplexity %.3f, %.2f %% of %lld tokens", counts.perplexity(),
+                counts.accuracy(), static_cast<long long>(counts.samples));
+  return text;
+}
+
 }  // namespace bitstill

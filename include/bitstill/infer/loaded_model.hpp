@@ -44,9 +44,9 @@ LoadedModel load_skeleton(const TensorFile& file, const FileFacts& facts = {});
 /// The file's tensors that belong to its network: without the states of optimizer and quantizer.
 NamedTensors network_tensors(const ModelFile& file);
 
-/// Error(model) naming both sides when the model's input shape or class names are not the shards'.
-void require_fits(const LoadedModel& model, const std::string& path, const ImageShape& shape,
-                  const std::vector<std::string>& classes);
+/// Error(model) naming both sides when the model's input shape or class names, or of sentences its
+/// vocabularies, are not the shards'.
+void require_fits(const LoadedModel& model, const std::string& path, const DataIndex& shards);
 
 /// How the model's file says that images become its input in evaluation ("evaluation": {"resize":
 /// shorter side, "crop": side of the square cut from its middle}), as Dataset::prepare takes it;
