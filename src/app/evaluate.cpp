@@ -14,6 +14,7 @@
 #include "command.hpp"
 #include "device.hpp"
 #include "model_on_data.hpp"
+#include "sentence_scores.hpp"
 #include "sharded_teacher.hpp"
 
 namespace bitstill {
@@ -131,6 +132,19 @@ void publish(const Settings& s, const EvaluationFacts& facts) {
   std::fputs(text.c_str(), stdout);
 }
 
+/// On sentences a model is measured as it is, on every rank.
+void require_plain(const Settings& s) {
+  const auto refuse = [](const std::string& setting) {
+    throw AgreedError(ExitCode::settings,
+                      setting + " is of networks of images; leave it out on shards of sentences");
+  };
+  if (s.precision != ModelPrecision::exact) refuse(concat("precision = ", word(s.precision)));
+  if (s.layout.sharding != Sharding::replicated) {
+    refuse(concat("sharding = ", word(s.layout.sharding)));
+  }
+  if (!s.html.empty()) refuse("html");
+}
+
 }  // namespace
 
 int run_evaluate(World& world, const Words& arguments) {
@@ -153,7 +167,14 @@ int run_evaluate(World& world, const Words& arguments) {
     check(s.layout);
     require_given(s.layout);
   });
-  shards = open_split(world, s.data_folder, s.split);
+  shards = open_split(world, s.data_folder, s.split, Holds::anything);
+  if (shards->index().content == Content::tokens) {
+    require_plain(s);
+    std::vector<ScoredFile> files = {{s.model_file, "model", s.model}};
+    if (against) files.push_back({s.against_file, "against", s.against});
+    print_sentence_scores(world, files, *shards, s.split, device.device, s.json);
+    return 0;
+  }
   agree(world.control(), [&] {
     s.model_file = model_path(s.model_file);
     if (sliced) {

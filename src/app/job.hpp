@@ -72,7 +72,7 @@ class Job {
   bool finished_ = false;            // it was, and nothing asks for more; on rank 0
   std::unique_ptr<Dataset> dataset_;
   std::optional<VocabularyPair> vocabularies_;  // of token shards
-  Teacher* teacher_ = nullptr;  // in teachers_, or this job's own:
+  Teacher* teacher_ = nullptr;                  // in teachers_, or this job's own:
   std::unique_ptr<Teacher> cached_teacher_;
   Json evaluation_;  // of student.init's file, for those that are made from it
   std::unique_ptr<Student> student_;

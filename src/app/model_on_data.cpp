@@ -22,8 +22,9 @@ std::unique_ptr<Dataset> open_dataset(World& world, const std::string& folder, H
     shards = std::make_unique<Dataset>(folder, files);
     if (holds == Holds::images && shards->index().content == Content::tokens) {
       throw Error(ExitCode::settings,
-                  concat(folder, ": holds pairs of sentences, which train, distill, evaluate and "
-                                 "inspect take; give a data.folder of images here"));
+                  concat(folder,
+                         ": holds pairs of sentences, which train, distill, evaluate and "
+                         "inspect take; give a data.folder of images here"));
     }
     shards->check_shards(place.local_rank, place.local_world, place.rank == 0);
   });
@@ -35,8 +36,8 @@ std::unique_ptr<Dataset> open_split(World& world, const std::string& folder, Spl
   auto shards = open_dataset(world, folder, holds);
   if (shards->size(split) > 0) return shards;
   const bool tokens = shards->index().content == Content::tokens;
-  throw AgreedError(ExitCode::data, concat(folder, " has no ", word(split),
-                                           tokens ? " sentences" : " images"));
+  throw AgreedError(ExitCode::data,
+                    concat(folder, " has no ", word(split), tokens ? " sentences" : " images"));
 }
 
 VocabularyPair vocabularies_of(const std::string& folder, const DataIndex& index) {
@@ -57,11 +58,11 @@ void fit_to_sentences(const VocabularyPair& vocabularies, NetworkSpec* spec) {
 void require_content(const NetworkSpec& spec, const std::string& section, const DataIndex& shards) {
   const bool sentences = shards.content == Content::tokens;
   if (of_sentences(spec) == sentences) return;
-  throw Error(ExitCode::settings,
-              concat(section, ".kind = ", spec.kind, " sees ", sentences ? "images" : "sentences",
-                     ", and ", shards.name, " holds ", sentences ? "pairs of sentences" : "images",
-                     "; give ", sentences ? "lstm" : "a kind of image networks",
-                     ", or another data.folder"));
+  throw Error(
+      ExitCode::settings,
+      concat(section, ".kind = ", spec.kind, " sees ", sentences ? "images" : "sentences", ", and ",
+             shards.name, " holds ", sentences ? "pairs of sentences" : "images", "; give ",
+             sentences ? "lstm" : "a kind of image networks", ", or another data.folder"));
 }
 
 void settle_images(RunConfig* config, Dataset* shards) {

@@ -159,9 +159,8 @@ void require_agrees(const NetworkSpec& spec, const std::string& path, const File
   if ((own.contains("depth") || settings.contains("depth")) && spec.kind != wanted.kind) {
     refuse("kind " + spec.kind, "kind " + wanted.kind);
   }
-  for (const char* name :
-       {"widths", "kernels", "pools", "hidden", "depth", "width_factor", "stem", "layers", "size",
-        "bidirectional", "bridge", "input_feed", "tie"}) {
+  for (const char* name : {"widths", "kernels", "pools", "hidden", "depth", "width_factor", "stem",
+                           "layers", "size", "bidirectional", "bridge", "input_feed", "tie"}) {
     if (own.contains(name) && own[name] != settings[name]) {
       refuse(concat(name, " ", own[name].dump()), concat(name, " ", settings[name].dump()));
     }
