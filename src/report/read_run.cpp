@@ -77,6 +77,7 @@ Evaluation evaluation(const Entry& at, const std::string& name) {
   result.low = number(inner, "low");
   result.high = number(inner, "high");
   result.samples = number(inner, "samples");
+  result.perplexity = number(inner, "perplexity");
   // Older logs give such a proportion as 0 %.
   if (result.samples == 0) result.accuracy = result.low = result.high = kMissing;
   const double correct = number(inner, "correct");

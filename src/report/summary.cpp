@@ -78,8 +78,10 @@ Summary summarize(const Run& run) {
   if (!planned.empty()) result.planned_epochs = std::strtod(planned.c_str(), nullptr);
   result.test = run.test;
   result.validation_accuracy = run.validation.accuracy;
+  result.validation_perplexity = run.validation.perplexity;
   if (std::isnan(result.validation_accuracy) && !run.epochs.empty()) {
     result.validation_accuracy = run.epochs.back().validation.accuracy;
+    result.validation_perplexity = run.epochs.back().validation.perplexity;
   }
   result.bytes = shipped_bytes(run);
   if (result.bytes > 0) {
@@ -147,13 +149,15 @@ std::string times_text(double times) {
 
 std::vector<Cells> summary_rows(const std::vector<Summary>& summaries) {
   std::vector<Cells> rows = {{"Run", "Command", "Method", "Network", "Parameters", "World",
-                              "Epochs", "Test", "Points to teacher", "Validation", "File",
-                              "Smaller than fp32", "Smaller than teacher", "Minutes"}};
+                              "Epochs", "Test", "Points to teacher", "Validation", "Perplexity",
+                              "Validation perplexity", "File", "Smaller than fp32",
+                              "Smaller than teacher", "Minutes"}};
   for (const Summary& summary : summaries) {
     rows.push_back({summary.label, summary.command, summary.method, summary.network,
                     grouped(summary.parameters), fixed(summary.world, 0), epochs_text(summary),
                     test_text(summary.test), signed_points(summary.to_teacher),
                     with_unit(fixed(summary.validation_accuracy, 1), " %"),
+                    fixed(summary.test.perplexity, 2), fixed(summary.validation_perplexity, 2),
                     with_unit(grouped(summary.bytes), " B"), times_text(summary.under_fp32),
                     times_text(summary.under_teacher), minutes_text(summary)});
   }

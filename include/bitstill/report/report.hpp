@@ -32,6 +32,7 @@ struct Evaluation {
   double loss = kMissing, soft_loss = kMissing, hard_loss = kMissing;
   double accuracy = kMissing, low = kMissing, high = kMissing;  // percent; 95 % interval
   double samples = kMissing;
+  double perplexity = kMissing;  // of sentences, whose samples are target tokens
 };
 
 struct EpochRecord {

@@ -19,7 +19,7 @@ struct Summary {
   double epochs = kMissing, planned_epochs = kMissing;
   Evaluation test;
   Interval to_teacher{kMissing, kMissing, kMissing};  // points, as if over different images
-  double validation_accuracy = kMissing;
+  double validation_accuracy = kMissing, validation_perplexity = kMissing;
   double bytes = kMissing;          // of the file that ships
   double under_fp32 = kMissing;     // how many times smaller it is than the same network's in fp32
   double under_teacher = kMissing;  // ... than the teacher's file
