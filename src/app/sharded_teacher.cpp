@@ -51,16 +51,31 @@ at::Tensor sample_images(int64_t count, const ImageShape& shape, const at::Devic
   return at::zeros({count, shape.channels, shape.height, shape.width}, device);
 }
 
+/// Sentences of no meaning, of so many padded tokens.
+std::shared_ptr<const Tokens> sample_sentences(int64_t padded, const at::Device& device) {
+  constexpr int64_t kLength = 16;
+  Batch batch;
+  batch.rows.resize(static_cast<std::size_t>(std::max<int64_t>(padded / kLength, 1)));
+  batch.lengths.assign(batch.rows.size(), {kLength, kLength - 1});
+  batch.tokens.assign(batch.rows.size() * (2 * kLength - 1), 0);
+  return std::make_shared<const Tokens>(to_tokens(batch, TargetEnds{}, device));
+}
+
 /// As a training step asks: its most micro-batches of a rank at once.
-SweepSample sample_for(const World& world, const RunConfig& config, const ImageShape& shape,
+SweepSample sample_for(const World& world, const RunConfig& config, const DataIndex& shards,
                        const at::Device& device) {
   const TrainOptions& train = config.train;
   const int64_t world_size = world.place().world;
+  if (shards.content == Content::tokens) {
+    const int64_t tokens = (train.global_tokens + world_size - 1) / world_size;
+    const int64_t micro = std::max<int64_t>(std::min(train.micro_tokens, tokens), 1);
+    return {{}, (tokens + micro - 1) / micro, sample_sentences(micro, device)};
+  }
   const int64_t local = std::max<int64_t>((train.global_batch + world_size - 1) / world_size, 1);
   const int64_t micro = train.micro_batch > 0 ? train.micro_batch : local;
   int64_t passes = (local + micro - 1) / micro;
   if (config.layout.sweep_batches > 0) passes = std::min(passes, config.layout.sweep_batches);
-  return {sample_images(micro, shape, device), passes};
+  return {sample_images(micro, shards.shape, device), passes};
 }
 
 /// What int8 needs: found by rank 0, which alone reads all of the file for it. Collective.
@@ -98,7 +113,7 @@ std::unique_ptr<Teacher> share(World& world, std::unique_ptr<Network> network, T
   TeacherTraits traits;
   traits.normalization = network->spec().normalization;
   traits.precision = wish.precision;
-  const at::Device device = wish.sample.x.device();
+  const at::Device device = wish.sample.device();
   CodeScales scales;
   if (traits.precision == InferencePrecision::int8 && device.is_cpu()) {
     scales = code_scales_of(world, *network, dataset, source);
@@ -122,11 +137,6 @@ SharedModel share_file(World& world, const std::string& path, const FileFacts& f
   agree(world.control(), [&] {
     file = std::make_unique<TensorFile>(path);
     shared.model = load_skeleton(*file, facts);
-    if (of_sentences(shared.model.network->spec())) {
-      throw Error(ExitCode::settings,
-                  concat(path, ": a network of sentences lies whole on every rank; give ",
-                         wish.layout.prefix, "sharding = replicated"));
-    }
     require_fits(shared.model, path, *facts.shards);
   });
   FileSource source(*file);
@@ -145,7 +155,7 @@ SliceWish teacher_wish(const World& world, const RunConfig& config, const Datase
           },
           config.layout,
           config.exchange.overlap,
-          sample_for(world, config, dataset.index().shape, device)};
+          sample_for(world, config, dataset.index(), device)};
 }
 
 /// Asks a teacher in slices.

@@ -36,9 +36,9 @@ class FrozenPieces : public Piecewise {
     for (PassState& state : states) program_.run(place.layer, ready, place.rows, &state);
   }
 
-  at::Tensor finish(PassState&& state) const override {
+  PassResult finish(PassState&& state) const override {
     const InferenceScope scope;
-    return program_.finish(std::move(state));
+    return {program_.finish(std::move(state))};
   }
 
  private:

@@ -6,6 +6,8 @@
 
 #include <cstring>
 #include <map>
+#include <memory>
+#include <stdexcept>
 #include <utility>
 
 #include "bitstill/base/text.hpp"
@@ -13,6 +15,11 @@
 #include "bitstill/model/weights.hpp"
 
 namespace bitstill {
+
+PassState Piecewise::begin(const Tokens& /*tokens*/) const {
+  throw std::logic_error("these pieces are of a network of images");
+}
+
 namespace {
 
 constexpr int64_t kAlignment = 64;
@@ -29,7 +36,10 @@ struct Place {
 class UnitPieces final : public Piecewise {
  public:
   UnitPieces(std::unique_ptr<Network> skeleton, bool bf16, const at::Device& device)
-      : network_(std::move(skeleton)), bf16_(bf16), device_(device) {
+      : network_(std::move(skeleton)),
+        bf16_(bf16),
+        sentences_(of_sentences(network_->spec())),
+        device_(device) {
     const std::map<std::string, std::string> names = stored_names(*network_);
     for (const auto& unit : network_->units()) {
       std::vector<Place>& places = places_.emplace_back();
@@ -44,9 +54,9 @@ class UnitPieces final : public Piecewise {
       for (Buffer* buffer : unit->buffers()) add(buffer->name, buffer->value);
       pieces_.push_back({concat("unit ", pieces_.size() + 1), bytes, 0});
     }
-    for (std::vector<Place>& places : places_) {
-      for (Place& place : places) *place.value = at::Tensor();  // each run gives it its values
-    }
+    for (const std::vector<Place>& places : places_) unbind(places);  // each run gives them values
+    // The head's weights stay until the last of its rows has been asked for.
+    if (sentences_) pieces_.back().ready_bytes = pieces_.back().plain_bytes;
   }
 
   std::span<const Piece> pieces() const override { return pieces_; }
@@ -66,26 +76,65 @@ class UnitPieces final : public Piecewise {
     return {{x.size(0) == 1 ? at::cat({x, x}) : x}};
   }
 
-  void run(std::size_t piece, const void* plain, std::span<PassState> states) const override {
-    const at::NoGradGuard no_grad;
-    const AutocastScope own(bf16_, device_);
-    for (const Place& place : places_[piece]) {
-      auto* const values = static_cast<char*>(const_cast<void*>(plain)) + place.offset;
-      *place.value = at::from_blob(values, place.shape, at::TensorOptions(device_));
-    }
-    for (PassState& state : states) {
-      state.values[0] = network_->units()[piece]->forward(state.values[0], ForwardMode{});
-    }
-    for (const Place& place : places_[piece]) *place.value = at::Tensor();
+  PassState begin(const Tokens& tokens) const override {
+    PassState state;
+    state.flow.tokens = &tokens;
+    return state;
   }
 
-  at::Tensor finish(PassState&& state) const override {
-    return std::move(state.values[0]).to(at::kFloat);
+  void run(std::size_t piece, const void* plain, std::span<PassState> states) const override {
+    const at::NoGradGuard no_grad;
+    if (sentences_ && piece + 1 == pieces_.size()) {
+      const PassHead head = kept_head(plain);
+      for (PassState& state : states) state.head = head;
+      return;
+    }
+    const AutocastScope own(bf16_, device_);
+    bind(places_[piece], plain);
+    Unit& unit = *network_->units()[piece];
+    for (PassState& state : states) {
+      if (sentences_) {
+        unit.pass(state.flow, ForwardMode{});
+      } else {
+        state.values[0] = unit.forward(state.values[0], ForwardMode{});
+      }
+    }
+    unbind(places_[piece]);
+  }
+
+  PassResult finish(PassState&& state) const override {
+    if (!sentences_) return {std::move(state.values[0]).to(at::kFloat)};
+    return {Network::rows_of(state.flow), std::move(state.head)};
   }
 
  private:
+  void bind(const std::vector<Place>& places, const void* plain) const {
+    for (const Place& place : places) {
+      auto* const values = static_cast<char*>(const_cast<void*>(plain)) + place.offset;
+      *place.value = at::from_blob(values, place.shape, at::TensorOptions(device_));
+    }
+  }
+
+  static void unbind(const std::vector<Place>& places) {
+    for (const Place& place : places) *place.value = at::Tensor();
+  }
+
+  PassHead kept_head(const void* plain) const {
+    const at::Tensor kept = at::from_blob(const_cast<void*>(plain), {pieces_.back().plain_bytes},
+                                          at::TensorOptions(device_).dtype(at::kByte))
+                                .clone();
+    return [this, kept](const at::Tensor& rows) {
+      const at::NoGradGuard no_grad;
+      const AutocastScope own(bf16_, device_);
+      bind(places_.back(), kept.const_data_ptr());
+      const at::Tensor logits = network_->head(rows, ForwardMode{}).to(at::kFloat);
+      unbind(places_.back());
+      return logits;
+    };
+  }
+
   std::unique_ptr<Network> network_;
-  bool bf16_;
+  bool bf16_, sentences_;
   at::Device device_;
   std::vector<Piece> pieces_;
   std::vector<std::vector<Place>> places_;  // of each piece

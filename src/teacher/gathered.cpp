@@ -56,7 +56,10 @@ class GatheredTeacher final : public Teacher {
     const at::NoGradGuard no_grad;
     if (choice_) widen();
     std::vector<PassState> states;
-    for (const Question& question : questions) states.push_back(network_->begin(question.x));
+    for (const Question& question : questions) {
+      states.push_back(question.tokens != nullptr ? network_->begin(*question.tokens)
+                                                  : network_->begin(question.x));
+    }
     window_.begin_sweep(more);
     send_ahead();
     for (std::size_t piece = 0; piece < network_->pieces().size(); ++piece) {
@@ -66,7 +69,10 @@ class GatheredTeacher final : public Teacher {
       send_ahead();
     }
     std::vector<Answer> answers;
-    for (PassState& state : states) answers.emplace_back(network_->finish(std::move(state)));
+    for (PassState& state : states) {
+      PassResult result = network_->finish(std::move(state));
+      answers.emplace_back(std::move(result.rows), std::move(result.head));
+    }
     since_sweep_.lap();
     return answers;
   }
@@ -176,7 +182,7 @@ WindowChoice measured_choice(const Piecewise& network, const Slices& slices, Cha
     const int64_t bytes = slices.bytes[piece];
     choice.pieces.push_back({bytes, bytes * slices.world, seconds[piece]});
   }
-  choice.link = gather_link(slices.bytes, slices.world, channel, control, sample.x.device());
+  choice.link = gather_link(slices.bytes, slices.world, channel, control, sample.device());
   return choice;
 }
 
@@ -209,7 +215,7 @@ std::unique_ptr<Teacher> make_gathered_teacher(World& world, std::unique_ptr<Pie
   const std::unique_ptr<Communicator> readers = split_group(world, group, Traffic::control);
   Slices slices;
   agree(control, [&] { slices = read_slices(*network, source, *readers); });
-  slices.mine = slices.mine.to(sample.x.device());
+  slices.mine = slices.mine.to(sample.device());
   TeacherTraits own = traits;
   SliceFacts& facts = own.slices.emplace(facts_of(*network, slices, layout.sharding));
   facts.read = source.bytes_read();
@@ -219,7 +225,7 @@ std::unique_ptr<Teacher> make_gathered_teacher(World& world, std::unique_ptr<Pie
   });
   // Without a lane nothing travels ahead: one piece at a time.
   const bool ahead = overlap != Overlap::off;
-  std::unique_ptr<Channel> channel = gather_channel(world, group, overlap, sample.x.device());
+  std::unique_ptr<Channel> channel = gather_channel(world, group, overlap, sample.device());
   std::optional<WindowChoice> choice;
   if (ahead) {
     choice = measured_choice(*network, slices, *channel, control, sample);

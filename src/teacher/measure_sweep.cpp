@@ -24,10 +24,13 @@ std::vector<double> piece_seconds(const Piecewise& network, const SweepSample& s
   std::vector<double> seconds(pieces.size());
   for (int sweep = 0; sweep < kSweeps; ++sweep) {
     std::vector<PassState> states;
-    for (int64_t pass = 0; pass < passes; ++pass) states.push_back(network.begin(sample.x));
+    for (int64_t pass = 0; pass < passes; ++pass) {
+      states.push_back(sample.tokens ? network.begin(*sample.tokens) : network.begin(sample.x));
+    }
     for (std::size_t piece = 0; piece < pieces.size(); ++piece) {
       const at::Tensor plain =
-          at::zeros({pieces[piece].plain_bytes}, sample.x.options().dtype(at::kByte));
+          at::zeros({pieces[piece].plain_bytes},
+                    at::TensorOptions(at::kByte).device(sample.device()));
       comm.barrier();
       const Timer timer;
       network.run(piece, plain.const_data_ptr(), states);

@@ -42,7 +42,7 @@ GroupLink group_link(World& world, const Piecewise& network, int64_t ranks, Over
 TeacherLayout settled_layout(World& world, const Piecewise& network, const TeacherLayout& layout,
                              Overlap overlap, const SweepSample& sample) {
   if (layout.sharding != Sharding::automatic) return layout;
-  const at::Device device = sample.x.device();
+  const at::Device device = sample.device();
   const int64_t ranks = world.place().world, host = group_size(world, layout);
   const std::vector<PieceCost> pieces = piece_costs(network, sample, world.control());
   const GroupLink all = group_link(world, network, ranks, overlap, device);

@@ -81,7 +81,7 @@ std::vector<at::Tensor> sweep(const Piecewise& pieces, TensorSource& source,
   }
   std::vector<at::Tensor> logits;
   for (std::size_t i = 0; i < states.size(); ++i) {
-    logits.push_back(pieces.finish(std::move(states[i])).narrow(0, 0, batches[i].size(0)));
+    logits.push_back(pieces.finish(std::move(states[i])).rows.narrow(0, 0, batches[i].size(0)));
   }
   return logits;
 }

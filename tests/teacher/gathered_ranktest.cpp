@@ -74,7 +74,7 @@ at::Tensor alone(const at::Tensor& x, bool bf16) {
     whole->read(piece, source, plain.data());
     whole->run(piece, plain.data(), states);
   }
-  return whole->finish(std::move(states[0])).narrow(0, 0, x.size(0));
+  return whole->finish(std::move(states[0])).rows.narrow(0, 0, x.size(0));
 }
 
 /// Rank r asks r mod 3 questions a sweep.

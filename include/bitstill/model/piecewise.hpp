@@ -5,9 +5,12 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <span>
 #include <string>
 #include <vector>
+
+#include "bitstill/model/flow.hpp"
 
 namespace bitstill {
 
@@ -33,9 +36,22 @@ struct Piece {
   int64_t value_bytes = 0;    // of one sample's values that are held while it runs
 };
 
+/// A network's last unit, by the weights of its piece, which it keeps: rows [count, size] -> logits
+/// [count, classes] fp32.
+using PassHead = std::function<at::Tensor(const at::Tensor& rows)>;
+
 /// What a pass over a micro-batch holds between pieces.
 struct PassState {
   std::vector<at::Tensor> values;
+  Flow flow = {};      // of sentences, in place of values
+  PassHead head = {};  // of sentences, once its piece has run
+};
+
+/// What a pass leaves: logits fp32 [n or more, classes], x's rows first; of sentences hidden rows
+/// [terms, size] and the head that makes logits of them.
+struct PassResult {
+  at::Tensor rows;
+  PassHead head = {};
 };
 
 /// Pieces run in order, each over every micro-batch; a sample's logits do not depend, to the bit,
@@ -49,10 +65,12 @@ class Piecewise {
   virtual void read(std::size_t piece, TensorSource& source, void* plain) const = 0;
   /// x [n, C, H, W] fp32 on the device that is computed on, n > 0.
   virtual PassState begin(const at::Tensor& x) const = 0;
+  /// Of a network of sentences; the tokens outlive the pass. std::logic_error for one of images.
+  virtual PassState begin(const Tokens& tokens) const;
   /// Makes `plain` [plain_bytes] (aligned to 64; on the device) ready, and runs it over all states.
   virtual void run(std::size_t piece, const void* plain, std::span<PassState> states) const = 0;
-  /// After the last piece: logits fp32 [n or more, classes], x's rows first.
-  virtual at::Tensor finish(PassState&& state) const = 0;
+  /// After the last piece. A head uses the pieces' network, which outlives it.
+  virtual PassResult finish(PassState&& state) const = 0;
 };
 
 }  // namespace bitstill

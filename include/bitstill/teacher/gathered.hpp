@@ -14,8 +14,10 @@ namespace bitstill {
 /// By which a window is chosen: a micro-batch as it will come, on the device that is computed on,
 /// and how many of them a sweep has.
 struct SweepSample {
-  at::Tensor x;  // [n, C, H, W] fp32, n > 0
+  at::Tensor x;  // [n, C, H, W] fp32, n > 0; undefined for sentences
   int64_t passes = 1;
+  std::shared_ptr<const Tokens> tokens = {};  // of sentences
+  at::Device device() const { return tokens ? tokens->rows.device() : x.device(); }
 };
 
 /// The layout, or where it is to be chosen the fastest one within its memory: pieces and links are
