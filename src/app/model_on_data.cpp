@@ -119,10 +119,11 @@ bool uncompiled_bf16(TeacherPrecision precision, bool bf16, const std::string& o
                      const at::Device& device) {
   const InferencePrecision wanted = wanted_precision(precision, bf16);
   if (wanted == InferencePrecision::int8) {
-    throw cannot_freeze("teacher.precision", word(precision), obstacle);
+    throw cannot_freeze("teacher.precision", word(precision),
+                        obstacle.empty() ? "those of sentences are not compiled" : obstacle);
   }
   if (precision != TeacherPrecision::automatic) bf16 = wanted == InferencePrecision::bf16;
-  if (device.is_cpu()) {
+  if (device.is_cpu() && !obstacle.empty()) {
     warn(concat("the teacher is not compiled (", obstacle, "): slower, it runs layer by layer in ",
                 precision_name(bf16 ? InferencePrecision::bf16 : InferencePrecision::fp32)));
   }
@@ -131,16 +132,11 @@ bool uncompiled_bf16(TeacherPrecision precision, bool bf16, const std::string& o
 
 std::unique_ptr<Teacher> make_teacher(std::unique_ptr<Network> network, TeacherPrecision precision,
                                       bool bf16, const Dataset& shards) {
-  if (of_sentences(network->spec())) {
-    if (precision != TeacherPrecision::automatic) bf16 = precision == TeacherPrecision::bf16;
-    if (precision == TeacherPrecision::int8) {
-      throw cannot_freeze("teacher.precision", word(precision), "it is recurrent");
-    }
-    return make_replicated_teacher(std::move(network), bf16);
-  }
   std::string obstacle;
-  if (auto frozen = freeze(*network, wanted_precision(precision, bf16), shards, &obstacle)) {
-    return make_frozen_teacher(std::move(frozen), network->spec().normalization);
+  if (!of_sentences(network->spec())) {
+    if (auto frozen = freeze(*network, wanted_precision(precision, bf16), shards, &obstacle)) {
+      return make_frozen_teacher(std::move(frozen), network->spec().normalization);
+    }
   }
   const at::Device device = network->parameters().front()->value.device();
   return make_replicated_teacher(std::move(network),

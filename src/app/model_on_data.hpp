@@ -59,8 +59,8 @@ Error cannot_freeze(const std::string& setting, const char* precision, const std
 /// What a teacher is to be compiled for: automatic is the fastest of fp32 and, where `bf16` is good
 /// enough, bf16.
 InferencePrecision wanted_precision(TeacherPrecision precision, bool bf16);
-/// Whether one that cannot be compiled, for the reason `obstacle`, runs in bf16; on a CPU it says
-/// once that it is slower. Error(settings) where int8 was asked for.
+/// Whether one that cannot be compiled, for the reason `obstacle` (none: of sentences), runs in
+/// bf16; on a CPU it says once that it is slower. Error(settings) where int8 was asked for.
 bool uncompiled_bf16(TeacherPrecision precision, bool bf16, const std::string& obstacle,
                      const at::Device& device);
 

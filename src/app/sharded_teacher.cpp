@@ -93,8 +93,9 @@ CodeScales code_scales_of(World& world, const Network& network, const Dataset& d
 std::unique_ptr<Piecewise> in_pieces(std::unique_ptr<Network> network, const SliceWish& wish,
                                      TensorSource& source, CodeScales scales,
                                      const at::Device& device, TeacherTraits* traits) {
-  std::string obstacle = "it is on a GPU";
-  if (device.is_cpu() && wish.compile) {
+  const bool sentences = of_sentences(network->spec());
+  std::string obstacle = sentences ? "" : "it is on a GPU";
+  if (device.is_cpu() && wish.compile && !sentences) {
     const FrozenPieceOptions options{wish.precision, wish.layout.piece_bytes, std::move(scales)};
     if (auto frozen = make_frozen_pieces(*network, options, &source, &obstacle)) {
       traits->compiled = true;
@@ -115,7 +116,8 @@ std::unique_ptr<Teacher> share(World& world, std::unique_ptr<Network> network, T
   traits.precision = wish.precision;
   const at::Device device = wish.sample.device();
   CodeScales scales;
-  if (traits.precision == InferencePrecision::int8 && device.is_cpu()) {
+  if (traits.precision == InferencePrecision::int8 && device.is_cpu() &&
+      !of_sentences(network->spec())) {
     scales = code_scales_of(world, *network, dataset, source);
   }
   std::unique_ptr<Piecewise> pieces;

@@ -28,9 +28,8 @@ std::vector<double> piece_seconds(const Piecewise& network, const SweepSample& s
       states.push_back(sample.tokens ? network.begin(*sample.tokens) : network.begin(sample.x));
     }
     for (std::size_t piece = 0; piece < pieces.size(); ++piece) {
-      const at::Tensor plain =
-          at::zeros({pieces[piece].plain_bytes},
-                    at::TensorOptions(at::kByte).device(sample.device()));
+      const at::Tensor plain = at::zeros({pieces[piece].plain_bytes},
+                                         at::TensorOptions(at::kByte).device(sample.device()));
       comm.barrier();
       const Timer timer;
       network.run(piece, plain.const_data_ptr(), states);
