@@ -1,0 +1,97 @@
+#!/usr/bin/env bash
+# Networks of sentences as whole jobs: the number of ranks and the teacher's layout leave no trace in fixed
+# order, resumed equals uninterrupted, the shipped file translates what it learned, and what is refused.
+. "$SOURCE/tests/whole/jobs.bash"
+python3 - "$WORK" <<'END' || exit 1
+import random, sys
+random.seed(1)
+words = [("dog", "Hund"), ("green", "grün"), ("walks", "läuft"), ("over", "über"), ("bridge", "Brücke"),
+         ("house", "Haus"), ("seven", "sieben"), ("yellow", "gelb"), ("fox", "Fuchs"), ("river", "Fluß")]
+def put(name, count):
+    with open(f"{sys.argv[1]}/{name}.en", "w") as en, open(f"{sys.argv[1]}/{name}.de", "w") as de:
+        for _ in range(count):
+            chosen = random.choices(words, k=random.randint(1, 6))
+            en.write(" ".join(word[0] for word in chosen) + "\n")
+            de.write(" ".join(word[1] for word in chosen) + "\n")
+put("train", 900)
+put("test", 40)
+END
+cd "$WORK" || exit 1
+must 1 shard --vocabulary words:24 --name words --validation 40 --source train.en,train.de \
+  --test-source test.en,test.de --rows 300 --out text
+
+lstm=(--data.folder text --model.kind lstm --model.size 24 --train.micro_tokens 64 --train.global_tokens 192
+  --train.optimizer adam --train.rate 0.02 --train.weight_decay 0 --train.clip_norm 5 --run.threads 1
+  --train.precision fp32)
+fixed=(--exchange.order fixed --run.log_steps 2)
+
+must 2 train "${lstm[@]}" "${fixed[@]}" --run.folder teacher --quant.method none --train.epochs 6
+teacher=(--teacher.file teacher/master.safetensors --distill.temperature 1)
+
+# compare_worlds NAME "RANKS..." SETTING...: the first of RANKS against all others
+compare_worlds() {
+  local name=$1 first='' ranks
+  local -a worlds
+  read -ra worlds <<<"$2"
+  shift 2
+  for ranks in "${worlds[@]}"; do
+    must "$ranks" distill "${lstm[@]}" "${fixed[@]}" "${teacher[@]}" --run.folder "$name.$ranks" --train.epochs 2 \
+      --model.size 16 "$@"
+    [ -n "$first" ] || first=$name.$ranks
+    same_weights "$first" "$name.$ranks"
+    same_losses "$first" "$name.$ranks"
+  done
+}
+compare_worlds plain "1 2 3 4" --quant.bits 4
+compare_worlds tied "1 3" --model.tie all --model.bidirectional true --quant.bits 2 --train.label_smoothing 0.1 \
+  --model.dropout 0.1 --distill.slice_rows 7
+compare_worlds points "1 2" --quant.method joint --quant.bits 2 --model.layers 2 --model.input_feed false
+
+# The teacher in slices gives the same bits.
+must 3 distill "${lstm[@]}" "${fixed[@]}" "${teacher[@]}" --run.folder sliced --train.epochs 2 --model.size 16 \
+  --quant.bits 4 --teacher.sharding gather --teacher.precision fp32
+same_weights plain.3 sliced
+
+# A first epoch, then the second one by --resume: as if never stopped.
+must 2 distill "${lstm[@]}" "${fixed[@]}" "${teacher[@]}" --run.folder resumed --train.epochs 1 --model.size 16 \
+  --train.schedule constant --quant.bits 4
+must 2 distill "${lstm[@]}" "${fixed[@]}" "${teacher[@]}" --run.folder resumed --train.epochs 2 --model.size 16 \
+  --train.schedule constant --quant.bits 4 --resume
+must 1 distill "${lstm[@]}" "${fixed[@]}" "${teacher[@]}" --run.folder straight --train.epochs 2 --model.size 16 \
+  --train.schedule constant --quant.bits 4
+same_weights resumed straight
+
+# The job that counts: it has learned the words, 4 bits keep it, and the file alone translates.
+must 2 distill "${lstm[@]}" "${teacher[@]}" --run.folder student --train.epochs 6 --quant.bits 4 \
+  --student.init teacher/master.safetensors
+for ranks in 1 3; do
+  must "$ranks" evaluate --model.file student --against teacher/master.safetensors --data.folder text --json
+  cp out "scores.$ranks"
+done
+cmp scores.1 scores.3 || fail "scores of 1 and 3 ranks differ: $(cat scores.1 scores.3)"
+python3 - <<'END' || fail "scores: $(cat scores.1)"
+import json
+student, teacher = json.load(open("scores.1"))
+assert student["samples"] == teacher["samples"] > 100
+assert teacher["perplexity"] < 1.5 and student["perplexity"] < 1.6, (teacher, student)
+assert student["bytes"] < teacher["bytes"]
+END
+must 1 translate --model.file student/student.safetensors --input test.en --reference test.de --beam 3
+python3 - <<'END' || fail "translations: $(head -n 5 out)"
+got, right = open("out").read().splitlines(), open("test.de").read().splitlines()
+assert len(got) == 40 and sum(a == b for a, b in zip(got, right)) >= 30
+END
+must 1 report student plain.1
+grep -q 'Perplexity' out || fail "the report has no perplexity: $(cat out)"
+must 1 distill "${lstm[@]}" "${teacher[@]}" --run.folder planned --dry-run
+[ ! -e planned ] || fail "a dry run left a folder"
+
+small_shards pictures 60 20 20
+refused images 2 2 'model.kind = lstm sees sentences' train --data.folder pictures --model.kind lstm
+refused kind 2 2 'model.kind = convnet sees images' train --data.folder text --model.kind convnet --model.widths 4
+must 1 shard --vocabulary words:20 --source test.en,test.de --validation 5 --test 5 --out other
+refused vocabulary 2 4 'vocabulary' evaluate --model.file student --data.folder other
+refused predict 1 2 'pairs of sentences' predict --model.file student --data.folder text
+refused micro_tokens 2 2 'train.micro_tokens = 3' train "${lstm[@]}" --train.micro_tokens 3 --run.folder never
+finish "lstm: fixed order at 1 to 4 ranks, tied, two layers, joint points, the teacher in slices, resumed," \
+  "perplexity of 1 and 3 ranks, translations of the 4-bit file, a report, and refusals"
