@@ -22,6 +22,7 @@ int run_distill(World& world, const Words& arguments);
 int run_cache(World& world, const Words& arguments);
 int run_evaluate(World& world, const Words& arguments);
 int run_predict(World& world, const Words& arguments);
+int run_translate(World& world, const Words& arguments);
 int run_compress(World& world, const Words& arguments);
 int run_export(World& world, const Words& arguments);
 int run_shard(World& world, const Words& arguments);

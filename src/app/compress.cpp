@@ -74,6 +74,7 @@ ModelFile post_mortem(const std::string& from, const QuantOptions& quant) {
   LoadedModel model = load_model(from);
   const auto seed = model.about.value("seed", uint64_t{0});
   Student student(std::move(model.network), quant, seed, at::kCPU);
+  student.attach(std::move(model.attached));
   const auto steps = model.about.value("steps", int64_t{0});
   forget_run(model.about);
   return student_file(model.about, student, steps);

@@ -27,7 +27,9 @@ void write_weights(const Settings& s) {
   if (plain && !model.evaluation.is_null()) about["evaluation"] = model.evaluation;
   about["kind"] = !plain && holds_quantized_values(read_model_file(s.from)) ? "decoded" : "weights";
   forget_run(about);
-  write_model_file(s.to, {about, named_tensors(*model.network), {}});
+  ModelFile file{about, named_tensors(*model.network), {}};
+  file.attached = model.attached;
+  write_model_file(s.to, file);
 }
 
 }  // namespace

@@ -102,6 +102,14 @@ Json inspect_model(const std::string& path, const std::string& against,
     tensors.push_back(
         {{"name", name}, {"shape", tensor.sizes().vec()}, {"bytes", tensor.nbytes()}});
   }
+  uint64_t attached = 0;
+  for (const auto& [name, tensor] : file.attached) {
+    attached += tensor.nbytes();
+    tensors.push_back({{"name", name},
+                       {"shape", tensor.sizes().vec()},
+                       {"bytes", tensor.nbytes()},
+                       {"holds", "a SentencePiece model"}});
+  }
   const auto file_bytes = [](const std::string& of) {
     return static_cast<int64_t>(std::filesystem::file_size(of));
   };
@@ -114,7 +122,8 @@ Json inspect_model(const std::string& path, const std::string& against,
                   {{"header", file.sizes.header},
                    {"codes", file.sizes.codes},
                    {"scales", file.sizes.scales},
-                   {"points", file.sizes.points}}},
+                   {"points", file.sizes.points},
+                   {"vocabularies", attached}}},
                  {"formula_bytes", totals.formula / 8},
                  {"huffman_bytes", totals.huffman / 8},
                  {"true_bytes", totals.exact / 8}};
@@ -134,7 +143,7 @@ bool holds_shards(const std::string& path) {
 }
 
 void print_tensor(const Json& tensor) {
-  std::string how = "fp32";
+  std::string how = tensor.value("holds", "fp32");
   if (tensor.contains("points")) {
     char text[160];
     std::snprintf(text, sizeof text, "%3lld points, bucket %lld, entropy %.3f, Huffman %.3f bits",
@@ -173,9 +182,10 @@ void print_model(const Json& model) {
   line("true count, fixed width", model["true_bytes"].get<double>());
   line("on disk", model["bytes"].get<double>());
   const Json& disk = model["on_disk"];
-  std::printf("on disk: header %s, codes %s, scales %s, points %s\n", disk["header"].dump().c_str(),
-              disk["codes"].dump().c_str(), disk["scales"].dump().c_str(),
-              disk["points"].dump().c_str());
+  std::printf("on disk: header %s, codes %s, scales %s, points %s, vocabularies %s\n",
+              disk["header"].dump().c_str(), disk["codes"].dump().c_str(),
+              disk["scales"].dump().c_str(), disk["points"].dump().c_str(),
+              disk["vocabularies"].dump().c_str());
   if (model["about"].is_object()) std::printf("%s\n", model["about"].dump(2).c_str());
 }
 

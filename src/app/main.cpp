@@ -24,6 +24,7 @@ constexpr Command kCommands[] = {
     {"cache", "keep a teacher's answers in files, for any number of students", run_cache},
     {"evaluate", "measure a model file on a split of the shards", run_evaluate},
     {"predict", "name what images show, by a model file", run_predict},
+    {"translate", "translate lines of text, by a model file of sentences", run_translate},
     {"compress", "make a run's student.safetensors again, or quantize weights after the fact",
      run_compress},
     {"export", "write any model file as fp32 safetensors for PyTorch", run_export},

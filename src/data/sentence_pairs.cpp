@@ -1,7 +1,6 @@
 #include "sentence_pairs.hpp"
 
 #include <algorithm>
-#include <optional>
 
 #include "bitstill/base/error.hpp"
 #include "bitstill/base/file.hpp"
@@ -19,14 +18,6 @@ bool is_empty(std::string_view text) {
   return split_words(text).empty();
 }
 
-/// What forbids a sentence, apart from being empty.
-std::optional<PairFault> fault_of(std::string_view sentence) {
-  if (sentence.size() > kMostLineBytes) return PairFault::over_1_mb;
-  if (sentence.find('\0') != std::string_view::npos) return PairFault::zero_byte;
-  if (!is_utf8(sentence)) return PairFault::not_utf8;
-  return std::nullopt;
-}
-
 [[noreturn]] void refuse_line(const std::string& path, std::size_t line, const std::string& what) {
   throw Error(ExitCode::data, concat(path, ", line ", line + 1, ": ", what));
 }
@@ -37,6 +28,13 @@ struct Lines {
 };
 
 }  // namespace
+
+std::optional<PairFault> fault_of(std::string_view sentence) {
+  if (sentence.size() > kMostLineBytes) return PairFault::over_1_mb;
+  if (sentence.find('\0') != std::string_view::npos) return PairFault::zero_byte;
+  if (!is_utf8(sentence)) return PairFault::not_utf8;
+  return std::nullopt;
+}
 
 std::vector<std::string> comma_parts(const std::string& list) {
   std::vector<std::string> parts;

@@ -229,6 +229,7 @@ LoadedModel load_model(const std::string& path, const FileFacts& facts) {
   for (const auto& [name, tensor] : tensors) values += tensor.numel();
   LoadedModel model = described_model(make_network, file.about, file.input, values, path, facts);
   assign(*model.network, tensors, path);
+  model.attached = file.attached;
   return model;
 }
 
@@ -237,7 +238,7 @@ LoadedModel load_skeleton(const TensorFile& file, const FileFacts& facts) {
   std::vector<TensorFacts> tensors;
   int64_t values = 0;
   for (const SafetensorsEntry& entry : front.header.entries) {
-    if (!of_network(entry.name)) continue;
+    if (!of_network(entry.name) || attaches(entry.name, entry.dtype)) continue;
     tensors.push_back({entry.name, entry.shape, dtype_name(entry.dtype), is_floating(entry.dtype)});
     values += static_cast<int64_t>(entry.bytes) / dtype_bytes(entry.dtype);
   }

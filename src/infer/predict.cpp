@@ -6,9 +6,11 @@
 #include <cmath>
 #include <cstring>
 #include <memory>
+#include <utility>
 
 #include "bitstill/base/text.hpp"
 #include "bitstill/comm/agree.hpp"
+#include "bitstill/comm/gather_text.hpp"
 #include "bitstill/data/image_files.hpp"
 #include "bitstill/infer/logits.hpp"
 
@@ -87,32 +89,14 @@ Answers answer_batch(const LoadedModel& model, const ImageList& images, int64_t 
   return answers;
 }
 
-void send_text(Communicator& comm, const std::string& text) {
-  const auto length = static_cast<int64_t>(text.size());
-  comm.send(&length, 1, ElementType::i64, 0);
-  if (length > 0) comm.send(text.data(), length, ElementType::u8, 0);
-}
-
-std::string receive_text(Communicator& comm, int from) {
-  int64_t length = 0;
-  comm.receive(&length, 1, ElementType::i64, from);
-  std::string text(static_cast<std::size_t>(length), '\0');
-  if (length > 0) comm.receive(text.data(), length, ElementType::u8, from);
-  return text;
-}
-
 /// On rank 0 all ranks' answers in their order; elsewhere nothing.
 Answers gather(Communicator& comm, Answers mine) {
-  if (comm.rank() != 0) {
-    send_text(comm, mine.predictions);
-    send_text(comm, mine.skipped);
-    return {};
+  Answers all;
+  for (const std::string& text : gather_text(comm, std::move(mine.predictions))) {
+    all.predictions += text;
   }
-  for (int rank = 1; rank < comm.world(); ++rank) {
-    mine.predictions += receive_text(comm, rank);
-    mine.skipped += receive_text(comm, rank);
-  }
-  return mine;
+  for (const std::string& text : gather_text(comm, std::move(mine.skipped))) all.skipped += text;
+  return all;
 }
 
 void add_reasons(const std::string& text, std::vector<std::string>* reasons) {

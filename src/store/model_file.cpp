@@ -41,13 +41,25 @@ void make_weights(NamedTensors& tensors, const std::string& path) {
   }
 }
 
+/// Moves what is attached from the tensors to its own list.
+void take_attached(ModelFile& file, const std::string& path) {
+  NamedTensors rest;
+  for (auto& named : file.tensors) {
+    const bool moves = attaches(named.first, dtype_of(named.second, path));
+    (moves ? file.attached : rest).push_back(std::move(named));
+  }
+  file.tensors = std::move(rest);
+}
+
 void put_model_file(const std::string& path, const ModelFile& file, const ByteSink& sink) {
   std::vector<at::Tensor> held;  // what `plain` points into
   std::vector<PlainTensor> plain;
-  for (const auto& [name, tensor] : file.tensors) {
-    held.push_back(tensor.detach().to(at::kCPU).contiguous());
-    plain.push_back({name, dtype_of(tensor, path + ": tensor " + name), tensor.sizes().vec(),
-                     held.back().data_ptr()});
+  for (const NamedTensors* list : {&file.tensors, &file.attached}) {
+    for (const auto& [name, tensor] : *list) {
+      held.push_back(tensor.detach().to(at::kCPU).contiguous());
+      plain.push_back({name, dtype_of(tensor, path + ": tensor " + name), tensor.sizes().vec(),
+                       held.back().data_ptr()});
+    }
   }
   std::vector<CodedTensor> coded;
   for (const auto& [name, tensor] : file.quantized) {
@@ -63,6 +75,10 @@ at::ScalarType scalar_type_of(Dtype dtype) {
   const auto* found = std::find_if(std::begin(kTypes), std::end(kTypes),
                                    [&](const auto& pair) { return pair.first == dtype; });
   return found->second;
+}
+
+bool attaches(const std::string& name, Dtype dtype) {
+  return dtype == Dtype::u8 && name.starts_with("vocabulary.");
 }
 
 void write_model_file(const std::string& path, const ModelFile& file) {
@@ -97,6 +113,7 @@ ModelFile read_model_file(const std::string& path) {
         QuantizedTensor{std::move(one.shape), one.count, one.bucket, std::move(one.points),
                         std::move(one.alpha), std::move(one.beta), std::move(one.codes)});
   }
+  take_attached(file, path);
   const bool checkpoint = file.about.is_object() && file.about.value("kind", "") == "checkpoint";
   if (!checkpoint) make_weights(file.tensors, path);
   return file;

@@ -110,6 +110,7 @@ void save_checkpoint(const std::string& path, Json about, const Json& record,
   about["schedule"] = schedule.state();
   about["run"] = record;
   ModelFile file{about, student.state(), {}};
+  file.attached = student.attached();
   for (auto& named : optimizer.state()) file.tensors.push_back(std::move(named));
   for (auto& named : learned_optimizer.state()) file.tensors.push_back(std::move(named));
   for (auto& named : average.state()) file.tensors.push_back(std::move(named));
@@ -147,7 +148,9 @@ void forget_run(Json& about) {
 
 void save_masters(const std::string& path, Json about, const Student& student, int64_t steps) {
   describe_state(about, "weights", student, steps);
-  write_model_file(path, {about, student.state(), {}});
+  ModelFile file{about, student.state(), {}};
+  file.attached = student.attached();
+  write_model_file(path, file);
 }
 
 void load_masters(const std::string& path, Student& student) {
@@ -163,6 +166,7 @@ StoredStudent load_stored_student(const std::string& path) {
   StoredStudent stored{
       Student(std::move(network), options, file.about["seed"].get<uint64_t>(), at::kCPU, points),
       file.about};
+  stored.student.attach(file.attached);
   stored.student.load(model_tensors(file), path);
   TrainOptions averaged;
   averaged.average = Average::ema;

@@ -40,7 +40,9 @@ ModelFile student_file(Json about, const Student& student, int64_t steps) {
 uint64_t fp32_file_bytes(Json about, Student& student, int64_t steps) {
   describe_state(about, "student", student, steps);
   about["quantizer"] = nullptr;
-  return model_file_bytes({std::move(about), named_tensors(student.network()), {}});
+  ModelFile file{std::move(about), named_tensors(student.network()), {}};
+  file.attached = student.attached();
+  return model_file_bytes(file);
 }
 
 void write_student_file(const std::string& path, const Json& about, const Student& student,

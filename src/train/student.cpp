@@ -178,6 +178,7 @@ void Student::load_learned(const NamedTensors& tensors, const std::string& where
 
 ModelFile Student::packed(int64_t step) const {
   ModelFile file;
+  file.attached = attached_;
   const at::Tensor masters = masters_.detach().to(at::kCPU);
   for (const Segment& segment : segments_) {
     if (segment.quantized()) {

@@ -3,7 +3,9 @@
 
 #include <array>
 #include <cstdint>
+#include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "bitstill/data/convert.hpp"
@@ -46,6 +48,9 @@ struct WordsOf<PairFault> {
                                                {no_tab, "without one tab"}};
 };
 constexpr std::size_t kPairFaults = std::size(WordsOf<PairFault>::kTable);
+
+/// What forbids a line as a sentence, apart from being empty: no UTF-8, NUL, above 1 MB.
+std::optional<PairFault> fault_of(std::string_view sentence);
 
 struct TextReport {
   std::string folder, name, split_rule;

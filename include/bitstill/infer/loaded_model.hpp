@@ -19,6 +19,7 @@ struct LoadedModel {
   Json about;       // the file's own description; null for a plain PyTorch file
   Json evaluation;  // its member "evaluation", also of a plain file; null without
   int64_t file_bytes = 0;
+  NamedTensors attached;  // the file's vocabularies as bytes (infer/model_vocabulary.hpp)
 };
 
 /// What others say of a file. Its own word comes first, and what is said here must not contradict

@@ -40,7 +40,13 @@ struct ModelFile {
   NamedQuantized quantized;   // packed tensors (kind "student"), kinds together
   ModelFileSizes sizes = {};  // only of files that were read
   Json input = {};            // only of files that were read: what a plain PyTorch file says, below
+  NamedTensors attached =
+      {};  // vocabularies: bytes that are no weights, in file order (attaches())
 };
+
+/// Whether a tensor is no weight but belongs to what the network is for, and goes unchanged into
+/// whatever is made of the file: bytes (U8) named "vocabulary...." (infer/model_vocabulary.hpp).
+bool attaches(const std::string& name, Dtype dtype);
 
 /// Writes (rank 0 only, through replace_file). Error(storage).
 void write_model_file(const std::string& path, const ModelFile& file);

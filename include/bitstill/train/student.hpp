@@ -5,6 +5,7 @@
 
 #include <memory>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "bitstill/model/network.hpp"
@@ -64,6 +65,9 @@ class Student {
   void load(const NamedTensors& tensors, const std::string& where);
   /// What ships: packed codes of quantized tensors, fp32 of the others.
   ModelFile packed(int64_t step) const;
+  /// What every file made of this student carries beside it (ModelFile::attached).
+  void attach(NamedTensors attached) { attached_ = std::move(attached); }
+  const NamedTensors& attached() const { return attached_; }
   /// A hash of each tensor of state(), under its name.
   std::vector<std::pair<std::string, std::string>> fingerprints() const;
 
@@ -74,6 +78,7 @@ class Student {
   std::vector<Segment> segments_;
   std::unique_ptr<Quantizer> quantizer_;
   at::Tensor masters_, shadows_, gradients_, learned_gradients_, running_, statistics_;
+  NamedTensors attached_;
   int64_t step_ = 0;  // of the last quantize()
 };
 

@@ -1,0 +1,186 @@
+// bitstill translate: lines of one language become lines of another.
+#include "bitstill/infer/translate.hpp"
+
+#include <cerrno>
+#include <cstdio>
+#include <cstring>
+
+#include "bitstill/base/file.hpp"
+#include "bitstill/base/log.hpp"
+#include "bitstill/base/output.hpp"
+#include "bitstill/base/sha256.hpp"
+#include "bitstill/base/text.hpp"
+#include "bitstill/comm/agree.hpp"
+#include "bitstill/config/run_config.hpp"
+#include "bitstill/metrics/bleu.hpp"
+#include "bitstill/metrics/chrf.hpp"
+#include "bitstill/train/step.hpp"
+#include "command.hpp"
+#include "device.hpp"
+#include "model_on_data.hpp"
+
+namespace bitstill {
+namespace {
+
+struct Settings {
+  std::string model_file, input, out, reference;
+  TranslateOptions translate;
+  bool scores = false;
+  TrainPrecision precision = TrainPrecision::fp32;
+  DeviceWish device = DeviceWish::cpu;
+  int64_t threads = 0;
+};
+
+void add_settings(SettingTable& table, Settings& s) {
+  table.add("model.file", &s.model_file,
+            "compressed student, checkpoint, plain safetensors or a run's folder");
+  table.add("input", &s.input, "a file of sentences in UTF-8, a line each; without it stdin");
+  table.add("out", &s.out, "the file to write; without it stdout");
+  table.add_section("", s.translate.search);
+  table.add("scores", &s.scores, "before each translation what ranks it, and a tab");
+  table.add("reference", &s.reference,
+            "a file of right translations, a line each: prints BLEU and chrF2 of the best ones");
+  table.add("batch-tokens", &s.translate.batch_tokens,
+            "sentences x longest source x beam that are translated at once, at most");
+  table.add("precision", &s.precision, "");
+  table.add("run.device", &s.device, "");
+  table.add("run.threads", &s.threads, "threads a rank; 0: the cores over the host's ranks");
+}
+
+void check(const Settings& s) {
+  if (s.model_file.empty()) throw Error(ExitCode::settings, "model.file is not given");
+  check(s.translate.search);
+  if (s.translate.batch_tokens >= 1) return;
+  throw Error(ExitCode::settings,
+              concat("batch-tokens = ", s.translate.batch_tokens, ": give 1 or more"));
+}
+
+std::string read_standard_input() {
+  std::string text;
+  char part[1 << 16];
+  while (const std::size_t count = std::fread(part, 1, sizeof part, stdin)) {
+    text.append(part, count);
+  }
+  if (std::ferror(stdin) == 0) return text;
+  throw Error(ExitCode::data, concat("stdin: cannot read: ", std::strerror(errno)));
+}
+
+std::vector<std::string> read_lines(const std::string& path) {
+  return sentence_lines(read_file(path, ExitCode::data), path);
+}
+
+/// What rank 0 reads, on every rank. Collective.
+std::vector<std::string> lines_for_all(World& world, const std::string& path) {
+  std::string text;
+  agree(world.control(), [&] {
+    if (world.place().rank == 0) {
+      text = path.empty() ? read_standard_input() : read_file(path, ExitCode::data);
+    }
+  });
+  text = broadcast_text(world.control(), text, 0);
+  std::vector<std::string> lines;
+  agree(world.control(), [&] { lines = sentence_lines(text, path.empty() ? "stdin" : path); });
+  return lines;
+}
+
+/// Lines with the number of their source, where there are several of one.
+std::string as_text(const std::vector<std::vector<Translation>>& translations, const Settings& s) {
+  std::string text;
+  for (std::size_t i = 0; i < translations.size(); ++i) {
+    for (const Translation& one : translations[i]) {
+      if (s.translate.search.n_best > 1) text += concat(i + 1, "\t");
+      if (s.scores) {
+        char score[64];
+        std::snprintf(score, sizeof score, "%.6f\t", one.normalized);
+        text += score;
+      }
+      text += one.text + "\n";
+    }
+  }
+  return text;
+}
+
+void write_out(const Settings& s, const std::string& text) {
+  if (!s.out.empty()) {
+    replace_file(s.out, text);
+    return;
+  }
+  std::fwrite(text.data(), 1, text.size(), stdout);
+  flush_output();
+}
+
+void say_scores(const std::vector<std::vector<Translation>>& translations,
+                const std::vector<std::string>& references) {
+  BleuCounts bleu;
+  ChrfCounts chrf;
+  for (std::size_t i = 0; i < references.size(); ++i) {
+    bleu += bleu_counts(translations[i].front().text, references[i]);
+    chrf += chrf_counts(translations[i].front().text, references[i]);
+  }
+  const auto line = [](const char* name, double score, const std::string& signature) {
+    char text[32];
+    std::snprintf(text, sizeof text, "%s %.2f ", name, score);
+    say(text + signature);
+  };
+  line("BLEU", bleu.score(), bleu_signature());
+  line("chrF2", chrf.score(), chrf_signature());
+}
+
+void require_as_many(const Settings& s, std::size_t references, std::size_t lines) {
+  if (s.reference.empty() || references == lines) return;
+  throw Error(ExitCode::data, concat(s.reference, " has ", references, " lines, ",
+                                     s.input.empty() ? "stdin" : s.input, " has ", lines,
+                                     ": they are not translations of each other"));
+}
+
+}  // namespace
+
+int run_translate(World& world, const Words& arguments) {
+  Settings s;
+  SettingTable table;
+  add_settings(table, s);
+  if (!read_settings(world, table, arguments,
+                     "bitstill translate --model.file FILE <TEXT: a line of translation for each "
+                     "line, over all ranks.\nWith n-best above 1 each is preceded by its source "
+                     "line's number and a tab.")) {
+    return 0;
+  }
+  Communicator& control = world.control();
+  const DeviceChoice device = choose_device(world, s.device, s.threads, false);
+  s.translate.device = device.device;
+  const bool speaks = world.place().rank == 0;
+  LoadedModel model;
+  VocabularyPair vocabularies;
+  std::unique_ptr<StepDecoder> decoder;
+  std::vector<std::string> references;
+  std::string model_sha256;
+  agree(control, [&] { check(s); });
+  agree(control, [&] {
+    s.model_file = model_path(s.model_file);
+    model_sha256 = sha256_of_file(s.model_file, ExitCode::model);
+    model = load_model_for(s.model_file, "model", {}, nullptr, device.device);
+    decoder = make_step_decoder(*model.network, use_bf16(s.precision, device.device));
+    const NetworkSpec& spec = model.network->spec();
+    vocabularies =
+        read_vocabularies(model.attached, spec.source_pieces, spec.classes, s.model_file);
+    if (speaks && !s.reference.empty()) references = read_lines(s.reference);
+  });
+  require_equal(control, {{s.model_file, model_sha256}}, ExitCode::model);
+  const std::vector<std::string> lines = lines_for_all(world, s.input);
+  agree(control, [&] {
+    if (speaks) require_as_many(s, references.size(), lines.size());
+  });
+  ProgressBar bar("translate");
+  if (speaks) {
+    s.translate.progress = [&](int64_t done, int64_t all) { bar.show(done, all, "batches"); };
+  }
+  const auto translations = translate(*decoder, vocabularies, lines, s.translate, control);
+  bar.clear();
+  agree(control, [&] {
+    if (speaks) write_out(s, as_text(translations, s));
+  });
+  if (!s.reference.empty() && speaks) say_scores(translations, references);
+  return 0;
+}
+
+}  // namespace bitstill
