@@ -28,7 +28,7 @@ struct Settings {
   DeviceWish device = DeviceWish::cpu;
   int64_t threads = 0;
   NetworkSpec model, against;
-  bool json = false;
+  bool json = false, unigram = false;
 };
 
 void add_settings(SettingTable& table, Settings& s) {
@@ -43,6 +43,8 @@ void add_settings(SettingTable& table, Settings& s) {
   table.add("sharding", &s.layout.sharding, "of model.file, where it is too large for one rank");
   table.add("group", &s.layout.group, "hybrid: ranks of a group; 0: those of a host");
   table.add("json", &s.json, "print JSON");
+  table.add("unigram", &s.unigram,
+            "of sentences: also what a model knows that only counts pieces of train");
   table.add("html", &s.html, "a page with figures to write");
   table.add("run.device", &s.device, "");
   table.add("run.threads", &s.threads, "threads a rank; 0: the cores over the host's ranks");
@@ -172,7 +174,7 @@ int run_evaluate(World& world, const Words& arguments) {
     require_plain(s);
     std::vector<ScoredFile> files = {{s.model_file, "model", s.model}};
     if (against) files.push_back({s.against_file, "against", s.against});
-    print_sentence_scores(world, files, *shards, s.split, device.device, s.json);
+    print_sentence_scores(world, files, *shards, {s.split, s.unigram, s.json, device.device});
     return 0;
   }
   agree(world.control(), [&] {

@@ -14,9 +14,16 @@ struct ScoredFile {
   NetworkSpec settings;
 };
 
-/// Each file's perplexity and accuracy on target tokens, printed by rank 0, as JSON where asked.
-/// Collective: every rank of world calls this.
+struct SentenceScoreOptions {
+  Split split = Split::test;
+  bool unigram = false;  // beside the files a model that knows how often each piece stands in train
+  bool json = false;
+  at::Device device = at::kCPU;
+};
+
+/// Each file's perplexity and accuracy on target tokens, printed by rank 0. Collective: every rank
+/// of world calls this.
 void print_sentence_scores(World& world, const std::vector<ScoredFile>& files, Dataset& shards,
-                           Split split, const at::Device& device, bool json);
+                           const SentenceScoreOptions& options);
 
 }  // namespace bitstill

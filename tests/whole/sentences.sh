@@ -65,13 +65,14 @@ same_weights resumed straight
 must 2 distill "${lstm[@]}" "${teacher[@]}" --run.folder student --train.epochs 6 --quant.bits 4 \
   --student.init teacher/master.safetensors
 for ranks in 1 3; do
-  must "$ranks" evaluate --model.file student --against teacher/master.safetensors --data.folder text --json
+  must "$ranks" evaluate --model.file student --against teacher/master.safetensors --data.folder text --unigram --json
   cp out "scores.$ranks"
 done
 cmp scores.1 scores.3 || fail "scores of 1 and 3 ranks differ: $(cat scores.1 scores.3)"
 python3 - <<'END' || fail "scores: $(cat scores.1)"
 import json
-student, teacher = json.load(open("scores.1"))
+student, teacher, unigram = json.load(open("scores.1"))
+assert unigram["samples"] == student["samples"] and 8 < unigram["perplexity"] < 13, unigram
 assert student["samples"] == teacher["samples"] > 100
 assert teacher["perplexity"] < 1.5 and student["perplexity"] < 1.6, (teacher, student)
 assert student["bytes"] < teacher["bytes"]
