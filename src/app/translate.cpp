@@ -160,9 +160,7 @@ int run_translate(World& world, const Words& arguments) {
     model_sha256 = sha256_of_file(s.model_file, ExitCode::model);
     model = load_model_for(s.model_file, "model", {}, nullptr, device.device);
     decoder = make_step_decoder(*model.network, use_bf16(s.precision, device.device));
-    const NetworkSpec& spec = model.network->spec();
-    vocabularies =
-        read_vocabularies(model.attached, spec.source_pieces, spec.classes, s.model_file);
+    vocabularies = read_vocabularies(model.attached, model.network->spec(), s.model_file);
     if (speaks && !s.reference.empty()) references = read_lines(s.reference);
   });
   require_equal(control, {{s.model_file, model_sha256}}, ExitCode::model);

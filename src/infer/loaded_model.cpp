@@ -129,11 +129,17 @@ void require_whole(const FileFacts& facts, int64_t channels) {
                      "; give both for each of the ", channels, " channels, std above 0"));
 }
 
-bool says_layers(const NetworkSpec& settings) {
-  const NetworkSpec none;
-  return settings.kind != none.kind || !settings.widths.empty() || !settings.kernels.empty() ||
-         !settings.pools.empty() || !settings.hidden.empty() || settings.depth != none.depth ||
-         settings.width_factor != none.width_factor || settings.stem != none.stem;
+/// What the settings can say of a network's layers.
+Json layers_of(const NetworkSpec& spec) {
+  Json json = {{"kind", spec.kind}};
+  const auto add = [&](const char* name, const auto& value, const std::string&) {
+    json[name] = value;
+  };
+  visit_settings(options_of<ConvnetOptions>(spec), add);
+  visit_settings(options_of<ResidualOptions>(spec), add);
+  visit_settings(options_of<RecurrentOptions>(spec), add);
+  json.erase("zero_norm");  // training's affair
+  return json;
 }
 
 /// The settings, where they say anything, must say what the file's network is (dropout is
@@ -148,7 +154,7 @@ void require_agrees(const NetworkSpec& spec, const std::string& path, const File
     require_whole(facts, spec.input.channels);
     if (!(given == spec.normalization)) refuse(to_text(spec.normalization), to_text(given));
   }
-  if (!says_layers(facts.settings)) return;
+  if (layers_of(facts.settings) == layers_of({})) return;
   NetworkSpec wanted = facts.settings;
   wanted.input = spec.input;
   wanted.classes = spec.classes;
@@ -156,12 +162,12 @@ void require_agrees(const NetworkSpec& spec, const std::string& path, const File
   wanted.ends = spec.ends;
   const Json own = to_json(spec), settings = to_json(completed(wanted));
   // A convnet's kind is but a name for its layers.
-  if ((own.contains("depth") || settings.contains("depth")) && spec.kind != wanted.kind) {
+  if (!(own.contains("widths") && settings.contains("widths")) && spec.kind != wanted.kind) {
     refuse("kind " + spec.kind, "kind " + wanted.kind);
   }
-  for (const char* name : {"widths", "kernels", "pools", "hidden", "depth", "width_factor", "stem",
-                           "layers", "size", "bidirectional", "bridge", "input_feed", "tie"}) {
-    if (own.contains(name) && own[name] != settings[name]) {
+  const Json layers = layers_of(wanted);
+  for (const auto& [name, value] : layers.items()) {
+    if (name != "kind" && own.contains(name) && own[name] != settings[name]) {
       refuse(concat(name, " ", own[name].dump()), concat(name, " ", settings[name].dump()));
     }
   }
@@ -325,11 +331,11 @@ Json evaluation_json(const CropOptions& crop) {
 
 Json describe_model(const std::string& kind, const NetworkSpec& network,
                     const std::vector<std::string>& classes) {
-  return {{"format", 1},
-          {"kind", kind},
-          {"network", to_json(network)},
-          {"normalization", to_json(network.normalization)},
-          {"classes", classes}};
+  Json about = {{"format", 1}, {"kind", kind}, {"network", to_json(network)}};
+  if (of_sentences(network)) return about;
+  about["normalization"] = to_json(network.normalization);
+  about["classes"] = classes;
+  return about;
 }
 
 }  // namespace bitstill

@@ -50,8 +50,8 @@ NamedTensors vocabulary_tensors(const Vocabulary& source, const Vocabulary& targ
   return {{kSource, as_tensor(source.bytes())}, {kTarget, as_tensor(target.bytes())}};
 }
 
-VocabularyPair read_vocabularies(const NamedTensors& attached, int64_t source_pieces,
-                                 int64_t target_pieces, const std::string& where) {
+VocabularyPair read_vocabularies(const NamedTensors& attached, const NetworkSpec& network,
+                                 const std::string& where) {
   VocabularyPair pair;
   pair.source = pair.target = read(attached, kJoint, where);
   if (pair.source == nullptr) {
@@ -64,8 +64,15 @@ VocabularyPair read_vocabularies(const NamedTensors& attached, int64_t source_pi
                        ", so it can neither read nor write text; give a file that a run of "
                        "sentences wrote"));
   }
-  require_pieces(*pair.source, "source", source_pieces, where);
-  require_pieces(*pair.target, "target", target_pieces, where);
+  require_pieces(*pair.source, "source", network.source_pieces, where);
+  require_pieces(*pair.target, "target", network.classes, where);
+  const Vocabulary& target = *pair.target;
+  if (target.begin() != network.ends.begin || target.end() != network.ends.end) {
+    throw Error(ExitCode::model,
+                concat(where, ": <s> and </s> are ", target.begin(), " and ", target.end(),
+                       " in its target vocabulary, ", network.ends.begin, " and ", network.ends.end,
+                       " in its network; they are not of one training"));
+  }
   return pair;
 }
 

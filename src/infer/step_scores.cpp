@@ -17,19 +17,32 @@ struct Best {
   int32_t id;
 };
 
-/// In `best`, which is reused: sorted, filled by one pass in which few logits pass the comparison.
+constexpr int64_t kBlock = 64;
+
+/// Whether a block has a logit above `least`: without a branch, so that it is done several at once.
+bool passes(const float* logits, int64_t count, float least) {
+  int any = 0;
+  for (int64_t i = 0; i < count; ++i) any |= static_cast<int>(logits[i] > least);
+  return any != 0;
+}
+
+/// In `best`, which is reused: sorted. Few blocks have a logit above the least of those so far.
 void take_best(const float* logits, int64_t pieces, int64_t banned, std::size_t width,
                std::vector<Best>* best) {
   best->clear();
   float least = -std::numeric_limits<float>::infinity();
-  for (int64_t id = 0; id < pieces; ++id) {
-    const float logit = logits[id];
-    if (!(logit > least) || id == banned) continue;
-    if (best->size() == width) best->pop_back();
-    const auto place = std::find_if(best->begin(), best->end(),
-                                    [&](const Best& other) { return other.logit < logit; });
-    best->insert(place, {logit, static_cast<int32_t>(id)});
-    if (best->size() == width) least = best->back().logit;
+  for (int64_t first = 0; first < pieces; first += kBlock) {
+    const int64_t end = std::min(first + kBlock, pieces);
+    if (!passes(logits + first, end - first, least)) continue;
+    for (int64_t id = first; id < end; ++id) {
+      const float logit = logits[id];
+      if (!(logit > least) || id == banned) continue;
+      if (best->size() == width) best->pop_back();
+      const auto place = std::find_if(best->begin(), best->end(),
+                                      [&](const Best& other) { return other.logit < logit; });
+      best->insert(place, {logit, static_cast<int32_t>(id)});
+      if (best->size() == width) least = best->back().logit;
+    }
   }
 }
 

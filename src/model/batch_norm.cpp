@@ -29,7 +29,7 @@ at::Tensor by_channel(const at::Tensor& values, const at::Tensor& like) {  // [C
 }
 
 using SumOverRanks = std::function<void(at::Tensor&)>;
-using Gradients = std::array<at::Tensor, 4>;  // of x, weight, bias; nothing is added
+using Gradients = std::vector<at::Tensor>;  // of x, weight, bias
 
 /// Gradients of weight and bias are this rank's share; the trainer's exchange adds them.
 Gradients synchronized_backward(const std::vector<at::Tensor>& saved, const at::Tensor& given,
@@ -45,7 +45,7 @@ Gradients synchronized_backward(const std::vector<at::Tensor>& saved, const at::
   const at::Tensor dx = dy.sub(by_channel(sums.narrow(0, 0, channels), dy))
                             .sub_(normal.mul(by_channel(sums.narrow(0, channels, channels), dy)))
                             .mul_(by_channel(weight.mul(inverse), dy));
-  return {dx.to(given.scalar_type()), dweight, dbias, {}};
+  return {dx.to(given.scalar_type()), dweight, dbias};
 }
 
 /// Normalizes by the statistics of all ranks' batches.
@@ -146,7 +146,7 @@ at::Tensor BatchNorm::forward_add_relu(const at::Tensor& x, const at::Tensor& ad
 
 at::Tensor BatchNorm::forward(const at::Tensor& x, const ForwardMode& mode) {
   if (mode.training && mode.sum_over_ranks) {
-    return custom_gradient(x, weight.value, bias.value,
+    return custom_gradient({x, weight.value, bias.value},
                            [&] { return synchronized_forward(x, *this, mode.sum_over_ranks); });
   }
   if (!mode.training) {

@@ -14,8 +14,7 @@ struct Backward : torch::CustomClassHolder {
 
 class CustomNode : public torch::autograd::Function<CustomNode> {
  public:
-  static at::Tensor forward(AutogradContext* context, const at::Tensor&, const at::Tensor&,
-                            const at::Tensor&, const std::optional<at::Tensor>&,
+  static at::Tensor forward(AutogradContext* context, const at::TensorList&,
                             const std::function<CustomResult()>& forward) {
     CustomResult result = forward();
     context->save_for_backward(std::move(result.saved));
@@ -27,18 +26,18 @@ class CustomNode : public torch::autograd::Function<CustomNode> {
 
   static variable_list backward(AutogradContext* context, variable_list gradients) {
     const auto held = context->saved_data["backward"].toCapsule();
-    auto [dx, dweight, dbias, dadded] =
+    variable_list of_inputs =
         static_cast<Backward*>(held.get())->run(context->get_saved_variables(), gradients[0]);
-    return {dx, dweight, dbias, dadded, at::Tensor()};
+    of_inputs.emplace_back();  // of `forward`
+    return of_inputs;
   }
 };
 
 }  // namespace
 
-at::Tensor custom_gradient(const at::Tensor& x, const at::Tensor& weight, const at::Tensor& bias,
-                           const std::function<CustomResult()>& forward, const at::Tensor& added) {
-  return CustomNode::apply(
-      x, weight, bias, added.defined() ? std::optional<at::Tensor>(added) : std::nullopt, forward);
+at::Tensor custom_gradient(const std::vector<at::Tensor>& inputs,
+                           const std::function<CustomResult()>& forward) {
+  return CustomNode::apply(at::TensorList(inputs), forward);
 }
 
 }  // namespace bitstill

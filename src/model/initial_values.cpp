@@ -12,6 +12,8 @@ double area_of(at::IntArrayRef sizes) {
   return static_cast<double>(c10::multiply_integers(sizes.slice(2)));
 }
 
+}  // namespace
+
 at::Tensor uniform(at::IntArrayRef sizes, double half, RandomStream& stream) {
   const auto bound = static_cast<float>(half);
   at::Tensor drawn = at::empty(sizes);
@@ -19,8 +21,6 @@ at::Tensor uniform(at::IntArrayRef sizes, double half, RandomStream& stream) {
   for (int64_t i = 0; i < drawn.numel(); ++i) number[i] = (2 * stream.uniform() - 1) * bound;
   return drawn;
 }
-
-}  // namespace
 
 at::Tensor xavier_uniform(at::IntArrayRef sizes, double gain, RandomStream& stream) {
   const auto fans = static_cast<double>(sizes[0] + sizes[1]) * area_of(sizes);

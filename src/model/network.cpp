@@ -10,6 +10,10 @@ bool Unit::describe(Program& /*program*/) const {
   return false;
 }
 
+void Unit::pass(Flow& flow, const ForwardMode& mode) {
+  flow.x = forward(flow.x, mode);
+}
+
 Network::Network(NetworkSpec spec, std::vector<std::unique_ptr<Unit>> units)
     : spec_(std::move(spec)), units_(std::move(units)) {
   std::unordered_set<const c10::TensorImpl*> seen;
@@ -34,6 +38,22 @@ at::Tensor Network::forward(at::Tensor x, const ForwardMode& mode) const {
   if (!mode.training && x.size(0) == 1) return forward(at::cat({x, x}), mode).narrow(0, 0, 1);
   for (const auto& unit : units_) x = unit->forward(x, mode);
   return x;
+}
+
+at::Tensor Network::hidden(const Tokens& tokens, const ForwardMode& mode) const {
+  Flow flow;
+  flow.tokens = &tokens;
+  for (std::size_t i = 0; i + 1 < units_.size(); ++i) units_[i]->pass(flow, mode);
+  return rows_of(flow);
+}
+
+at::Tensor Network::rows_of(const Flow& flow) {
+  return flow.x.flatten(0, 1).index_select(0, flow.tokens->rows);
+}
+
+at::Tensor Network::head(const at::Tensor& rows, const ForwardMode& mode) const {
+  if (!mode.training && rows.size(0) == 1) return head(at::cat({rows, rows}), mode).narrow(0, 0, 1);
+  return units_.back()->forward(rows, mode);
 }
 
 void Network::to(const at::Device& device) {

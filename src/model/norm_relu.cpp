@@ -9,8 +9,8 @@
 namespace bitstill {
 namespace {
 
-std::array<at::Tensor, 4> backward(const std::vector<at::Tensor>& saved, const at::Tensor& given,
-                                   bool added) {
+std::vector<at::Tensor> backward(const std::vector<at::Tensor>& saved, const at::Tensor& given,
+                                 bool added) {
   const at::Tensor &x = saved[0], &weight = saved[1], &statistics = saved[2], &y = saved[3];
   const auto format = x.dim() == 2 ? at::MemoryFormat::Contiguous : at::MemoryFormat::ChannelsLast;
   const at::Tensor dy = given.to(at::kBFloat16).contiguous(format);
@@ -31,7 +31,9 @@ std::array<at::Tensor, 4> backward(const std::vector<at::Tensor>& saved, const a
     normalize_relu_gradient(part, bits(y) + first, bits(dy) + first, rule, bits(dx) + first,
                             added ? bits(dadded) + first : nullptr);
   });
-  return {dx, by[3], dbias, dadded};
+  std::vector<at::Tensor> of_inputs = {dx, by[3], dbias};
+  if (added) of_inputs.push_back(dadded);
+  return of_inputs;
 }
 
 CustomResult forward(const at::Tensor& x, BatchNorm& norm, const at::Tensor& added) {
@@ -55,8 +57,9 @@ CustomResult forward(const at::Tensor& x, BatchNorm& norm, const at::Tensor& add
 }  // namespace
 
 at::Tensor norm_relu(const at::Tensor& x, BatchNorm& norm, const at::Tensor& added) {
-  return custom_gradient(
-      x, norm.weight.value, norm.bias.value, [&] { return forward(x, norm, added); }, added);
+  std::vector<at::Tensor> inputs = {x, norm.weight.value, norm.bias.value};
+  if (added.defined()) inputs.push_back(added);
+  return custom_gradient(inputs, [&] { return forward(x, norm, added); });
 }
 
 }  // namespace bitstill

@@ -9,7 +9,8 @@ namespace {
 
 // A table, not self-registering objects: the linker drops those from a static library.
 const std::vector<NetworkFamily>& families() {
-  static const std::vector<NetworkFamily> all = {convnets(), resnets(), wide_resnets()};
+  static const std::vector<NetworkFamily> all = {convnets(), resnets(), wide_resnets(),
+                                                 recurrent()};
   return all;
 }
 
@@ -40,6 +41,20 @@ std::vector<std::string> network_kinds() {
     kinds.insert(kinds.end(), family.kinds.begin(), family.kinds.end());
   }
   return kinds;
+}
+
+bool of_sentences(const NetworkSpec& spec) {
+  const NetworkFamily* const family = find_family(spec.kind);
+  return family != nullptr && family->step_decoder != nullptr;
+}
+
+std::unique_ptr<StepDecoder> make_step_decoder(const Network& network, bool bf16) {
+  const NetworkSpec& spec = network.spec();
+  if (!of_sentences(spec)) {
+    throw Error(ExitCode::settings,
+                concat("a network of kind ", spec.kind, " sees images; give one of sentences"));
+  }
+  return find_family(spec.kind)->step_decoder(network, bf16);
 }
 
 NetworkSpec completed(const NetworkSpec& spec) {
@@ -77,7 +92,8 @@ void initialize(Network& network, uint64_t seed) {
   const NetworkFamily& family = family_of(network.spec().kind);
   for (Parameter* parameter : network.parameters()) {
     at::Tensor& value = parameter->value;
-    if (parameter->role == ParameterRole::weight) {
+    if (parameter->role == ParameterRole::weight ||
+        (parameter->role == ParameterRole::bias && family.draws_biases)) {
       RandomStream stream(seed, StreamPurpose::initialization, parameter->name);
       value.copy_(family.initialize(*parameter, stream));
       continue;

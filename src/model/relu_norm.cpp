@@ -39,7 +39,7 @@ std::pair<at::Tensor, at::Tensor> pick(const at::Tensor& x, const at::Tensor& we
   return {picked, where};
 }
 
-std::array<at::Tensor, 4> backward(const std::vector<at::Tensor>& saved, const at::Tensor& given) {
+std::vector<at::Tensor> backward(const std::vector<at::Tensor>& saved, const at::Tensor& given) {
   const at::Tensor &x = saved[0], &weight = saved[1], &statistics = saved[2];
   const at::Tensor &picked = saved[3], &where = saved[4];
   const bool pool = where.defined();
@@ -71,7 +71,7 @@ std::array<at::Tensor, 4> backward(const std::vector<at::Tensor>& saved, const a
       relu_norm_gradient(part, bits(dy) + first, rule, bits(dx) + first);
     });
   }
-  return {dx, by[3], dbias, {}};
+  return {dx, by[3], dbias};
 }
 
 CustomResult forward(const at::Tensor& x, BatchNorm& norm, bool pool) {
@@ -100,7 +100,7 @@ bool takes_relu_norm(const at::Tensor& x) {
 }
 
 at::Tensor relu_norm(const at::Tensor& x, BatchNorm& norm, bool pool) {
-  return custom_gradient(x, norm.weight.value, norm.bias.value,
+  return custom_gradient({x, norm.weight.value, norm.bias.value},
                          [&] { return forward(x, norm, pool); });
 }
 

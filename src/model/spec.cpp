@@ -11,6 +11,7 @@ constexpr int64_t kMostWidth = 65536;
 constexpr int64_t kMostKernel = 63;
 constexpr std::size_t kMostLayers = 1000;
 constexpr double kMostWidthFactor = 32;
+constexpr int64_t kMostPieces = int64_t{1} << 24;
 
 struct Source {
   const std::string& where;
@@ -98,12 +99,14 @@ void read(const Json& json, const char* name, const Source& place, bool& to) {
   to = value.get<bool>();
 }
 
-void read(const Json& json, const char* name, const Source& place, Stem& to) {
+template <class Choice>
+requires std::is_enum_v<Choice>
+void read(const Json& json, const char* name, const Source& place, Choice& to) {
   const Json& value = member(json, name, place);
-  if (!value.is_string() || !has_word<Stem>(value.get_ref<const std::string&>())) {
-    refuse(place, concat(".", name, " is none of ", list_names(words_of<Stem>())));
+  if (!value.is_string() || !has_word<Choice>(value.get_ref<const std::string&>())) {
+    refuse(place, concat(".", name, " is none of ", list_names(words_of<Choice>())));
   }
-  to = from_word<Stem>(value.get<std::string>(), name);
+  to = from_word<Choice>(value.get<std::string>(), name);
 }
 
 /// The options of the kind's family, of a kind that is known.
@@ -114,18 +117,39 @@ void visit_layers(Spec& spec, const Visit& visit) {
       return visit_settings(options_of<ConvnetOptions>(spec), visit);
     case FamilyOptions::residual:
       return visit_settings(options_of<ResidualOptions>(spec), visit);
+    case FamilyOptions::recurrent:
+      return visit_settings(options_of<RecurrentOptions>(spec), visit);
   }
+}
+
+/// What a network of sentences has instead of an input.
+template <class Spec, class Visit>
+void visit_sentences(Spec& spec, const Visit& visit) {
+  visit("source_pieces", spec.source_pieces);
+  visit("begin", spec.ends.begin);
+  visit("end", spec.ends.end);
+}
+
+void check_sentences(const NetworkSpec& spec, const Source& place) {
+  check_value<int64_t>(place, "classes", spec.classes, 1, kMostPieces);
+  check_value<int64_t>(place, "source_pieces", spec.source_pieces, 1, kMostPieces);
+  check_value<int64_t>(place, "begin", spec.ends.begin, 0, spec.classes - 1);
+  check_value<int64_t>(place, "end", spec.ends.end, 0, spec.classes - 1);
+  check_value<int64_t>(place, "layers", spec.layers, 1, kMostLayers);
+  check_value<int64_t>(place, "size", spec.size, 1, kMostWidth);
+}
+
+void check_images(const NetworkSpec& spec, const Source& place) {
+  check_value<int64_t>(place, "classes", spec.classes, 1, kMostWidth);
+  check_list<int64_t>(place, "input", {spec.input.channels, spec.input.height, spec.input.width}, 1,
+                      4096);
 }
 
 }  // namespace
 
 void check_ranges(const NetworkSpec& spec, const std::string& where, ExitCode code) {
   const Source place{where, code};
-  if (spec.classes < 1 || spec.classes > kMostWidth) {
-    refuse(place, concat(".classes = ", spec.classes, " is not in 1..", kMostWidth));
-  }
-  check_list<int64_t>(place, "input", {spec.input.channels, spec.input.height, spec.input.width}, 1,
-                      4096);
+  of_sentences(spec) ? check_sentences(spec, place) : check_images(spec, place);
   check_list<int64_t>(place, "widths", spec.widths, 1, kMostWidth);
   check_list<int64_t>(place, "kernels", spec.kernels, 1, kMostKernel);
   check_list<int64_t>(place, "pools", spec.pools, 1, kMostLayers);
@@ -144,7 +168,13 @@ void check_ranges(const NetworkSpec& spec, const std::string& where, ExitCode co
 }
 
 Json to_json(const NetworkSpec& spec) {
-  Json json = {{"kind", spec.kind}, {"input", to_json(spec.input)}, {"classes", spec.classes}};
+  Json json = {{"kind", spec.kind}};
+  if (of_sentences(spec)) {
+    visit_sentences(spec, [&](const char* name, int64_t value) { json[name] = value; });
+  } else {
+    json["input"] = to_json(spec.input);
+  }
+  json["classes"] = spec.classes;
   visit_layers(spec, [&](const char* name, const auto& value, const char*) { json[name] = value; });
   json["dropout"] = spec.dropout;
   return json;
@@ -162,7 +192,11 @@ NetworkSpec network_spec_from_json(const Json& json, const std::string& where, E
   if (find_family(spec.kind) == nullptr) {
     refuse(place, concat(".kind: ", spec.kind, " is unknown to this version"));
   }
-  spec.input = image_shape_from_json(member(json, "input", place), where + ".input", code);
+  if (of_sentences(spec)) {
+    visit_sentences(spec, [&](const char* name, int64_t& to) { read(json, name, place, to); });
+  } else {
+    spec.input = image_shape_from_json(member(json, "input", place), where + ".input", code);
+  }
   spec.classes = integer(member(json, "classes", place), "classes", place);
   visit_layers(spec,
                [&](const char* name, auto& value, const char*) { read(json, name, place, value); });

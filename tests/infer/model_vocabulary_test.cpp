@@ -16,6 +16,14 @@ Vocabulary trained(const char* spec, bool source) {
   return train_vocabulary(parse_vocabulary_spec(spec, "--vocabulary"), sentences);
 }
 
+NetworkSpec spec_of(int64_t source_pieces, int64_t target_pieces, const TargetEnds& ends = {}) {
+  NetworkSpec spec;
+  spec.source_pieces = source_pieces;
+  spec.classes = target_pieces;
+  spec.ends = ends;
+  return spec;
+}
+
 /// A small network's file, packed where `points` are given.
 ModelFile small_file(bool packed) {
   NetworkSpec spec;
@@ -48,7 +56,8 @@ ModelFile small_file(bool packed) {
 void expect_vocabularies(const NamedTensors& attached, const Vocabulary& source,
                          const Vocabulary& target) {
   const VocabularyPair pair =
-      read_vocabularies(attached, source.size(), target.size(), "m.safetensors");
+      read_vocabularies(attached, spec_of(90, target.size()), "m.safetensors");
+  EXPECT_EQ(source.size(), 90);
   EXPECT_EQ(pair.source->bytes(), source.bytes());
   EXPECT_EQ(pair.target->bytes(), target.bytes());
   EXPECT_EQ(pair.source == pair.target, source.bytes() == target.bytes());
@@ -100,9 +109,11 @@ TEST(ModelVocabulary, ATensorOfThatNameThatIsNoBytesIsAWeightLikeOthers) {
 
 TEST(ModelVocabulary, SaysWhatIsWrong) {
   const Vocabulary source = trained("bpe:90", true), target = trained("bpe:110", false);
-  const auto refusal = [](const NamedTensors& attached, int64_t pieces, int64_t target_pieces) {
-    return error_of(ExitCode::model,
-                    [&] { read_vocabularies(attached, pieces, target_pieces, "m.safetensors"); });
+  const auto refusal = [](const NamedTensors& attached, int64_t pieces, int64_t target_pieces,
+                          const TargetEnds& ends = {}) {
+    return error_of(ExitCode::model, [&] {
+      read_vocabularies(attached, spec_of(pieces, target_pieces, ends), "m.safetensors");
+    });
   };
   NamedTensors both = vocabulary_tensors(source, target);
   EXPECT_HOLDS(refusal({}, 90, 110), "m.safetensors: carries no source vocabulary");
@@ -112,6 +123,8 @@ TEST(ModelVocabulary, SaysWhatIsWrong) {
   EXPECT_HOLDS(refusal(both, 90, 80), "target vocabulary has 110 pieces, its network 80");
   EXPECT_HOLDS(refusal(vocabulary_tensors(source, source), 90, 110),
                "target vocabulary has 90 pieces, its network 110");
+  EXPECT_HOLDS(refusal(both, 90, 110, {1, 7}),
+               "<s> and </s> are 1 and 2 in its target vocabulary, 1 and 7 in its network");
   both[1].second = both[1].second.slice(0, 0, both[1].second.numel() / 2);
   EXPECT_HOLDS(refusal(both, 90, 110),
                "m.safetensors: vocabulary.target: is no SentencePiece model");

@@ -372,9 +372,15 @@ TEST(Checkpoint, AStoredStudentShipsTheSameBytes) {
     if (options.method == QuantMethod::uniform) options.rounding = Rounding::stochastic;
     Trainee trainee(6, options, options_of(Optimizer::sgd));
     trainee.train(0, 3);
+    const at::Tensor vocabulary = at::randint(256, {1001}, at::kByte);
+    const uint64_t without = fp32_file_bytes(about_of(trainee.student), trainee.student, 3);
+    trainee.student.attach({{"vocabulary.joint", vocabulary}});
+    EXPECT_GT(fp32_file_bytes(about_of(trainee.student), trainee.student, 3), without + 1001);
     Json about = about_of(trainee.student);
     about["seed"] = 6;
     const std::string expected = shipped(folder / "student", about, trainee.student);
+    const auto* const bytes = static_cast<const char*>(vocabulary.const_data_ptr());
+    EXPECT_NE(expected.find(std::string(bytes, 1001)), std::string::npos);
     save_masters(folder / "master", about, trainee.student, 3);
     RunState state;
     state.epoch = state.best_epoch = 1;

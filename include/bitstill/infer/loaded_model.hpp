@@ -15,9 +15,9 @@ namespace bitstill {
 /// The network holds exactly the file's weights, packed ones decoded.
 struct LoadedModel {
   std::unique_ptr<Network> network;
-  std::vector<std::string> classes;
-  Json about;       // the file's own description; null for a plain PyTorch file
-  Json evaluation;  // its member "evaluation", also of a plain file; null without
+  std::vector<std::string> classes;  // of images
+  Json about;                        // the file's own description; null for a plain PyTorch file
+  Json evaluation;                   // its member "evaluation", also of a plain file; null without
   int64_t file_bytes = 0;
   NamedTensors attached;  // the file's vocabularies as bytes (infer/model_vocabulary.hpp)
 };
@@ -60,7 +60,8 @@ CropOptions stated_crop(const LoadedModel& model, const std::string& path);
 /// The member "evaluation" that says so; null for crop none.
 Json evaluation_json(const CropOptions& crop);
 
-/// Members that every self-describing file carries: format, kind, network, normalization, classes.
+/// Members that every self-describing file carries: format, kind, network, and of images
+/// normalization and classes.
 Json describe_model(const std::string& kind, const NetworkSpec& network,
                     const std::vector<std::string>& classes);
 

@@ -10,6 +10,7 @@
 #include <string>
 
 #include "bitstill/data/vocabulary.hpp"
+#include "bitstill/model/network.hpp"
 #include "bitstill/store/model_file.hpp"
 
 namespace bitstill {
@@ -22,9 +23,9 @@ struct VocabularyPair {
 /// What a model file is to have as `attached` (Student::attach).
 NamedTensors vocabulary_tensors(const Vocabulary& source, const Vocabulary& target);
 
-/// Reads them back, for a network of so many source and target pieces. Error(model) naming `where`:
-/// missing, no SentencePiece models, of other sizes than the network's.
-VocabularyPair read_vocabularies(const NamedTensors& attached, int64_t source_pieces,
-                                 int64_t target_pieces, const std::string& where);
+/// Reads them back, for a network of sentences. Error(model) naming `where`: missing, no
+/// SentencePiece models, of other pieces or other <s> and </s> than the network's.
+VocabularyPair read_vocabularies(const NamedTensors& attached, const NetworkSpec& network,
+                                 const std::string& where);
 
 }  // namespace bitstill

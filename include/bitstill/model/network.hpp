@@ -15,6 +15,7 @@
 #include "bitstill/base/text.hpp"
 #include "bitstill/base/words.hpp"
 #include "bitstill/data/image_shape.hpp"
+#include "bitstill/model/flow.hpp"
 
 namespace bitstill {
 
@@ -62,23 +63,62 @@ void visit_settings(Options& options, const Visit& visit) {
   visit("zero_norm", options.zero_norm, "resnet: each block's last norm starts at 0");
 }
 
+/// Which tensors of a recurrent network are one.
+enum class Tie { none, decoder, all };
+template <>
+struct WordsOf<Tie> {
+  using enum Tie;
+  static constexpr Word<Tie> kTable[] = {
+      {none, "none", "nothing"},
+      {decoder, "decoder", "the target's embedding is the output's weight"},
+      {all, "all", "and the source's embedding too"}};
+};
+
+/// Of the recurrent networks of sentences: lstm.
+struct RecurrentOptions {
+  int64_t layers = 1;
+  int64_t size = 256;
+  bool bidirectional = false;
+  bool bridge = false;
+  bool input_feed = true;
+  Tie tie = Tie::none;
+  int64_t source_pieces = 0;  // from the shards, as the target's pieces (classes) and the ends
+  TargetEnds ends;
+};
+
+template <ConstOr<RecurrentOptions> Options, class Visit>
+void visit_settings(Options& options, const Visit& visit) {
+  visit("layers", options.layers, "lstm: layers of the encoder, and of the decoder");
+  visit("size", options.size, "lstm: width of embeddings and states");
+  visit("bidirectional", options.bidirectional,
+        "lstm: the encoder reads both ways, half of its state each");
+  visit("bridge", options.bridge,
+        "lstm: a linear layer with ReLU between the encoder's last state and the decoder's first");
+  visit("input_feed", options.input_feed, "lstm: the decoder sees its last output");
+  visit("tie", options.tie, "lstm: which weights are one");
+}
+
 /// Everything that is needed to build a network: recipe settings, and what a model file carries.
 /// Of the families' options only those of `kind`'s family count.
-struct NetworkSpec : ConvnetOptions, ResidualOptions {
+struct NetworkSpec : ConvnetOptions, ResidualOptions, RecurrentOptions {
   std::string kind = "convnet";  // model.kind: teacher, student1-3, deeper, convnet, ...
-  ImageShape input;              // from the shards
-  int64_t classes = 0;           // from the shards
+  ImageShape input;              // from the shards; none of sentences
+  int64_t classes = 0;           // from the shards; of sentences the target's pieces
   // How its input is made: the word of the network's own file, else model.mean and model.std, else
   // the shards'. Files carry it beside the rest of the spec (infer's describe_model).
   Normalization normalization;
   // model.dropout: a convnet has one per convolution, then one per hidden layer (one value: for
-  // all); a wrn one. Empty: the kind's own as the paper has it, none for convnet and wrn. Distilled
-  // students have none: {0}.
+  // all); a wrn one; an lstm one, for embeddings, between layers and for the decoder's outputs.
+  // Empty: the kind's own as the paper has it, none for convnet, wrn and lstm. Distilled students
+  // have none: {0}.
   std::vector<double> dropout;
 };
 
 /// Kinds that make_network knows, for --help.
 std::vector<std::string> network_kinds();
+
+/// Whether its kind is a network of sentences: it has no `input`, and runs by hidden() and head().
+bool of_sentences(const NetworkSpec& spec);
 
 /// The spec as the options of one family.
 template <class Options, ConstOr<NetworkSpec> Spec>
@@ -95,9 +135,10 @@ void visit_settings(Spec& spec, const Visit& visit) {
   visit("kind", spec.kind, list_names(network_kinds(), 20));
   visit_settings(options_of<ConvnetOptions>(spec), visit);
   visit_settings(options_of<ResidualOptions>(spec), visit);
+  visit_settings(options_of<RecurrentOptions>(spec), visit);
   visit("dropout", spec.dropout,
-        "convnet: one a convolution, then one a hidden layer, or one for all; wrn: one; empty: the "
-        "kind's own; 0: none");
+        "convnet: one a convolution, then one a hidden layer, or one for all; wrn, lstm: one; "
+        "empty: the kind's own; 0: none");
   visit("mean", spec.normalization.mean,
         "of each channel, white being 1; empty: its file's own, else the shards'");
   visit("std", spec.normalization.deviation, "of each channel, with mean");
@@ -142,6 +183,8 @@ class Unit {
  public:
   virtual ~Unit() = default;
   virtual at::Tensor forward(const at::Tensor& x, const ForwardMode& mode) = 0;
+  /// The same within a network of sentences: x = forward(x) by default.
+  virtual void pass(Flow& flow, const ForwardMode& mode);
   /// Adds the operations of its evaluation, which take the program's result; false where there are
   /// none for it.
   virtual bool describe(Program& program) const;
@@ -165,6 +208,14 @@ class Network {
   /// x [n, C, H, W] fp32 (n = 0 allowed) -> logits [n, classes]. In evaluation a sample's logits do
   /// not depend on the others of its batch, to the bit.
   at::Tensor forward(at::Tensor x, const ForwardMode& mode) const;
+
+  /// Of sentences: all units but the last, at the real positions of the targets: [terms, size].
+  at::Tensor hidden(const Tokens& tokens, const ForwardMode& mode) const;
+  /// Of what the body's last unit left: the rows that hidden() returns.
+  static at::Tensor rows_of(const Flow& flow);
+  /// The last unit: rows of hidden() -> logits [rows, classes]. In evaluation a row's logits do not
+  /// depend on the others, to the bit.
+  at::Tensor head(const at::Tensor& rows, const ForwardMode& mode) const;
 
   /// Moves parameters and buffers (values and statistics) to a device.
   void to(const at::Device& device);

@@ -10,11 +10,12 @@
 
 #include "bitstill/base/random.hpp"
 #include "bitstill/model/network.hpp"
+#include "bitstill/model/step_decoder.hpp"
 
 namespace bitstill {
 
 /// Which of NetworkSpec's options are a family's.
-enum class FamilyOptions { convnet, residual };
+enum class FamilyOptions { convnet, residual, recurrent };
 
 struct NetworkFamily {
   std::vector<std::string> kinds;
@@ -25,8 +26,12 @@ struct NetworkFamily {
   int64_t (*count)(const NetworkSpec& spec);
   /// Values on `device`.
   std::vector<std::unique_ptr<Unit>> (*build)(const NetworkSpec& spec, const c10::Device& device);
-  /// Values of a parameter with the role of a weight, fp32 on the CPU.
+  /// Values of a parameter with the role of a weight [or bias], fp32 on the CPU.
   at::Tensor (*initialize)(const Parameter& weight, RandomStream& stream);
+  /// Biases start as weights do, not at zero.
+  bool draws_biases = false;
+  /// make_step_decoder() of its networks; null: of images.
+  std::unique_ptr<StepDecoder> (*step_decoder)(const Network& network, bool bf16) = nullptr;
 };
 
 /// The family of a kind; null where none knows it.
@@ -38,5 +43,6 @@ void check_ranges(const NetworkSpec& spec, const std::string& where, ExitCode co
 NetworkFamily convnets();      // the paper's: teacher, student1-3, deeper, convnet
 NetworkFamily resnets();       // resnet18, 34, 50, 101, 152
 NetworkFamily wide_resnets();  // wrn
+NetworkFamily recurrent();     // lstm
 
 }  // namespace bitstill

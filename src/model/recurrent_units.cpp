@@ -1,0 +1,174 @@
+#include "recurrent_units.hpp"
+
+#include <ATen/TensorOperators.h>
+#include <ATen/ops/arange.h>
+#include <ATen/ops/cat.h>
+#include <ATen/ops/embedding.h>
+#include <ATen/ops/empty.h>
+#include <ATen/ops/linear.h>
+#include <ATen/ops/relu.h>
+#include <ATen/ops/stack.h>
+#include <ATen/ops/zeros.h>
+
+#include <stdexcept>
+
+#include "bitstill/base/random.hpp"
+#include "bitstill/base/text.hpp"
+
+namespace bitstill {
+namespace {
+
+/// Streams of dropout, one for each place; of the encoder's layers one each from kBetween on.
+enum DropoutPlace : uint64_t { kSource, kTarget, kDecoderLayers, kOutputs, kBetween };
+
+/// 0 or 1 / (1 - rate) for each value, drawn from (mode.dropout_seed, place) alone; undefined
+/// without dropout.
+at::Tensor dropout_factors(at::IntArrayRef sizes, double rate, uint64_t place,
+                           const ForwardMode& mode, const at::Device& device) {
+  if (!mode.training || !mode.dropout || rate == 0) return {};
+  RandomStream stream(mode.dropout_seed, StreamPurpose::dropout, place);
+  at::Tensor factors = at::empty(sizes);
+  const auto keep = static_cast<float>(1 / (1 - rate));
+  float* const value = factors.mutable_data_ptr<float>();
+  for (int64_t i = 0; i < factors.numel(); ++i) value[i] = stream.uniform() < rate ? 0.0f : keep;
+  return factors.to(device);
+}
+
+at::Tensor dropped(const at::Tensor& x, double rate, uint64_t place, const ForwardMode& mode) {
+  const at::Tensor factors = dropout_factors(x.sizes(), rate, place, mode, x.device());
+  return factors.defined() ? x * factors : x;
+}
+
+Parameter matrix(const std::string& name, int64_t out, int64_t in, const c10::Device& device) {
+  return {name, ParameterRole::weight, at::zeros({out, in}, device)};
+}
+
+}  // namespace
+
+at::Tensor SentenceUnit::forward(const at::Tensor& /*x*/, const ForwardMode& /*mode*/) {
+  throw std::logic_error("a unit of sentences runs by pass()");
+}
+
+Embedding::Embedding(Side side, Parameter table, double dropout)
+    : side_(side), table_(std::move(table)), dropout_(dropout) {}
+
+at::Tensor Embedding::rows(const at::Tensor& ids) const {
+  return at::embedding(table_.value, ids);
+}
+
+void Embedding::pass(Flow& flow, const ForwardMode& mode) {
+  const bool source = side_ == Side::source;
+  flow.x = dropped(rows(source ? flow.tokens->source : flow.tokens->target), dropout_,
+                   source ? kSource : kTarget, mode);
+}
+
+Encoder::Encoder(const RecurrentOptions& options, double dropout, const c10::Device& device)
+    : directions_(options.bidirectional ? 2 : 1), dropout_(dropout) {
+  const int64_t size = options.size, own = size / directions_;
+  for (int64_t layer = 0; layer < options.layers; ++layer) {
+    for (int64_t direction = 0; direction < directions_; ++direction) {
+      layers_.emplace_back("encoder.rnn.", concat("_l", layer, direction == 0 ? "" : "_reverse"),
+                           size, own, device);
+    }
+  }
+  if (!options.bridge) return;
+  const int64_t total = own * options.layers;
+  for (const char* state : {"encoder.bridge.0.", "encoder.bridge.1."}) {
+    bridge_.push_back(matrix(concat(state, "weight"), total, total, device));
+    bridge_.push_back({concat(state, "bias"), ParameterRole::bias, at::zeros({total}, device)});
+  }
+}
+
+/// States [layers x directions, n, own], of which each sentence's are taken `layers` at a time, in
+/// that order.
+at::Tensor Encoder::bridged(const at::Tensor& states, const Parameter& weight,
+                            const Parameter& bias) const {
+  const at::Tensor rows = states.transpose(0, 1).contiguous();  // [n, layers x directions, own]
+  const at::Tensor together = rows.view({-1, weight.value.size(0)});
+  return at::relu(at::linear(together, weight.value, bias.value).to(at::kFloat))
+      .view(rows.sizes())
+      .transpose(0, 1);
+}
+
+void Encoder::pass(Flow& flow, const ForwardMode& mode) {
+  const at::Device device = flow.x.device();
+  const at::Tensor lengths = flow.tokens->source_lengths.to(device);
+  const at::Tensor positions = at::arange(flow.x.size(0), lengths.options());
+  const at::Tensor real = positions.unsqueeze(1).lt(lengths.unsqueeze(0));  // [S, n]
+  at::Tensor x = flow.x;
+  std::vector<at::Tensor> h, c;
+  for (std::size_t first = 0; first < layers_.size();
+       first += static_cast<std::size_t>(directions_)) {
+    if (first > 0) x = dropped(x, dropout_, kBetween + first, mode);
+    std::vector<at::Tensor> outputs;
+    for (int64_t direction = 0; direction < directions_; ++direction) {
+      LstmState last;
+      outputs.push_back(lstm_over(layers_[first + static_cast<std::size_t>(direction)], x,
+                                  real.unsqueeze(2), direction == 1, &last));
+      h.push_back(last.h);
+      c.push_back(last.c);
+    }
+    x = directions_ == 1 ? outputs[0] : at::cat(outputs, 2);
+  }
+  at::Tensor last_h = at::stack(h), last_c = at::stack(c);  // [layers x directions, n, own]
+  if (!bridge_.empty()) {
+    last_h = bridged(last_h, bridge_[0], bridge_[1]);
+    last_c = bridged(last_c, bridge_[2], bridge_[3]);
+  }
+  const int64_t n = x.size(1), size = x.size(2), layers = last_h.size(0) / directions_;
+  const auto joined = [&](const at::Tensor& states) {  // directions one behind the other
+    return states.reshape({layers, directions_, n, size / directions_})
+        .transpose(1, 2)
+        .reshape({layers, n, size});
+  };
+  flow.memory = flow.x = x;
+  flow.masked = real.t().logical_not();
+  flow.summary = at::stack({joined(last_h), joined(last_c)});
+}
+
+std::vector<Parameter*> Encoder::parameters() {
+  std::vector<Parameter*> all;
+  for (LstmLayer& layer : layers_) layer.add_to(all);
+  for (Parameter& parameter : bridge_) all.push_back(&parameter);
+  return all;
+}
+
+Decoder::Decoder(const RecurrentOptions& options, double dropout, const c10::Device& device)
+    : dropout_(dropout),
+      weights_{{},
+               matrix("decoder.attn.linear_in.weight", options.size, options.size, device),
+               matrix("decoder.attn.linear_out.weight", options.size, 2 * options.size, device),
+               options.input_feed} {
+  const int64_t size = options.size;
+  for (int64_t layer = 0; layer < options.layers; ++layer) {
+    if (options.input_feed) {  // a stack of cells, as OpenNMT-py has it, else PyTorch's LSTM
+      weights_.layers.emplace_back(concat("decoder.rnn.layers.", layer, "."), "",
+                                   layer == 0 ? 2 * size : size, size, device);
+    } else {
+      weights_.layers.emplace_back("decoder.rnn.", concat("_l", layer), size, size, device);
+    }
+  }
+}
+
+void Decoder::pass(Flow& flow, const ForwardMode& mode) {
+  const at::Device device = flow.x.device();
+  const int64_t steps = flow.x.size(0), n = flow.x.size(1), size = flow.x.size(2);
+  const auto layers = static_cast<int64_t>(weights_.layers.size());
+  DecoderDropout dropout;
+  if (layers > 1) {
+    dropout.between =
+        dropout_factors({layers - 1, steps, n, size}, dropout_, kDecoderLayers, mode, device);
+  }
+  dropout.outputs = dropout_factors({steps, n, size}, dropout_, kOutputs, mode, device);
+  const Source source{flow.memory.transpose(0, 1), flow.masked};
+  flow.x = decode_stepwise(weights_, source, flow.x, flow.summary, dropout);
+}
+
+std::vector<Parameter*> Decoder::parameters() {
+  std::vector<Parameter*> all;
+  for (LstmLayer& layer : weights_.layers) layer.add_to(all);
+  all.insert(all.end(), {&weights_.query, &weights_.output});
+  return all;
+}
+
+}  // namespace bitstill

@@ -1,0 +1,91 @@
+// A decoder asked step by step against the whole target at once.
+#include "bitstill/model/step_decoder.hpp"
+
+#include <ATen/ops/allclose.h>
+#include <ATen/ops/equal.h>
+#include <ATen/ops/full.h>
+#include <ATen/ops/stack.h>
+#include <ATen/ops/tensor.h>
+#include <gtest/gtest.h>
+
+#include "sentences_fixture.hpp"
+
+namespace bitstill {
+namespace {
+
+DecoderState picked(const DecoderState& state, const at::Tensor& which) {
+  DecoderState result;
+  for (const at::Tensor& part : state) result.push_back(part.index_select(0, which));
+  return result;
+}
+
+/// Logits after <s> and after each token of the targets, all sentences at each step; those past a
+/// sentence's end are dropped.
+at::Tensor forced(StepDecoder& decoder, const Tokens& tokens) {
+  DecoderState state = decoder.begin(tokens);
+  std::vector<at::Tensor> steps;
+  for (int64_t t = 0; t < tokens.target.size(0); ++t) {
+    steps.push_back(decoder.next(&state, tokens.target[t]));
+  }
+  return at::stack(steps).flatten(0, 1).index_select(0, tokens.rows);
+}
+
+TEST(StepDecoder, StepsAreTheWholeTargets) {
+  for (const Shape& shape : kShapes) {
+    const NetworkSpec spec = lstm_spec(shape);
+    const auto network = lstm(spec);
+    const Tokens tokens = tokens_of(spec, random_pairs(spec, kLengths));
+    const auto decoder = make_step_decoder(*network, false);
+    const at::Tensor whole = network->head(network->hidden(tokens, {}), {});
+    EXPECT_TRUE(at::allclose(forced(*decoder, tokens), whole, 1e-5, 1e-4));
+    const at::Tensor rounded = forced(*make_step_decoder(*network, true), tokens);
+    EXPECT_EQ(rounded.scalar_type(), at::kFloat);
+    EXPECT_FALSE(at::equal(rounded, whole));
+  }
+}
+
+TEST(StepDecoder, Bf16IsNearFp32) {
+  const NetworkSpec spec = lstm_spec({2, 32, true});
+  const auto network = lstm(spec, 2);
+  const Tokens tokens = tokens_of(spec, random_pairs(spec, kLengths));
+  const at::Tensor whole = network->head(network->hidden(tokens, {}), {});
+  EXPECT_TRUE(at::allclose(forced(*make_step_decoder(*network, true), tokens), whole, 0.02, 0.02));
+}
+
+TEST(StepDecoder, HypothesesAreReorderedRepeatedAndDropped) {
+  const NetworkSpec spec = lstm_spec({2, 6, true});
+  const auto network = lstm(spec);
+  const auto pairs = random_pairs(spec, kLengths);
+  const auto decoder = make_step_decoder(*network, false);
+  const at::Tensor begin = at::full({5}, spec.ends.begin, at::kLong);
+  DecoderState state = decoder->begin(tokens_of(spec, pairs));
+  const at::Tensor first = decoder->next(&state, begin);
+  const at::Tensor which = at::tensor({4, 1, 1, 2}, at::kLong);
+  DecoderState moved = picked(state, which);
+  const at::Tensor tokens = at::tensor({3, 9, 4, 7}, at::kLong);
+  const at::Tensor next = decoder->next(&moved, tokens);
+  ASSERT_EQ(next.sizes(), (at::IntArrayRef{4, spec.classes}));
+  for (const at::Tensor& part : moved) EXPECT_EQ(part.size(0), 4);
+  // The same path of each alone; begin() takes other sources.
+  for (int64_t i = 0; i < 4; ++i) {
+    const auto sentence = static_cast<std::size_t>(which[i].item<int64_t>());
+    DecoderState alone = decoder->begin(tokens_of(spec, {pairs[sentence]}));
+    EXPECT_TRUE(at::allclose(decoder->next(&alone, begin.narrow(0, 0, 1))[0],
+                             first[which[i].item<int64_t>()], 1e-5, 1e-4));
+    EXPECT_TRUE(
+        at::allclose(decoder->next(&alone, tokens.narrow(0, i, 1))[0], next[i], 1e-5, 1e-4));
+  }
+}
+
+TEST(StepDecoder, ImagesHaveNone) {
+  NetworkSpec spec;
+  spec.input = {1, 4, 4};
+  spec.classes = 3;
+  spec.widths = {2};
+  spec.kernels = {3};
+  const auto network = make_network(spec);
+  EXPECT_THROW(make_step_decoder(*network, false), Error);
+}
+
+}  // namespace
+}  // namespace bitstill
