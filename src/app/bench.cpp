@@ -64,10 +64,9 @@ int run_bench_start(World& world, const Words& arguments) {
   agree(world.control(), [&] {
     settle_images(&config, shards.get());
     const int64_t rows = shards->size(Split::train);
-    const EpochPlan plan(rows, 2 * world.place().world, 0, world.place().world);
+    const EpochPlan plan(epoch_order(rows, 1, 0), 2 * world.place().world, 0, world.place().world);
     const auto decoder = make_training_decoder(shards->index(), config.augmentation, 1, 1);
-    Prefetcher prefetcher(*shards, Split::train,
-                          rank_batches(plan, epoch_order(rows, 1, 0), rank, false, 0), *decoder, 1);
+    Prefetcher prefetcher(*shards, Split::train, rank_batches(plan, rank, false, 0), *decoder, 1);
     Batch batch;
     prefetcher.next(&batch);
   });

@@ -85,15 +85,17 @@ void Job::load_data() {
   dataset_ = open_dataset(world_, config_.data_folder, Holds::anything);
   agree(world_.control(), [&] {
     const DataIndex& index = dataset_->index();
+    check(config_, index.content);
+    settle_images(&config_, dataset_.get());
     if (index.content == Content::tokens) {
       vocabularies_ = vocabularies_of(config_.data_folder, index);
       fit_to_sentences(*vocabularies_, &config_.model);
       return;
     }
-    settle_images(&config_, dataset_.get());
     config_.model.input = index.shape;
     config_.model.classes = static_cast<int64_t>(index.classes.size());
   });
+  plan_ = make_run_plan(*dataset_, config_, world_.control());
 }
 
 void Job::load_teacher() {
@@ -277,7 +279,7 @@ RunRecord Job::record() const {
 /// How the run of the folder differs from what was asked for now; on rank 0.
 void Job::compare_with_earlier() {
   const std::string& folder = config_.run.folder;
-  const CheckpointFacts kept = checkpoint_facts(folder_.checkpoint);
+  CheckpointFacts kept = checkpoint_facts(folder_.checkpoint);
   Run run;
   try {
     run = read_run(folder);
@@ -299,8 +301,10 @@ void Job::compare_with_earlier() {
   SettingTable defaults;
   add_settings(defaults, fresh);
   changes_ = differences(before, record(), defaults.values());
-  require_may_continue(changes_, config_.train.micro_batch, folder);
-  const bool within = kept.state.step > kept.state.epoch * epoch_plan().steps();
+  require_may_continue(changes_, std::max(config_.train.micro_batch, config_.train.micro_tokens),
+                       folder);
+  kept.state.complete(plan_->epoch(0).steps());
+  const bool within = kept.state.within() > 0;
   if (kept.state.epoch + (within ? 1 : 0) > config_.train.epochs) {
     throw Error(ExitCode::settings,
                 concat("train.epochs = ", config_.train.epochs, ", but ", folder_.checkpoint,
@@ -317,21 +321,17 @@ void Job::compare_with_earlier() {
               std::none_of(changes_.begin(), changes_.end(), trains_on);
 }
 
-EpochPlan Job::epoch_plan() const {
-  return {dataset_->size(Split::train), config_.train.global_batch, config_.train.micro_batch,
-          world_.place().world};
-}
-
-/// The rate at the start of some epochs, as the schedule has it now.
+/// The rate at the start of some epochs, as the schedule has it now; of sentences as if all epochs
+/// had the steps of the first.
 std::string Job::rate_curve() const {
-  const EpochPlan plan = epoch_plan();
-  const Schedule schedule(config_.train, plan.steps());
+  const int64_t steps = plan_->epoch(0).steps();
+  const Schedule schedule(config_.train);
   const int64_t epochs = config_.train.epochs, stride = std::max<int64_t>(1, (epochs + 9) / 10);
   std::string line = "rate by epoch:";
   for (int64_t epoch = 0; epoch < epochs; epoch += stride) {
     char text[64];
     std::snprintf(text, sizeof text, " %lld: %.5g", static_cast<long long>(epoch + 1),
-                  schedule.rate(epoch * plan.steps()));
+                  schedule.rate({epoch * steps, epoch, 0, steps}));
     line += text;
   }
   return line;
@@ -404,8 +404,8 @@ bool Job::run() {
         "of ranks see other pictures; train.micro_batch makes them equal");
   }
   const RunStart start = run_start();
-  const RunResult result =
-      run_training(world_, watchdog, *dataset_, *student_, teacher_, config_, start, about, log);
+  const RunResult result = run_training(world_, watchdog, *dataset_, *plan_, *student_, teacher_,
+                                        config_, start, about, log);
   watchdog.stop();
   if (!result.stopped) print_result(result);
   return !result.stopped;

@@ -43,6 +43,7 @@ class Job {
   void record_exchange();
   void keep_exchange(const SettingValues& before);
   void print_plan() const;
+  bool of_sentences() const;
   int64_t images_of_rank() const;
   int64_t images_of_pass() const;
   void measure_plan(Watchdog& watchdog);
@@ -50,7 +51,6 @@ class Job {
   void compare_files();
   void compare_with_earlier();
   RunRecord record() const;
-  EpochPlan epoch_plan() const;
   std::string rate_curve() const;
   RunLog open_log() const;
   Json start_line() const;
@@ -72,7 +72,8 @@ class Job {
   bool finished_ = false;            // it was, and nothing asks for more; on rank 0
   std::unique_ptr<Dataset> dataset_;
   std::optional<VocabularyPair> vocabularies_;  // of token shards
-  Teacher* teacher_ = nullptr;                  // in teachers_, or this job's own:
+  std::optional<RunPlan> plan_;
+  Teacher* teacher_ = nullptr;  // in teachers_, or this job's own:
   std::unique_ptr<Teacher> cached_teacher_;
   Json evaluation_;  // of student.init's file, for those that are made from it
   std::unique_ptr<Student> student_;

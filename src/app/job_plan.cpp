@@ -26,15 +26,16 @@ std::string figure(double value) {
 
 void Job::print_plan() const {
   if (world_.place().rank != 0) return;
-  const EpochPlan plan = epoch_plan();
+  const EpochPlan plan = plan_->epoch(0);
   const auto elements = static_cast<double>(student_->masters().numel());
   std::vector<Range> ranges;
   for (const Segment& segment : student_->segments())
     ranges.push_back({segment.offset, segment.count});
   std::printf("%s", recipe_text(settings_).c_str());
   std::printf(
-      "# plan: %lld steps an epoch, %zu micro-batches in the first, %zu gradient chunks\n",
-      static_cast<long long>(plan.steps()), plan.step(0).micro_batches.size(),
+      "# plan: %lld steps %s, %zu micro-batches in the first, %zu gradient chunks\n",
+      static_cast<long long>(plan.steps()), of_sentences() ? "in the first epoch" : "an epoch",
+      plan.step(0).micro_batches.size(),
       plan_chunks(student_->masters().numel(), ranges, gradient_chunk_bytes(config_.exchange))
           .size());
   std::printf("# student: %lld parameters; masters, shadows and gradients %s a rank\n",
@@ -53,6 +54,10 @@ void Job::print_plan() const {
   }
 }
 
+bool Job::of_sentences() const {
+  return dataset_->index().content == Content::tokens;
+}
+
 /// In a step, the most of any rank.
 int64_t Job::images_of_rank() const {
   const int64_t world = world_.place().world;
@@ -67,14 +72,17 @@ int64_t Job::images_of_pass() const {
 /// What the plan takes here, from real steps: memory, traffic, hours. The ranks are those of this
 /// dry run, and so are its hours. Collective: every rank calls this.
 void Job::measure_plan(Watchdog& watchdog) {
-  const MeasuredStep step = measure_step(world_, watchdog, *dataset_, *student_, teacher_, config_,
-                                         device_.device, images_of_pass());
+  const MeasuredStep step = measure_step(world_, watchdog, *dataset_, *plan_, *student_, teacher_,
+                                         config_, device_.device, images_of_pass());
   const Place& place = world_.place();
   if (place.rank != 0) return;
   const TrainOptions& train = config_.train;
-  const double seconds = step.seconds(images_of_rank());
-  std::printf("# measured on %s, ranks: %d, threads of each: %d, images a pass: %lld\n",
-              device_.name.c_str(), place.world, device_.threads,
+  const bool sentences = of_sentences();
+  const double seconds = sentences ? step.step_s : step.seconds(images_of_rank());
+  const int64_t terms = sentences ? step.images * place.world : train.global_batch;
+  std::printf("# measured on %s, ranks: %d, threads of each: %d, %s: %lld\n", device_.name.c_str(),
+              place.world, device_.threads,
+              sentences ? "target tokens a rank and step" : "images a pass",
               static_cast<long long>(step.images));
   std::string sent;
   for (int kind = 0; kind < kTrafficKinds; ++kind) {
@@ -86,12 +94,12 @@ void Job::measure_plan(Watchdog& watchdog) {
   std::printf("# measured: a rank holds %s, sends %s a step\n",
               human_bytes(1e6 * step.memory_mb).c_str(), sent.empty() ? "nothing" : sent.c_str());
   const double hours =
-      seconds * static_cast<double>(train.epochs * epoch_plan().steps()) / kSecondsAnHour;
+      seconds * static_cast<double>(train.epochs * plan_->epoch(0).steps()) / kSecondsAnHour;
   std::printf(
-      "# measured: %s images/s, a step %s s; %lld epochs %s hours, %s of a rank, without "
+      "# measured: %s %s/s, a step %s s; %lld epochs %s hours, %s of a rank, without "
       "validation\n",
-      figure(static_cast<double>(train.global_batch) / seconds).c_str(), figure(seconds).c_str(),
-      static_cast<long long>(train.epochs), figure(hours).c_str(),
+      figure(static_cast<double>(terms) / seconds).c_str(), sentences ? "target tokens" : "images",
+      figure(seconds).c_str(), static_cast<long long>(train.epochs), figure(hours).c_str(),
       figure(hours * place.world).c_str());
 }
 

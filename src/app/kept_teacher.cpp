@@ -10,8 +10,9 @@
 namespace bitstill {
 namespace {
 
-constexpr const char* kOthers[] = {"train.precision", "train.global_batch", "train.micro_batch",
-                                   "exchange.overlap", "run.threads"};
+constexpr const char* kOthers[] = {"train.precision",     "train.global_batch", "train.micro_batch",
+                                   "train.global_tokens", "train.micro_tokens", "exchange.overlap",
+                                   "run.threads"};
 
 bool matters(const std::string& setting) {
   return setting.starts_with("teacher.") ||

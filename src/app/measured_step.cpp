@@ -5,7 +5,6 @@
 #include <vector>
 
 #include "bitstill/base/timer.hpp"
-#include "bitstill/data/sampler.hpp"
 #include "bitstill/train/run_records.hpp"
 
 namespace bitstill {
@@ -23,16 +22,15 @@ class StepTimer {
         teacher_(teacher),
         options_(options),
         on_cpu_(device.is_cpu()),
-        order_(epoch_order(dataset.size(Split::train), static_cast<uint64_t>(options.run.seed), 0)),
         decoder_(make_training_decoder(dataset.index(), options.augmentation,
                                        augmentation_seed(options), options.decode_threads)),
         parts_(world, watchdog, dataset, student, teacher, options, device, [] { return false; }) {}
 
-  /// A step with one pass of `images` on each rank, after one that is not timed.
-  MeasuredStep time(int64_t images) {
+  /// The epoch's first step, after one that is not timed.
+  MeasuredStep time(const EpochPlan& epoch) {
     const int world = world_.place().world;
-    const StepPlan plan = EpochPlan(dataset_.size(Split::train), images * world, 0, world).step(0);
-    Prefetcher batches(dataset_, Split::train, always(plan), *decoder_,
+    const StepPlan plan = epoch.step(0);
+    Prefetcher batches(dataset_, Split::train, always(epoch), *decoder_,
                        static_cast<int>(options_.prefetch), [this](Batch* batch) {
                          if (teacher_ != nullptr) teacher_->read_ahead(batch);
                        });
@@ -58,16 +56,19 @@ class StepTimer {
   }
 
  private:
-  /// The same pass again and again.
-  BatchPlan always(const StepPlan& plan) const {
+  /// This rank's passes of the first step again and again.
+  BatchPlan always(const EpochPlan& first) const {
     const int rank = world_.place().rank;
-    std::vector<int64_t> rows;
-    if (plan.first_of(rank) < plan.end_of(rank)) {
-      const MicroBatch& mine = plan.micro_batches[static_cast<std::size_t>(plan.first_of(rank))];
-      rows.assign(order_.begin() + mine.first, order_.begin() + mine.first + mine.count);
+    const StepPlan plan = first.step(0);
+    std::vector<std::vector<int64_t>> passes;
+    for (int64_t number = plan.first_of(rank); number < plan.end_of(rank); ++number) {
+      passes.push_back(first.rows(plan.micro_batches[static_cast<std::size_t>(number)]));
     }
-    return [rows](int64_t, std::vector<int64_t>* batch, int64_t* epoch) {
-      *batch = rows;
+    const bool synced = parts_.statistics != nullptr;
+    passes.resize(static_cast<std::size_t>(plan.passes(rank, synced)));
+    return [passes](int64_t n, std::vector<int64_t>* batch, int64_t* epoch) {
+      if (passes.empty()) return false;
+      *batch = passes[static_cast<std::size_t>(n) % passes.size()];
       *epoch = 0;
       return true;
     };
@@ -83,7 +84,6 @@ class StepTimer {
   Teacher* teacher_;
   const TrainingOptions& options_;
   bool on_cpu_;
-  std::vector<int64_t> order_;
   std::unique_ptr<RowDecoder> decoder_;
   TrainingParts parts_;
   int64_t step_ = 0;
@@ -92,14 +92,25 @@ class StepTimer {
 }  // namespace
 
 MeasuredStep measure_step(World& world, Watchdog& watchdog, const Dataset& dataset,
-                          Student& student, Teacher* teacher, const TrainingOptions& options,
-                          const at::Device& device, int64_t most_images) {
+                          const RunPlan& plan, Student& student, Teacher* teacher,
+                          const TrainingOptions& options, const at::Device& device,
+                          int64_t most_images) {
   StepTimer timer(world, watchdog, dataset, student, teacher, options, device);
-  MeasuredStep measured = timer.time(std::min(kFirstImages, most_images));
+  const EpochPlan first = plan.epoch(0);
+  const auto time = [&](int64_t images) {
+    const int ranks = world.place().world;
+    return timer.time({first.order(), images * ranks, 0, ranks});
+  };
+  if (dataset.index().content == Content::tokens) {
+    const MeasuredStep measured = timer.time(first);
+    if (teacher != nullptr) teacher->settle();
+    return measured;
+  }
+  MeasuredStep measured = time(std::min(kFirstImages, most_images));
   const double affordable =
       kLongestPass_s / std::max(measured.pass_s, 1e-9) * static_cast<double>(measured.images);
   const auto images = static_cast<int64_t>(std::min(affordable, static_cast<double>(most_images)));
-  if (images > measured.images) measured = timer.time(images);
+  if (images > measured.images) measured = time(images);
   if (teacher != nullptr) teacher->settle();  // it was ready for a step more
   return measured;
 }

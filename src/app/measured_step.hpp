@@ -5,11 +5,12 @@
 
 #include "bitstill/comm/watchdog.hpp"
 #include "bitstill/train/assemble.hpp"
+#include "bitstill/train/run_plan.hpp"
 
 namespace bitstill {
 
 struct MeasuredStep {
-  int64_t images = 0;    // of a rank's one pass
+  int64_t images = 0;    // of a rank's one pass; of sentences target tokens, of all its passes
   double step_s = 0;     // of the slowest rank, with that one pass
   double pass_s = 0;     // of it what every pass takes: data, teacher, forward, backward
   TrafficCounts sent{};  // by this rank in the step
@@ -23,10 +24,12 @@ struct MeasuredStep {
 };
 
 /// Real steps on the shards' images, the teacher's answers and the sums over ranks among them, in a
-/// pass of `most_images` a rank, or of fewer where those would take more than some seconds. The
-/// student's masters keep their values. Collective: every rank of world calls this.
+/// pass of `most_images` a rank, or of fewer where those would take more than some seconds; on
+/// sentences the first step of `plan`. The student's masters keep their values.
+/// Collective: every rank of world calls this.
 MeasuredStep measure_step(World& world, Watchdog& watchdog, const Dataset& dataset,
-                          Student& student, Teacher* teacher, const TrainingOptions& options,
-                          const at::Device& device, int64_t most_images);
+                          const RunPlan& plan, Student& student, Teacher* teacher,
+                          const TrainingOptions& options, const at::Device& device,
+                          int64_t most_images);
 
 }  // namespace bitstill

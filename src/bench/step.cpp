@@ -104,7 +104,6 @@ TrainingOptions training_options(const BenchStepOptions& s, QuantMethod method, 
   options.exchange.chunk_bytes = s.chunk_bytes;
   options.exchange.codec = s.codec;
   options.run.seed = kSeed;
-  options.train.epochs = int64_t{1} << 40;  // no step is the run's last one
   return options;
 }
 
@@ -171,6 +170,7 @@ class Arm {
   TrainingOptions options_;
   std::vector<EmulatedLayer> layers_;  // of the student; empty where it computes
   Student student_;
+  EpochPlan plan_;  // of each epoch, but for the order
   TrainingParts parts_;
   std::vector<int64_t> order_;  // of the epoch that the prefetch thread is in
   std::unique_ptr<RowDecoder> decoder_;
@@ -188,6 +188,7 @@ Arm::Arm(World& world, const BenchStepOptions& s, const at::Device& device, Quan
       options_(training_options(s, method, world.place().world)),
       layers_(student_layers(s, dataset)),
       student_(student_network(s, dataset, layers_), options_.quant, kSeed, device),
+      plan_(dataset.size(Split::train), options_.train.global_batch, 0, world.place().world),
       parts_(world, watchdog, dataset, student_, teacher, settle(world, student_, &options_),
              device, [] { return false; }),
       decoder_(make_training_decoder(dataset.index(), options_.augmentation, kSeed, 1)),
@@ -198,11 +199,10 @@ Arm::Arm(World& world, const BenchStepOptions& s, const at::Device& device, Quan
 
 BatchPlan Arm::batch_plan(const Dataset& dataset) {
   return [this, &dataset](int64_t n, std::vector<int64_t>* rows, int64_t* epoch) {
-    *epoch = n / parts_.plan.steps();
-    if (n % parts_.plan.steps() == 0)
-      order_ = epoch_order(dataset.size(Split::train), kSeed, *epoch);
+    *epoch = n / plan_.steps();
+    if (n % plan_.steps() == 0) order_ = epoch_order(dataset.size(Split::train), kSeed, *epoch);
     const int rank = world_.place().rank;
-    const StepPlan step = parts_.plan.step(n % parts_.plan.steps());
+    const StepPlan step = plan_.step(n % plan_.steps());
     const MicroBatch& mine = step.micro_batches[static_cast<std::size_t>(step.first_of(rank))];
     rows->assign(order_.begin() + mine.first, order_.begin() + mine.first + mine.count);
     return true;
@@ -213,7 +213,7 @@ std::vector<double> Arm::run(int64_t steps) {
   std::vector<double> ms;
   Timer timer;
   for (int64_t i = 0; i < steps; ++i, ++next_) {
-    const StepPlan plan = parts_.plan.step(next_ % parts_.plan.steps());
+    const StepPlan plan = plan_.step(next_ % plan_.steps());
     timer.lap();
     parts_.step.run(next_, plan, prefetcher_, options_.train.rate, trained_by(options_.quant));
     if (device_.is_cuda()) {  // which is still at it

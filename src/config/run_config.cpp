@@ -15,6 +15,10 @@ void add_settings(SettingTable& table, RunConfig& c) {
   table.add("data.folder", &c.data_folder, "shards, made by bitstill shard");
   table.add("data.prefetch", &c.prefetch, "batches read ahead");
   table.add("data.threads", &c.decode_threads, "threads a rank that decode and crop images");
+  table.add(
+      "data.window", &c.window,
+      "of sentences: so many of an epoch's order are sorted by length together, so that those "
+      "of a forward pass are about as long as each other");
   table.add_section("data", c.augmentation);
   table.add_section("run", c.run);
   table.add_section("model", c.model);
@@ -48,6 +52,7 @@ void check(const RunConfig& c) {
           concat("data.prefetch = ", c.prefetch, ": give 1..1000"));
   require(c.decode_threads >= 1 && c.decode_threads <= 1000,
           concat("data.threads = ", c.decode_threads, ": give 1..1000"));
+  require(c.window >= 1, concat("data.window = ", c.window, ": give 1 or more"));
   check(c.augmentation.crop);
   check(c.augmentation.colour);
   check(c.augmentation.mix);

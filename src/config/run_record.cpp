@@ -108,18 +108,20 @@ std::vector<Difference> differences(const RunRecord& before, const RunRecord& no
   return found;
 }
 
-void require_may_continue(const std::vector<Difference>& differences, int64_t micro_batch,
+void require_may_continue(const std::vector<Difference>& differences, int64_t micro,
                           const std::string& folder) {
   std::vector<std::string> refused;
   std::string mend = "; give the old value, or start anew in another run.folder";
   for (const Difference& one : differences) {
-    if (one.matter == Matter::method || (one.matter == Matter::ranks && micro_batch == 0)) {
+    if (one.matter == Matter::method || (one.matter == Matter::ranks && micro == 0)) {
       refused.push_back(
           concat(one.name, " was ", shown(one.before), " and is ", shown(one.now), " now"));
     }
-    if (one.matter == Matter::ranks && micro_batch == 0) {
-      mend = concat("; with train.micro_batch = 0 the micro-batches depend on the ranks: start ",
-                    one.before, ", or start anew in another run.folder");
+    if (one.matter == Matter::ranks && micro == 0) {
+      mend = concat(
+          "; with train.micro_batch = 0, of sentences train.micro_tokens = 0, the "
+          "micro-batches depend on the ranks: start ",
+          one.before, ", or start anew in another run.folder");
     }
   }
   if (refused.empty()) return;

@@ -13,11 +13,6 @@
 namespace bitstill {
 namespace {
 
-/// What a sentence alone takes: its target has an end.
-int64_t padded_length(const SentenceLengths& lengths) {
-  return std::max(lengths.source, lengths.target + 1);
-}
-
 void check(std::span<const SentenceLengths> lengths, const BucketOptions& options) {
   const std::pair<const char*, int64_t> given[] = {{"data.window", options.window},
                                                    {"train.micro_tokens", options.micro_tokens},
@@ -95,6 +90,10 @@ void fill_steps(int64_t most, BucketedEpoch* result) {
 }
 
 }  // namespace
+
+int64_t padded_length(const SentenceLengths& lengths) {
+  return std::max(lengths.source, lengths.target + 1);
+}
 
 std::span<const SentenceBatch> BucketedEpoch::step(int64_t index) const {
   const auto s = static_cast<std::size_t>(index);

@@ -168,10 +168,33 @@ std::unique_ptr<RowDecoder> moved(const DataIndex& index, const AugmentationOpti
   return std::make_unique<WholeImages>();
 }
 
+/// Sentences are seen as they are.
+void refuse_augmentation(const AugmentationOptions& options) {
+  const std::pair<const char*, bool> given[] = {{"shift", options.shift > 0},
+                                                {"flip", options.flip},
+                                                {"crop", options.crop.crop != CropKind::none},
+                                                {"scaled_decode", options.crop.scaled_decode},
+                                                {"jitter", options.colour.jitter > 0},
+                                                {"lighting", options.colour.lighting > 0},
+                                                {"erase", options.colour.erase > 0},
+                                                {"mixup", options.mix.mixup > 0},
+                                                {"cutmix", options.mix.cutmix > 0}};
+  for (const auto& [name, on] : given) {
+    if (!on) continue;
+    throw Error(
+        ExitCode::settings,
+        concat("data.", name, ": changes images, and these shards hold sentences; leave it out"));
+  }
+}
+
 }  // namespace
 
 AugmentationOptions settled(AugmentationOptions options, const DataIndex& index) {
   CropOptions& crop = options.crop;
+  if (index.content == Content::tokens) {
+    refuse_augmentation(options);
+    return options;
+  }
   if (options.colour.lighting > 0 && index.row.channels != 3) {
     throw Error(ExitCode::settings, concat("data.lighting = ", options.colour.lighting,
                                            ": the images have no colours; leave it out"));

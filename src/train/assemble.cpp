@@ -23,7 +23,7 @@ std::unique_ptr<Channel> points_channel(World& world, const TrainingOptions& opt
   return open_channel(world, Traffic::points, options.exchange.overlap);
 }
 
-StepSettings step_settings(const Dataset& dataset, const TrainingOptions& options, int64_t steps,
+StepSettings step_settings(const Dataset& dataset, const TrainingOptions& options,
                            const at::Device& device, std::function<bool()> stop_requested) {
   StepSettings settings;
   settings.distill = options.distill;
@@ -34,7 +34,6 @@ StepSettings step_settings(const Dataset& dataset, const TrainingOptions& option
   settings.device = device;
   settings.shape = dataset.index().shape;
   settings.sweep_batches = options.layout.sweep_batches;
-  settings.last_step = options.train.epochs * steps - 1;
   settings.stop_requested = std::move(stop_requested);
   return settings;
 }
@@ -83,9 +82,7 @@ void settle_exchange(World& world, int64_t gradient_bytes, ExchangeOptions* opti
 TrainingParts::TrainingParts(World& world, Watchdog& watchdog, const Dataset& dataset,
                              Student& student, Teacher* teacher, const TrainingOptions& options,
                              const at::Device& device, std::function<bool()> stop_requested)
-    : plan(dataset.size(Split::train), options.train.global_batch, options.train.micro_batch,
-           world.place().world),
-      schedule(options.train, plan.steps()),
+    : schedule(options.train),
       optimizer(student, options.train, trained_in_run(options.quant)),
       learned_optimizer(student, options.quant, options.train),
       average(student, options.train),
@@ -97,6 +94,6 @@ TrainingParts::TrainingParts(World& world, Watchdog& watchdog, const Dataset& da
                points_channel(world, options)),
       step({student, teacher, exchange, optimizer, learned_optimizer, watchdog, world.control(),
             statistics.get()},
-           step_settings(dataset, options, plan.steps(), device, std::move(stop_requested))) {}
+           step_settings(dataset, options, device, std::move(stop_requested))) {}
 
 }  // namespace bitstill

@@ -1,6 +1,7 @@
 #include "bitstill/train/epoch_plan.hpp"
 
 #include <algorithm>
+#include <numeric>
 #include <utility>
 
 #include "bitstill/base/error.hpp"
@@ -31,10 +32,19 @@ std::vector<MicroBatch> merge_singles(const std::vector<MicroBatch>& pieces) {
   return merged;
 }
 
+std::vector<int64_t> numbers_below(int64_t count) {
+  std::vector<int64_t> numbers(static_cast<std::size_t>(std::max<int64_t>(count, 0)));
+  std::iota(numbers.begin(), numbers.end(), int64_t{0});
+  return numbers;
+}
+
 }  // namespace
 
-EpochPlan::EpochPlan(int64_t samples, int64_t global_batch, int64_t micro_batch, int world)
-    : samples_(samples), global_batch_(global_batch), micro_batch_(micro_batch), world_(world) {
+EpochPlan::EpochPlan(std::vector<int64_t> order, int64_t global_batch, int64_t micro_batch,
+                     int world)
+    : global_batch_(global_batch), micro_batch_(micro_batch), world_(world) {
+  epoch_.order = std::move(order);
+  const auto samples = static_cast<int64_t>(epoch_.order.size());
   if (samples < 2) {
     throw Error(ExitCode::data, concat("the training split holds ", samples,
                                        " samples; batch norm needs at least 2"));
@@ -43,9 +53,36 @@ EpochPlan::EpochPlan(int64_t samples, int64_t global_batch, int64_t micro_batch,
   if (steps_ > 1 && samples % global_batch == 1) --steps_;
 }
 
+EpochPlan::EpochPlan(int64_t samples, int64_t global_batch, int64_t micro_batch, int world)
+    : EpochPlan(numbers_below(samples), global_batch, micro_batch, world) {}
+
+EpochPlan::EpochPlan(BucketedEpoch epoch, int world)
+    : epoch_(std::move(epoch)), steps_(epoch_.steps()), world_(world) {
+  if (epoch_.order.empty()) {
+    throw Error(ExitCode::data, "the training split holds no sentences");
+  }
+}
+
+std::vector<int64_t> EpochPlan::rows(const MicroBatch& micro) const {
+  const auto first = epoch_.order.begin() + micro.first;
+  return {first, first + micro.count};
+}
+
 StepPlan EpochPlan::step(int64_t index) const {
+  if (global_batch_ > 0) return step_of_images(index);
+  StepPlan plan;
+  for (const SentenceBatch& batch : epoch_.step(index)) {
+    plan.micro_batches.push_back({batch.first, batch.count, batch.terms});
+    plan.terms += batch.terms;
+  }
+  plan.owner_first = deal_to_ranks(epoch_.step(index), world_);
+  return plan;
+}
+
+StepPlan EpochPlan::step_of_images(int64_t index) const {
   const int64_t start = index * global_batch_;
-  const int64_t end = index + 1 == steps_ ? samples_ : start + global_batch_;
+  const int64_t end =
+      index + 1 == steps_ ? static_cast<int64_t>(epoch_.order.size()) : start + global_batch_;
   StepPlan plan;
   plan.terms = end - start;
   std::vector<MicroBatch> pieces;
@@ -74,10 +111,8 @@ int64_t StepPlan::passes(int rank, bool synced) const {
   return most;
 }
 
-BatchPlan rank_batches(const EpochPlan& plan, std::vector<int64_t> order, int rank, bool synced,
-                       int64_t epoch, int64_t first_step) {
-  return [plan, order = std::move(order), rank, synced, epoch, step = first_step - 1,
-          pass = int64_t{0},
+BatchPlan rank_batches(EpochPlan plan, int rank, bool synced, int64_t epoch, int64_t first_step) {
+  return [plan = std::move(plan), rank, synced, epoch, step = first_step - 1, pass = int64_t{0},
           now = StepPlan{}](int64_t, std::vector<int64_t>* rows, int64_t* of_epoch) mutable {
     while (now.owner_first.empty() || pass == now.passes(rank, synced)) {
       if (++step >= plan.steps()) return false;
@@ -88,8 +123,7 @@ BatchPlan rank_batches(const EpochPlan& plan, std::vector<int64_t> order, int ra
     *of_epoch = epoch;
     const int64_t number = now.first_of(rank) + pass++;
     if (number < now.end_of(rank)) {
-      const MicroBatch& micro = now.micro_batches[static_cast<std::size_t>(number)];
-      rows->assign(order.begin() + micro.first, order.begin() + micro.first + micro.count);
+      *rows = plan.rows(now.micro_batches[static_cast<std::size_t>(number)]);
     }
     return true;
   };

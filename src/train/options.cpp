@@ -30,6 +30,11 @@ void check(const TrainOptions& o) {
           "give at least 2 (batch norm needs two samples)");
   require(o.micro_batch >= 0 && o.micro_batch != 1, "train.micro_batch", o.micro_batch,
           "give 0 (the local batch) or at least 2");
+  require(o.global_tokens >= 1, "train.global_tokens", o.global_tokens, "give at least 1");
+  require(o.micro_tokens >= 0, "train.micro_tokens", o.micro_tokens,
+          "give 0 (a rank's part of train.global_tokens) or more");
+  require(o.micro_tokens == 0 || o.micro_batch == 0, "train.micro_tokens", o.micro_tokens,
+          "of sentences, and train.micro_batch of images; give one of the two");
   require(o.rate > 0 && o.rate <= 1000, "train.rate", o.rate, "give a number above 0");
   require(o.momentum >= 0 && o.momentum < 1, "train.momentum", o.momentum,
           "give 0 <= momentum < 1");
@@ -41,8 +46,16 @@ void check(const TrainOptions& o) {
           "give 0 <= weight_decay < 1");
   require(o.clip_norm >= 0, "train.clip_norm", o.clip_norm, "give 0 (off) or more");
   require(o.warmup_epochs >= 0, "train.warmup_epochs", o.warmup_epochs, "give 0 or more");
+  const bool by_root = o.schedule == RateSchedule::inverse_sqrt;
+  require(!by_root || o.warmup_steps > 0, "train.schedule", o.schedule,
+          "give train.warmup_steps too, for example 4000");
+  require(by_root ? o.warmup_epochs == 0 : o.warmup_steps == 0, "train.warmup_steps",
+          o.warmup_steps,
+          "train.schedule = inverse_sqrt grows by it alone, all others by train.warmup_epochs");
   require(o.schedule != RateSchedule::step || !o.step_epochs.empty(), "train.schedule", o.schedule,
           "give train.step_epochs too, for example 30,60,80");
+  require(o.schedule != RateSchedule::halve || o.step_epochs.size() == 1, "train.schedule",
+          o.schedule, "give one epoch as train.step_epochs, for example 8");
   require(std::is_sorted(o.step_epochs.begin(), o.step_epochs.end()), "train.step_epochs",
           o.step_epochs.empty() ? 0 : o.step_epochs.front(), "give epochs in rising order");
   require(o.rate_factor > 0 && o.rate_factor <= 1, "train.rate_factor", o.rate_factor,
@@ -80,11 +93,27 @@ void check(const ExchangeOptions& o) {
 
 void check(const TrainOptions& train, const ExchangeOptions& exchange) {
   if (exchange.order != ExchangeOrder::fixed) return;
-  require(train.micro_batch > 0, "exchange.order", exchange.order,
-          "fixed order adds micro-batches as a tree; give train.micro_batch too, for example 16");
+  require(train.micro_batch > 0 || train.micro_tokens > 0, "exchange.order", exchange.order,
+          "fixed order adds micro-batches as a tree; give train.micro_batch too, for example 16, "
+          "or of sentences train.micro_tokens, for example 512");
   require(
       train.batch_norm == BatchNormSource::local, "train.batch_norm", train.batch_norm,
       "synchronized statistics depend on the world size; use local with exchange.order = fixed");
+}
+
+void check(const TrainingOptions& o, Content content) {
+  const TrainOptions& train = o.train;
+  if (content != Content::tokens) {
+    require(train.micro_tokens == 0, "train.micro_tokens", train.micro_tokens,
+            "the shards hold images; give train.micro_batch");
+    return;
+  }
+  require(train.micro_batch == 0, "train.micro_batch", train.micro_batch,
+          "the shards hold sentences; give train.micro_tokens");
+  require(train.base_batch == 0, "train.base_batch", train.base_batch,
+          "it counts images, and the shards hold sentences; leave it out");
+  require(o.quant.redistribute == Redistribute::off, "quant.redistribute", o.quant.redistribute,
+          "it compares gradients of images, and the shards hold sentences; leave it out");
 }
 
 }  // namespace bitstill

@@ -12,27 +12,49 @@ double peak_rate(const TrainOptions& options) {
          static_cast<double>(options.base_batch);
 }
 
-Schedule::Schedule(const TrainOptions& options, int64_t steps_per_epoch)
-    : options_(options), steps_per_epoch_(steps_per_epoch) {}
+Schedule::Schedule(const TrainOptions& options) : options_(options) {}
 
-double Schedule::rate(int64_t step) const {
-  const double epoch = static_cast<double>(step) / static_cast<double>(steps_per_epoch_);
-  double rate = peak_rate(options_) * factor_;
-  if (options_.warmup_epochs > 0 && epoch < options_.warmup_epochs) {
-    return rate * static_cast<double>(step + 1) /
-           std::ceil(options_.warmup_epochs * static_cast<double>(steps_per_epoch_));
+double Schedule::rate(const Moment& moment) const {
+  const double rate = peak_rate(options_) * factor_;
+  if (options_.warmup_epochs > 0 && moment.epochs() < options_.warmup_epochs) {
+    // In steps of the epoch under way.
+    return rate * static_cast<double>(moment.epoch * moment.steps + moment.within + 1) /
+           std::ceil(options_.warmup_epochs * static_cast<double>(moment.steps));
   }
-  if (options_.schedule == RateSchedule::step) {
-    for (const int64_t cut : options_.step_epochs) {
-      if (epoch >= static_cast<double>(cut)) rate *= options_.rate_factor;
-    }
-  } else if (options_.schedule == RateSchedule::cosine ||
-             options_.schedule == RateSchedule::polynomial) {
+  return decayed(rate, moment);
+}
+
+double Schedule::decayed(double rate, const Moment& moment) const {
+  const auto done = [&] {  // of what follows the warm-up
     const double length = static_cast<double>(options_.epochs) - options_.warmup_epochs;
-    const double done = std::clamp((epoch - options_.warmup_epochs) / length, 0.0, 1.0);
-    rate *= options_.schedule == RateSchedule::cosine
-                ? 0.5 * (1 + std::cos(std::numbers::pi * done))
-                : std::pow(1 - done, options_.power);
+    return std::clamp((moment.epochs() - options_.warmup_epochs) / length, 0.0, 1.0);
+  };
+  switch (options_.schedule) {
+    case RateSchedule::constant:
+    case RateSchedule::plateau:
+      break;
+    case RateSchedule::step:
+      for (const int64_t cut : options_.step_epochs) {
+        if (moment.epoch >= cut) rate *= options_.rate_factor;
+      }
+      break;
+    case RateSchedule::halve: {
+      const int64_t cuts = moment.epoch + 1 - options_.step_epochs.front();
+      rate *= std::pow(options_.rate_factor, static_cast<double>(std::max<int64_t>(cuts, 0)));
+      break;
+    }
+    case RateSchedule::cosine:
+      rate *= 0.5 * (1 + std::cos(std::numbers::pi * done()));
+      break;
+    case RateSchedule::polynomial:
+      rate *= std::pow(1 - done(), options_.power);
+      break;
+    case RateSchedule::inverse_sqrt: {
+      const double s = static_cast<double>(moment.step + 1);
+      const double w = static_cast<double>(options_.warmup_steps);
+      rate *= std::min(std::sqrt(w / s), s / w);
+      break;
+    }
   }
   return rate;
 }

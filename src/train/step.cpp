@@ -94,7 +94,7 @@ std::exception_ptr TrainingStep::sweeps(int64_t step, const StepPlan& plan, Pref
     // Where other ranks wait inside the answer or for our batch norm's sums, only fatal ends it.
     try {
       parts_.watchdog.progress(Phase::teacher, step);
-      ask(asked, step != settings_.last_step || first + sweep < most);
+      ask(asked, step != last_step_ || first + sweep < most);
     } catch (...) {
       if (together || synced) throw;
       failure = std::current_exception();

@@ -8,7 +8,6 @@
 #include "bitstill/base/text.hpp"
 #include "bitstill/base/timer.hpp"
 #include "bitstill/comm/agree.hpp"
-#include "bitstill/data/sampler.hpp"
 #include "bitstill/infer/evaluate.hpp"
 #include "bitstill/infer/loaded_model.hpp"
 #include "bitstill/train/assemble.hpp"
@@ -22,22 +21,26 @@ constexpr int kMostSkippedSteps = 20;  // in a row, before a run whose numbers a
 
 class Run {
  public:
-  Run(World& world, Watchdog& watchdog, const Dataset& dataset, Student& student, Teacher* teacher,
-      const TrainingOptions& options, const RunStart& start, Json about, RunLog& log);
+  Run(World& world, Watchdog& watchdog, const Dataset& dataset, const RunPlan& plan,
+      Student& student, Teacher* teacher, const TrainingOptions& options, const RunStart& start,
+      Json about, RunLog& log);
   RunResult run();
 
  private:
-  bool train_epoch();  // what is left of it; false: stopped by a signal
+  bool train_epoch(const EpochPlan& plan);  // what is left of it; false: stopped by a signal
   void validate();
   double score() const;
   Trained trained_now() const;
   void compare_ranks(int64_t step);
-  void log_interval(int64_t step, double rate);
+  void log_interval(const Moment& moment, double rate);
   int64_t shipped_step() const;
   void save(bool best);
   void save_best();
   void resume();
-  int64_t steps_into_epoch() const { return state_.step - state_.epoch * parts_.plan.steps(); }
+  /// Of the next step.
+  Moment now(const EpochPlan& plan) const {
+    return {state_.step, state_.epoch, state_.within(), plan.steps()};
+  }
   void finish(RunResult* result);
   Json measure_shipped(const std::string& name, RunResult* result);
   EvaluateOptions evaluate_options() const;
@@ -46,6 +49,7 @@ class Run {
   World& world_;
   Watchdog& watchdog_;
   const Dataset& dataset_;
+  const RunPlan& plan_;
   Student& student_;
   Teacher* teacher_;
   const TrainingOptions& options_;
@@ -63,12 +67,13 @@ class Run {
   TrafficCounts traffic_{};
 };
 
-Run::Run(World& world, Watchdog& watchdog, const Dataset& dataset, Student& student,
-         Teacher* teacher, const TrainingOptions& options, const RunStart& start, Json about,
-         RunLog& log)
+Run::Run(World& world, Watchdog& watchdog, const Dataset& dataset, const RunPlan& plan,
+         Student& student, Teacher* teacher, const TrainingOptions& options, const RunStart& start,
+         Json about, RunLog& log)
     : world_(world),
       watchdog_(watchdog),
       dataset_(dataset),
+      plan_(plan),
       student_(student),
       teacher_(teacher),
       options_(options),
@@ -106,13 +111,13 @@ EvaluateOptions Run::evaluate_options() const {
   return evaluate;
 }
 
-bool Run::train_epoch() {
-  const int64_t first = steps_into_epoch();
+bool Run::train_epoch(const EpochPlan& plan) {
+  const int64_t first = state_.within();
   const BatchPlan batches =
-      rank_batches(parts_.plan,
-                   epoch_order(dataset_.size(Split::train),
-                               static_cast<uint64_t>(options_.run.seed), state_.epoch),
-                   world_.place().rank, parts_.statistics != nullptr, state_.epoch, first);
+      rank_batches(plan, world_.place().rank, parts_.statistics != nullptr, state_.epoch, first);
+  if (state_.epoch + 1 == options_.train.epochs) {
+    parts_.step.ends_at(state_.epoch_first + plan.steps() - 1);
+  }
   const auto read_ahead = [teacher = teacher_](Batch* batch) {
     if (teacher != nullptr) teacher->read_ahead(batch);
   };
@@ -124,11 +129,11 @@ bool Run::train_epoch() {
                                              !trained.learned);
   }
   ProgressBar bar(concat("epoch ", state_.epoch + 1, "/", options_.train.epochs));
-  for (int64_t i = first; i < parts_.plan.steps(); ++i) {
+  for (int64_t i = first; i < plan.steps(); ++i) {
     const int64_t step = state_.step;
-    const double rate = parts_.schedule.rate(step);
-    const StepPlan plan = parts_.plan.step(i);
-    const StepResult result = parts_.step.run(step, plan, prefetcher, rate, trained);
+    const double rate = parts_.schedule.rate(now(plan));
+    const StepPlan one = plan.step(i);
+    const StepResult result = parts_.step.run(step, one, prefetcher, rate, trained);
     ++state_.step;
     state_.skipped = result.updated ? 0 : state_.skipped + 1;
     if (state_.skipped == kMostSkippedSteps) {
@@ -138,27 +143,25 @@ bool Run::train_epoch() {
     }
     if (result.updated) {
       parts_.average.after_step();
-      interval_.add(result, plan.terms);
-      state_.tally.add(result, plan.terms);
+      interval_.add(result, one.terms);
+      state_.tally.add(result, one.terms);
     }
-    bar.show(i + 1, parts_.plan.steps(), concat("loss ", result.totals.hard));
-    if (state_.step % options_.run.log_steps == 0) log_interval(state_.step, rate);
+    bar.show(i + 1, plan.steps(), concat("loss ", result.totals.hard));
+    if (state_.step % options_.run.log_steps == 0) log_interval(now(plan), rate);
     if (state_.step % options_.run.check_steps == 0) compare_ranks(state_.step);
     if (result.totals.stops > 0) return false;
   }
   student_.check_views();
-  ++state_.epoch;
+  state_.end_epoch();
   parts_.average.after_epoch(state_.epoch);
   return true;
 }
 
-void Run::log_interval(int64_t step, double rate) {
+void Run::log_interval(const Moment& moment, double rate) {
   const double seconds = interval_timer_.lap();
   const double ms = 1000 / static_cast<double>(std::max<int64_t>(interval_.steps, 1));
   PhaseSeconds& phase = parts_.step.seconds();
-  Json line = {{"type", "step"},
-               {"step", step},
-               {"epoch", static_cast<double>(step) / static_cast<double>(parts_.plan.steps())}};
+  Json line = {{"type", "step"}, {"step", moment.step}, {"epoch", moment.epochs()}};
   line.update(interval_.json(options_.distill, teacher_ != nullptr));
   line["rate"] = rate;
   line["greatest_gradient_norm"] = interval_.gradient_norm;
@@ -231,11 +234,13 @@ void Run::resume() {
     state_ = load_checkpoint(from, student_, parts_.optimizer, parts_.learned_optimizer,
                              parts_.average, parts_.schedule);
   });
-  const int64_t within = steps_into_epoch();
-  if (within < 0 || within > parts_.plan.steps()) {
+  const EpochPlan plan = plan_.epoch(state_.epoch);
+  state_.complete(plan.steps());
+  const int64_t within = state_.within();
+  if (within < 0 || within > plan.steps()) {
     throw AgreedError(ExitCode::model,
                       concat(from, " stands ", within, " steps into an epoch, which has ",
-                             parts_.plan.steps(), "; it is of other data or batches"));
+                             plan.steps(), "; it is of other data or batches"));
   }
   agree(control, [&] {
     if (control.rank() == 0 && within == 0 && state_.epoch > 0 &&
@@ -244,19 +249,17 @@ void Run::resume() {
     }
   });
   say(concat("resuming after epoch ", state_.epoch,
-             within > 0 ? concat(" and ", within, " of ", parts_.plan.steps(), " steps") : ""));
+             within > 0 ? concat(" and ", within, " of ", plan.steps(), " steps") : ""));
   // What the log holds after this is about to be done again.
   Json line = {{"type", "resumed"}, {"epoch", state_.epoch}, {"step", state_.step}};
-  if (within > 0) {
-    line["epoch"] = static_cast<double>(state_.step) / static_cast<double>(parts_.plan.steps());
-  }
+  if (within > 0) line["epoch"] = now(plan).epochs();
   log_.write(line);
 }
 
 /// After which the weights that ship were: rounding as it was when they were validated.
 int64_t Run::shipped_step() const {
   const bool best = options_.train.select == Select::best && state_.best_epoch > 0;
-  return best ? state_.best_epoch * parts_.plan.steps() : state_.step;
+  return best ? state_.best_step : state_.step;
 }
 
 RunResult Run::run() {
@@ -271,10 +274,11 @@ RunResult Run::run() {
     parts_.exchange.take_busy_seconds();
     interval_ = Tally{};
     traffic_ = traffic_counts();
-    if (steps_into_epoch() == 0) state_.tally = Tally{};
+    if (state_.within() == 0) state_.tally = Tally{};
     const int64_t samples_before = state_.tally.samples;
-    const double rate = parts_.schedule.rate(state_.epoch * parts_.plan.steps());
-    if (!train_epoch()) {
+    const EpochPlan plan = plan_.epoch(state_.epoch);
+    const double rate = parts_.schedule.rate({state_.epoch_first, state_.epoch, 0, plan.steps()});
+    if (!train_epoch(plan)) {
       save(false);
       result.stopped = true;
       return result;
@@ -304,7 +308,7 @@ RunResult Run::run() {
                   static_cast<long long>(state_.epoch), static_cast<long long>(train.epochs),
                   trained["loss"].get<double>(), trained["accuracy"].get<double>(), validation,
                   rate, static_cast<double>(state_.tally.samples - samples_before) / train_seconds,
-                  sentences_ ? "tokens" : "images");
+                  sentences_ ? "target tokens" : "images");
     say(line);
     if (state_.out_of_patience(train.patience)) {
       say(concat("no better epoch for ", train.patience, " epochs: stopping early"));
@@ -371,9 +375,10 @@ Json Run::measure_shipped(const std::string& name, RunResult* result) {
 
 }  // namespace
 
-RunResult run_training(World& world, Watchdog& watchdog, const Dataset& dataset, Student& student,
-                       Teacher* teacher, const TrainingOptions& options, const RunStart& start,
-                       const Json& about, RunLog& log) {
+RunResult run_training(World& world, Watchdog& watchdog, const Dataset& dataset,
+                       const RunPlan& plan, Student& student, Teacher* teacher,
+                       const TrainingOptions& options, const RunStart& start, const Json& about,
+                       RunLog& log) {
   const TrainOptions& train = options.train;
   if (dataset.size(Split::validation) == 0 &&
       (train.select == Select::best || train.schedule == RateSchedule::plateau ||
@@ -382,7 +387,12 @@ RunResult run_training(World& world, Watchdog& watchdog, const Dataset& dataset,
                       "the shards hold no validation images, which train.select = best, "
                       "train.schedule = plateau and train.patience need; make shards with some");
   }
-  Run run(world, watchdog, dataset, student, teacher, options, start, about, log);
+  if (train.reestimate_batches > 0 && student.running().numel() == 0) {
+    throw AgreedError(ExitCode::settings,
+                      concat("train.reestimate_batches = ", train.reestimate_batches,
+                             ": the network has no batch norm; leave it out"));
+  }
+  Run run(world, watchdog, dataset, plan, student, teacher, options, start, about, log);
   RunResult result;
   const auto settle = [&] {
     if (teacher != nullptr) teacher->settle();

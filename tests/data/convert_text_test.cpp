@@ -1,3 +1,4 @@
+#include <functional>
 #include <map>
 
 #include "bitstill/data/inspect.hpp"
@@ -71,6 +72,28 @@ TEST(ConvertText, ShardsHoldEverySentenceOnce) {
   }
   EXPECT_EQ(dataset.index().sentences[0], totals);
   EXPECT_HOLDS(inspect_text(json), "80 pieces for both sides");
+}
+
+TEST(ConvertText, NothingChangesASentence) {
+  const ScratchFolder scratch;
+  convert_text(text_options(put_pairs(scratch / "all", made_pairs(60, 1)), scratch / "out"));
+  const DataIndex index = Dataset(scratch / "out").index();
+  EXPECT_EQ(settled({}, index).crop.crop, CropKind::none);
+  const std::pair<const char*, std::function<void(AugmentationOptions&)>> refused[] = {
+      {"data.shift", [](auto& o) { o.shift = 1; }},
+      {"data.flip", [](auto& o) { o.flip = true; }},
+      {"data.crop", [](auto& o) { o.crop.crop = CropKind::centre; }},
+      {"data.scaled_decode", [](auto& o) { o.crop.scaled_decode = true; }},
+      {"data.jitter", [](auto& o) { o.colour.jitter = 0.1; }},
+      {"data.lighting", [](auto& o) { o.colour.lighting = 0.1; }},
+      {"data.erase", [](auto& o) { o.colour.erase = 0.1; }},
+      {"data.mixup", [](auto& o) { o.mix.mixup = 0.2; }},
+      {"data.cutmix", [](auto& o) { o.mix.cutmix = 1; }}};
+  for (const auto& [name, give] : refused) {
+    AugmentationOptions options;
+    give(options);
+    EXPECT_HOLDS(error_of(ExitCode::settings, [&] { settled(options, index); }), name);
+  }
 }
 
 TEST(ConvertText, TheSameSourceGivesTheSameFolder) {

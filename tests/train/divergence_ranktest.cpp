@@ -89,7 +89,8 @@ void train(QuantMethod method, const std::function<void(Student&)>& harm) {
   if (world.place().rank == 0) log = RunLog(folder.path() + "/run/run.jsonl", false);
   Watchdog watchdog(world, 0);
   const Json about = describe_model("weights", student.network().spec(), dataset.index().classes);
-  run_training(world, watchdog, dataset, student, nullptr, options, start, about, log);
+  run_training(world, watchdog, dataset, make_run_plan(dataset, options, world.control()), student,
+               nullptr, options, start, about, log);
 }
 
 void expect_found(QuantMethod method, const std::string& tensor,

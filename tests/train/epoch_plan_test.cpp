@@ -106,12 +106,12 @@ TEST(EpochPlan, RanksWithoutSamplesHaveEmptyRuns) {
 }
 
 TEST(EpochPlan, BatchesFromAStepOnAreThoseOfTheWholeEpoch) {
-  const EpochPlan plan(103, 20, 4, 3);
   std::vector<int64_t> order(103);
   std::iota(order.rbegin(), order.rend(), 0);
+  const EpochPlan plan(order, 20, 4, 3);
   const auto all = [&](int rank, int64_t first_step) {
     std::vector<std::vector<int64_t>> batches;
-    const BatchPlan next = rank_batches(plan, order, rank, true, 5, first_step);
+    const BatchPlan next = rank_batches(plan, rank, true, 5, first_step);
     std::vector<int64_t> rows;
     for (int64_t epoch = 0, n = 0; next(n, &rows, &epoch); ++n) {
       EXPECT_EQ(epoch, 5);
@@ -119,6 +119,7 @@ TEST(EpochPlan, BatchesFromAStepOnAreThoseOfTheWholeEpoch) {
     }
     return batches;
   };
+  EXPECT_EQ(all(0, 0).front(), std::vector(order.begin(), order.begin() + 4));
   for (int rank = 0; rank < 3; ++rank) {
     const auto whole = all(rank, 0);
     for (int64_t first = 0; first <= plan.steps(); ++first) {

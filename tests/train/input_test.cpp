@@ -144,7 +144,7 @@ TEST_F(InputTest, ARunGoesOnWithTheInputThatItBeganWith) {
   MasterOptimizer optimizer(began, {}, {});
   LearnedOptimizer learned(began, {}, {});
   WeightAverage average(began, {});
-  Schedule schedule({}, 4);
+  Schedule schedule(TrainOptions{});
   const std::string path = folder_ / "last.safetensors";
   const Json about = describe_model("weights", small_spec(), dataset_->index().classes);
   save_checkpoint(path, about, {}, began, optimizer, learned, average, schedule, {});

@@ -7,13 +7,13 @@
 
 #include "../base/scratch_folder.hpp"
 #include "bitstill/comm/solo.hpp"
-#include "bitstill/data/sampler.hpp"
 #include "bitstill/model/blocks.hpp"
 #include "bitstill/model/frozen_pieces.hpp"
 #include "bitstill/model/program.hpp"
 #include "bitstill/model/unit_pieces.hpp"
 #include "bitstill/teacher/gathered.hpp"
 #include "bitstill/train/assemble.hpp"
+#include "bitstill/train/run_plan.hpp"
 #include "random_shards.hpp"
 #include "rank_main.hpp"
 
@@ -136,14 +136,15 @@ at::Tensor masters_after(World& world, const Dataset& dataset, Teacher& teacher,
   Watchdog watchdog(world, 0);
   TrainingParts parts(world, watchdog, dataset, student, &teacher, options, at::kCPU,
                       [] { return false; });
-  EXPECT_EQ(parts.plan.steps(), kSteps);
+  const RunPlan run(kRows, options, world.place().world);
+  parts.step.ends_at(kEpochs * kSteps - 1);
   for (int64_t epoch = 0; epoch < kEpochs; ++epoch) {
-    Prefetcher batches(dataset, Split::train,
-                       rank_batches(parts.plan, epoch_order(kRows, 1, epoch), rank, false, epoch),
+    const EpochPlan plan = run.epoch(epoch);
+    EXPECT_EQ(plan.steps(), kSteps);
+    Prefetcher batches(dataset, Split::train, rank_batches(plan, rank, false, epoch),
                        dataset.decoder(), 2);
     for (int64_t step = 0; step < kSteps; ++step) {
-      EXPECT_TRUE(
-          parts.step.run(epoch * kSteps + step, parts.plan.step(step), batches, 0.05).updated);
+      EXPECT_TRUE(parts.step.run(epoch * kSteps + step, plan.step(step), batches, 0.05).updated);
     }
   }
   teacher.settle();

@@ -299,7 +299,7 @@ TEST(Checkpoint, ContinuesAsIfNothingHadHappened) {
       options.schedule = RateSchedule::plateau;
       options.plateau_epochs = 1;
       Trainee whole(6, quant, options), again(9, quant, options);
-      Schedule whole_schedule(options, 4), again_schedule(options, 4);
+      Schedule whole_schedule(options), again_schedule(options);
       whole.train(0, 3);
       whole.student.running().add_(0.25);
       whole_schedule.observe(9);
@@ -307,10 +307,12 @@ TEST(Checkpoint, ContinuesAsIfNothingHadHappened) {
       RunState state;
       state.epoch = 3;
       state.step = 14;
+      state.epoch_first = 12;
       state.tally.samples = 40;
       state.tally.hard = 1.0 / 3;
       state.skipped = 1;
       state.best_epoch = 2;
+      state.best_step = 8;
       state.best_accuracy = 91.5;
       state.last_accuracy = 90.25;
       save_checkpoint(path, about_of(whole.student), {{"kept", 1}}, whole.student, whole.masters,
@@ -323,7 +325,7 @@ TEST(Checkpoint, ContinuesAsIfNothingHadHappened) {
                                             again.average, again_schedule);
       EXPECT_EQ(to_json(back), to_json(state));
       EXPECT_EQ(again_schedule.state(), whole_schedule.state());
-      EXPECT_LT(again_schedule.rate(0), options.rate);
+      EXPECT_LT(again_schedule.rate({}), options.rate);
       again.train(3, 6);
       EXPECT_EQ(again.student.fingerprints(), whole.student.fingerprints());
       EXPECT_TRUE(same_bits(again.student.shadows().detach(), whole.student.shadows().detach()));
@@ -333,12 +335,36 @@ TEST(Checkpoint, ContinuesAsIfNothingHadHappened) {
   }
 }
 
+TEST(Checkpoint, OneOfVersion01HasEpochsOfEqualSteps) {
+  RunState state;
+  state.epoch = 3;
+  state.step = 14;
+  state.epoch_first = 12;
+  state.best_epoch = 2;
+  state.best_step = 8;
+  Json before = to_json(state);
+  before.erase("epoch_first");
+  before.erase("best_step");
+  RunState back = run_state_from_json(before, "x");
+  back.complete(4);
+  EXPECT_EQ(to_json(back), to_json(state));
+  EXPECT_EQ(back.within(), 2);
+  back.complete(5);  // what is known stays
+  EXPECT_EQ(back.epoch_first, 12);
+  back.end_epoch();
+  EXPECT_TRUE(back.note_validation(50));
+  EXPECT_EQ(back.within(), 0);
+  EXPECT_EQ(back.best_step, 14);
+  state.epoch_first = 15;  // in the future
+  error_of(ExitCode::model, [&] { run_state_from_json(to_json(state), "x"); });
+}
+
 TEST(Checkpoint, BeforeTheFirstUpdate) {
   const ScratchFolder folder;
   for (const Optimizer kind : {Optimizer::sgd, Optimizer::adam}) {
     for (const QuantMethod name : {QuantMethod::uniform, QuantMethod::joint, QuantMethod::points}) {
       Trainee trainee(6, method(name), options_of(kind));
-      Schedule schedule(options_of(kind), 4);
+      Schedule schedule(options_of(kind));
       save_checkpoint(folder / "x", about_of(trainee.student), {}, trainee.student, trainee.masters,
                       trainee.learned, trainee.average, schedule, {});
       EXPECT_EQ(load_checkpoint(folder / "x", trainee.student, trainee.masters, trainee.learned,
@@ -386,8 +412,7 @@ TEST(Checkpoint, AStoredStudentShipsTheSameBytes) {
     state.epoch = state.best_epoch = 1;
     state.step = 3;
     save_checkpoint(folder / "last", about, {{"kept", 1}}, trainee.student, trainee.masters,
-                    trainee.learned, trainee.average, Schedule(options_of(Optimizer::sgd), 4),
-                    state);
+                    trainee.learned, trainee.average, Schedule(options_of(Optimizer::sgd)), state);
     for (const char* file : {"master", "last"}) {
       const StoredStudent stored = load_stored_student(folder / file);
       EXPECT_EQ(stored.about["steps"], 3);
@@ -436,7 +461,7 @@ TEST(Checkpoint, RefusesWhatIsNotItsOwn) {
     Trainee trainee(6, {}, options);
     trainee.train(0, 2);
     save_checkpoint(path, about_of(trainee.student), {}, trainee.student, trainee.masters,
-                    trainee.learned, trainee.average, Schedule(options, 4), state);
+                    trainee.learned, trainee.average, Schedule(options), state);
   };
   const auto load = [&](const TrainOptions& options, std::unique_ptr<Network> network) {
     const std::string text = error_of(ExitCode::model, [&] {
@@ -444,7 +469,7 @@ TEST(Checkpoint, RefusesWhatIsNotItsOwn) {
       MasterOptimizer optimizer(student, options);
       LearnedOptimizer learned(student, {}, options);
       WeightAverage average(student, options);
-      Schedule schedule(options, 4);
+      Schedule schedule(options);
       load_checkpoint(path, student, optimizer, learned, average, schedule);
     });
     EXPECT_NE(text.find(path), std::string::npos) << text;

@@ -37,7 +37,7 @@ enum class Matter {
   place,     // where and how fast it runs, what is logged: its result is the same
   file,      // the name of a file; what it holds is compared itself
   length,    // train.epochs: trains on, under the schedule of the new number
-  ranks,     // the number of ranks: the same result where train.micro_batch is set
+  ranks,     // the number of ranks: the same result where micro-batches do not depend on it
   rounding,  // another processor: the same method, other last bits
   method,    // another run
 };
@@ -54,8 +54,8 @@ std::vector<Difference> differences(const RunRecord& before, const RunRecord& no
                                     const SettingValues& defaults);
 
 /// Error(settings) naming each setting that may not change when the run of `folder` goes on, with
-/// its old and new value. micro_batch: train.micro_batch.
-void require_may_continue(const std::vector<Difference>& differences, int64_t micro_batch,
+/// its old and new value. micro: train.micro_batch, of sentences train.micro_tokens.
+void require_may_continue(const std::vector<Difference>& differences, int64_t micro,
                           const std::string& folder);
 
 }  // namespace bitstill

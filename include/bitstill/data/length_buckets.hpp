@@ -9,6 +9,9 @@
 
 namespace bitstill {
 
+/// Tokens of a sentence alone, of the longer side; its target has an end.
+int64_t padded_length(const SentenceLengths& lengths);
+
 struct BucketOptions {
   int64_t window = 100000;     // sentences of the epoch's order that are sorted together
   int64_t micro_tokens = 512;  // padded tokens of a micro-batch, at most

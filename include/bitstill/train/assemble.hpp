@@ -28,7 +28,6 @@ struct TrainingParts {
   TrainingParts(const TrainingParts&) = delete;
   TrainingParts& operator=(const TrainingParts&) = delete;
 
-  EpochPlan plan;
   Schedule schedule;
   MasterOptimizer optimizer;
   LearnedOptimizer learned_optimizer;

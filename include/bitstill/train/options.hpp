@@ -10,6 +10,7 @@
 #include "bitstill/comm/processors.hpp"
 #include "bitstill/comm/world.hpp"
 #include "bitstill/data/augmentation.hpp"
+#include "bitstill/data/data_index.hpp"
 #include "bitstill/quant/options.hpp"
 #include "bitstill/teacher/options.hpp"
 
@@ -35,15 +36,18 @@ struct WordsOf<Decay> {
                                            {weights, "weights", "biases and norms do not decay"}};
 };
 
-enum class RateSchedule { constant, step, cosine, polynomial, plateau };
+enum class RateSchedule { constant, step, cosine, polynomial, plateau, halve, inverse_sqrt };
 template <>
 struct WordsOf<RateSchedule> {
   using enum RateSchedule;
-  static constexpr Word<RateSchedule> kTable[] = {{constant, "constant"},
-                                                  {step, "step"},
-                                                  {cosine, "cosine"},
-                                                  {polynomial, "polynomial"},
-                                                  {plateau, "plateau"}};
+  static constexpr Word<RateSchedule> kTable[] = {
+      {constant, "constant"},
+      {step, "step"},
+      {cosine, "cosine"},
+      {polynomial, "polynomial"},
+      {plateau, "plateau"},
+      {halve, "halve", "OpenNMT's: cut in each epoch after train.step_epochs"},
+      {inverse_sqrt, "inverse_sqrt", "Transformers': grows, then falls as 1 / sqrt(step)"}};
 };
 
 enum class TrainPrecision { fp32, bf16, automatic };
@@ -99,7 +103,9 @@ struct WordsOf<ExchangeOrder> {
   using enum ExchangeOrder;
   static constexpr Word<ExchangeOrder> kTable[] = {
       {fast, "fast"},
-      {fixed, "fixed", "bit-identical for any number of ranks; needs train.micro_batch"}};
+      {fixed, "fixed",
+       "bit-identical for any number of ranks; needs train.micro_batch, of sentences "
+       "train.micro_tokens"}};
 };
 
 /// How gradients look on their way.
@@ -117,7 +123,8 @@ struct WordsOf<Codec> {
 /// train.*; each setting's meaning stands in visit_settings below, as for the others.
 struct TrainOptions {
   int64_t epochs = 12;
-  int64_t global_batch = 64, micro_batch = 0;
+  int64_t global_batch = 64, micro_batch = 0;      // of images
+  int64_t global_tokens = 4000, micro_tokens = 0;  // of sentences
   Optimizer optimizer = Optimizer::sgd;
   double rate = 0.05, momentum = 0.9;
   int64_t base_batch = 0;
@@ -128,6 +135,7 @@ struct TrainOptions {
   double clip_norm = 0;
   RateSchedule schedule = RateSchedule::cosine;
   double warmup_epochs = 0;
+  int64_t warmup_steps = 0;
   std::vector<int64_t> step_epochs;
   double rate_factor = 0.5, power = 2;
   int64_t plateau_epochs = 10;
@@ -146,8 +154,13 @@ struct TrainOptions {
 template <ConstOr<TrainOptions> Options, class Visit>
 void visit_settings(Options& options, const Visit& visit) {
   visit("epochs", options.epochs, "0: quantize the start and ship it (post-mortem)");
-  visit("global_batch", options.global_batch, "samples a step, over all ranks");
-  visit("micro_batch", options.micro_batch, "samples a forward pass; 0: the local batch");
+  visit("global_batch", options.global_batch, "images a step, over all ranks");
+  visit("micro_batch", options.micro_batch, "images a forward pass; 0: the local batch");
+  visit("global_tokens", options.global_tokens,
+        "of sentences: target tokens a step, over all ranks, each sentence's end among them");
+  visit("micro_tokens", options.micro_tokens,
+        "of sentences: tokens a forward pass, padding included, of the longer side; 0: a rank's "
+        "part of train.global_tokens");
   visit("optimizer", options.optimizer, "");
   visit("rate", options.rate, "learning rate");
   visit("base_batch", options.base_batch,
@@ -160,8 +173,11 @@ void visit_settings(Options& options, const Visit& visit) {
   visit("clip_norm", options.clip_norm, "bound of the gradient's 2-norm; 0: none");
   visit("schedule", options.schedule, "");
   visit("warmup_epochs", options.warmup_epochs, "the rate grows linearly from 0");
-  visit("step_epochs", options.step_epochs, "step: after which epochs the rate is cut");
-  visit("rate_factor", options.rate_factor, "step, plateau: by which it is cut");
+  visit("warmup_steps", options.warmup_steps,
+        "inverse_sqrt: so many steps the rate grows linearly, up to train.rate");
+  visit("step_epochs", options.step_epochs,
+        "step: after which epochs the rate is cut; halve: after which one it is cut in each");
+  visit("rate_factor", options.rate_factor, "step, plateau, halve: by which it is cut");
   visit("power", options.power, "polynomial: the rate falls as (1 - done)^power");
   visit("plateau_epochs", options.plateau_epochs, "plateau: epochs without an improvement");
   visit("plateau_points", options.plateau_points,
@@ -252,6 +268,7 @@ struct TrainingOptions {
   AugmentationOptions augmentation;  // data.shift, data.flip, data.crop, ...; settled for training
   int64_t prefetch = 4;              // data.prefetch: batches read ahead
   int64_t decode_threads = 1;        // data.threads
+  int64_t window = 100000;           // data.window: sentences that are sorted together
   RunOptions run;
   TeacherLayout layout;  // teacher.sharding, teacher.window, ...
 };
@@ -268,5 +285,7 @@ void check(const DistillOptions& options);
 void check(const ExchangeOptions& options);
 /// What only together is wrong: fixed order needs micro-batches and local batch norm.
 void check(const TrainOptions& train, const ExchangeOptions& exchange);
+/// What is not for data of this content.
+void check(const TrainingOptions& options, Content content);
 
 }  // namespace bitstill

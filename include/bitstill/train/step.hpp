@@ -51,7 +51,6 @@ struct StepSettings {
   at::Device device = at::kCPU;
   ImageShape shape;
   int64_t sweep_batches = 0;  // teacher.sweep_batches
-  int64_t last_step = -1;     // of the run: the teacher is not asked again
   std::function<bool()> stop_requested;
 };
 
@@ -73,6 +72,9 @@ class TrainingStep {
   /// Collective: every rank calls this, in the same order.
   StepResult run(int64_t step, const StepPlan& plan, Prefetcher& batches, double rate,
                  const Trained& trained = {});
+
+  /// After step `last` of a run the teacher is not asked again.
+  void ends_at(int64_t last) { last_step_ = last; }
 
   PhaseSeconds& seconds() { return seconds_; }
 
@@ -101,7 +103,7 @@ class TrainingStep {
   StepParts parts_;
   StepSettings settings_;
   bool sentences_, tied_head_ = false;
-  int64_t step_ = 0;
+  int64_t step_ = 0, last_step_ = -1;
   PhaseSeconds seconds_;
 };
 

@@ -12,6 +12,7 @@
 #include "bitstill/metrics/accuracy.hpp"
 #include "bitstill/train/checkpoint.hpp"
 #include "bitstill/train/options.hpp"
+#include "bitstill/train/run_plan.hpp"
 #include "bitstill/train/step.hpp"
 #include "bitstill/train/student.hpp"
 
@@ -32,12 +33,14 @@ struct RunResult {
   bool stopped = false;  // by a signal, before the end
 };
 
-/// Trains `student` and writes into the run folder: checkpoints/last.safetensors after every epoch
-/// and when a signal stops it, at the end master.safetensors and student.safetensors. `about`
-/// describes the model (infer's describe_model). Errors that a rank meets alone before an exchange
-/// become every rank's. Collective: every rank of world calls this.
-RunResult run_training(World& world, Watchdog& watchdog, const Dataset& dataset, Student& student,
-                       Teacher* teacher, const TrainingOptions& options, const RunStart& start,
-                       const Json& about, RunLog& log);
+/// Trains `student` by `plan` (of `dataset`) and writes into the run folder:
+/// checkpoints/last.safetensors after every epoch and when a signal stops it, at the end
+/// master.safetensors and student.safetensors. `about` describes the model (infer's
+/// describe_model). Errors that a rank meets alone before an exchange become every rank's.
+/// Collective: every rank of world calls this.
+RunResult run_training(World& world, Watchdog& watchdog, const Dataset& dataset,
+                       const RunPlan& plan, Student& student, Teacher* teacher,
+                       const TrainingOptions& options, const RunStart& start, const Json& about,
+                       RunLog& log);
 
 }  // namespace bitstill
