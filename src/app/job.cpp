@@ -382,7 +382,7 @@ bool Job::run() {
   record_exchange();
   if (config_.dry_run) {
     agree(world_.control(), [&] { print_plan(); });
-    if (config_.train.epochs > 0 && !vocabularies_) measure_plan(watchdog);
+    if (config_.train.epochs > 0) measure_plan(watchdog);
     watchdog.stop();
     return true;
   }

@@ -41,7 +41,6 @@ void Job::print_plan() const {
   std::printf("# student: %lld parameters; masters, shadows and gradients %s a rank\n",
               static_cast<long long>(student_->network().parameter_count()),
               human_bytes(elements * 4 * (student_->quantizer() ? 3 : 2)).c_str());
-  if (vocabularies_) return;  // costs are counted of images
   const int64_t images = images_of_pass();
   const bool bf16 = use_bf16(config_.train.precision, device_.device);
   if (const auto cost = training_cost(student_->network(), bf16)) {

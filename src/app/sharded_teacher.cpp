@@ -68,7 +68,7 @@ SweepSample sample_for(const World& world, const RunConfig& config, const DataIn
   const int64_t world_size = world.place().world;
   if (shards.content == Content::tokens) {
     const int64_t tokens = (train.global_tokens + world_size - 1) / world_size;
-    const int64_t micro = std::max<int64_t>(std::min(train.micro_tokens, tokens), 1);
+    const int64_t micro = train.micro_tokens > 0 ? std::min(train.micro_tokens, tokens) : tokens;
     return {{}, (tokens + micro - 1) / micro, sample_sentences(micro, device)};
   }
   const int64_t local = std::max<int64_t>((train.global_batch + world_size - 1) / world_size, 1);

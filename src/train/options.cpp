@@ -82,6 +82,7 @@ void check(const DistillOptions& o) {
           "give a number above 0");
   require(o.soft_weight >= 0 && o.soft_weight <= 1, "distill.soft_weight", o.soft_weight,
           "give 0 <= soft_weight <= 1");
+  require(o.slice_rows >= 1, "distill.slice_rows", o.slice_rows, "give at least 1");
 }
 
 void check(const ExchangeOptions& o) {
@@ -112,6 +113,8 @@ void check(const TrainingOptions& o, Content content) {
           "the shards hold sentences; give train.micro_tokens");
   require(train.base_batch == 0, "train.base_batch", train.base_batch,
           "it counts images, and the shards hold sentences; leave it out");
+  require(o.distill.loss == SoftLoss::kl, "distill.loss", o.distill.loss,
+          "it compares the images of a micro-batch, and the shards hold sentences; give kl");
   require(o.quant.redistribute == Redistribute::off, "quant.redistribute", o.quant.redistribute,
           "it compares gradients of images, and the shards hold sentences; leave it out");
 }
