@@ -74,6 +74,16 @@ at::Tensor lstm_over(const LstmLayer& layer, const at::Tensor& x, const at::Tens
   return at::stack(outputs);
 }
 
+at::Tensor attended(const DecoderWeights& weights, const Source& source, const at::Tensor& h) {
+  const at::Tensor query = at::linear(h, weights.query.value).transpose(0, 1);  // [n, steps, size]
+  const at::Tensor scores = at::bmm(query, source.memory.transpose(1, 2)).to(at::kFloat);
+  // A source without words has nothing but masked positions, and their memory is 0.
+  const at::Tensor share = at::softmax(
+      scores.masked_fill(source.masked.unsqueeze(1), std::numeric_limits<float>::lowest()), 2);
+  const at::Tensor context = at::bmm(share, source.memory).transpose(0, 1).to(at::kFloat);
+  return at::tanh(at::linear(at::cat({context, h}, 2), weights.output.value).to(at::kFloat));
+}
+
 DecoderStep decoder_step(const DecoderWeights& weights, const Source& source, const at::Tensor& x,
                          const DecoderStep& before, const DecoderDropout& dropout, int64_t time) {
   DecoderStep now;
@@ -85,13 +95,7 @@ DecoderStep decoder_step(const DecoderWeights& weights, const Source& source, co
     now.layers.push_back(lstm_step(weights.layers[layer], h, before.layers[layer]));
     h = now.layers.back().h;
   }
-  const at::Tensor query = at::linear(h, weights.query.value);
-  const at::Tensor scores = at::bmm(source.memory, query.unsqueeze(2)).squeeze(2).to(at::kFloat);
-  // A source without words has nothing but masked positions, and their memory is 0.
-  const at::Tensor share =
-      at::softmax(scores.masked_fill(source.masked, std::numeric_limits<float>::lowest()), 1);
-  const at::Tensor context = at::bmm(share.unsqueeze(1), source.memory).squeeze(1).to(at::kFloat);
-  now.output = at::tanh(at::linear(at::cat({context, h}, 1), weights.output.value).to(at::kFloat));
+  now.output = attended(weights, source, h.unsqueeze(0)).squeeze(0);
   if (dropout.outputs.defined()) now.output = now.output * dropout.outputs[time];
   return now;
 }

@@ -62,9 +62,12 @@ struct DecoderDropout {
   at::Tensor between, outputs;
 };
 
-/// One step of target inputs x [n, size]: the layers, general attention over the source with the
-/// last one's state (Luong et al. 2015) and output = tanh(W_out [context, h]). `time` counts steps
-/// for dropout.
+/// General attention over the source (Luong et al. 2015), h [steps, n, size]:
+/// tanh(W_out [context, h]), where the context is memory by the shares softmax(memory W_q h).
+at::Tensor attended(const DecoderWeights& weights, const Source& source, const at::Tensor& h);
+
+/// One step of target inputs x [n, size]: the layers, then output = attended(h of the last one).
+/// `time` counts steps for dropout.
 DecoderStep decoder_step(const DecoderWeights& weights, const Source& source, const at::Tensor& x,
                          const DecoderStep& before, const DecoderDropout& dropout, int64_t time);
 

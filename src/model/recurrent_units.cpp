@@ -14,6 +14,9 @@
 
 #include "bitstill/base/random.hpp"
 #include "bitstill/base/text.hpp"
+#include "decoder_node.hpp"
+#include "lstm_node.hpp"
+#include "product.hpp"
 
 namespace bitstill {
 namespace {
@@ -103,8 +106,11 @@ void Encoder::pass(Flow& flow, const ForwardMode& mode) {
     std::vector<at::Tensor> outputs;
     for (int64_t direction = 0; direction < directions_; ++direction) {
       LstmState last;
-      outputs.push_back(lstm_over(layers_[first + static_cast<std::size_t>(direction)], x,
-                                  real.unsqueeze(2), direction == 1, &last));
+      const LstmLayer& layer = layers_[first + static_cast<std::size_t>(direction)];
+      outputs.push_back(
+          takes_products(x)
+              ? lstm_node(layer, x, flow.tokens->source_lengths, direction == 1, {}, &last)
+              : lstm_over(layer, x, real.unsqueeze(2), direction == 1, &last));
       h.push_back(last.h);
       c.push_back(last.c);
     }
@@ -161,7 +167,29 @@ void Decoder::pass(Flow& flow, const ForwardMode& mode) {
   }
   dropout.outputs = dropout_factors({steps, n, size}, dropout_, kOutputs, mode, device);
   const Source source{flow.memory.transpose(0, 1), flow.masked};
-  flow.x = decode_stepwise(weights_, source, flow.x, flow.summary, dropout);
+  if (!takes_products(flow.x)) {
+    flow.x = decode_stepwise(weights_, source, flow.x, flow.summary, dropout);
+  } else if (weights_.input_feed) {
+    flow.x = decoder_node(weights_, flow.memory, flow.tokens->source_lengths, flow.x, flow.summary,
+                          dropout);
+  } else {
+    flow.x = by_layers(flow, source, dropout);
+  }
+}
+
+/// Without input feeding a layer needs no step of the layers above it.
+at::Tensor Decoder::by_layers(const Flow& flow, const Source& source,
+                              const DecoderDropout& dropout) const {
+  at::Tensor h = flow.x;
+  for (std::size_t layer = 0; layer < weights_.layers.size(); ++layer) {
+    const auto at = static_cast<int64_t>(layer);
+    if (layer > 0 && dropout.between.defined()) h = h * dropout.between[at - 1];
+    LstmState last;
+    h = lstm_node(weights_.layers[layer], h, {}, false, {flow.summary[0][at], flow.summary[1][at]},
+                  &last);
+  }
+  const at::Tensor y = attended(weights_, source, h);
+  return dropout.outputs.defined() ? y * dropout.outputs : y;
 }
 
 std::vector<Parameter*> Decoder::parameters() {

@@ -58,6 +58,8 @@ class Decoder final : public SentenceUnit {
   std::vector<Parameter*> parameters() override;
 
  private:
+  at::Tensor by_layers(const Flow& flow, const Source& source, const DecoderDropout& dropout) const;
+
   double dropout_;
   DecoderWeights weights_;
 };
