@@ -176,9 +176,7 @@ void require_agrees(const NetworkSpec& spec, const std::string& path, const File
 /// The same pieces under the same numbers.
 void require_same_vocabularies(const LoadedModel& model, const std::string& path,
                                const DataIndex& shards) {
-  const NetworkSpec& spec = model.network->spec();
-  const VocabularyPair own =
-      read_vocabularies(model.attached, spec.source_pieces, spec.classes, path);
+  const VocabularyPair own = read_vocabularies(model.attached, model.network->spec(), path);
   const auto require = [&](const char* side, const Vocabulary& vocabulary,
                            const VocabularyFile& file) {
     if (sha256_hex(vocabulary.bytes()) == file.sha256) return;

@@ -225,17 +225,19 @@ TEST(LoadModel, FitsOnlyItsOwnShards) {
   const auto network = network_of(5);
   write_model_file(path, {about_of(*network), named_tensors(*network), {}});
   const LoadedModel model = load_model(path);
-  EXPECT_NO_THROW(require_fits(model, path, {3, 5, 7}, kClasses));
-  const std::string shape = error_of(ExitCode::model, [&] {
-    require_fits(model, path, {1, 28, 28}, kClasses);
-  });
+  const auto fits = [&](const ImageShape& shape, const std::vector<std::string>& classes) {
+    DataIndex shards;
+    shards.shape = shape;
+    shards.classes = classes;
+    require_fits(model, path, shards);
+  };
+  EXPECT_NO_THROW(fits({3, 5, 7}, kClasses));
+  const std::string shape = error_of(ExitCode::model, [&] { fits({1, 28, 28}, kClasses); });
   EXPECT_HOLDS(shape, path);
   EXPECT_HOLDS(shape, "3x5x7");
   EXPECT_HOLDS(shape, "1x28x28");
   for (const auto& classes : {std::vector<std::string>{"ant", "bee"}, {"ant", "cat", "bee"}}) {
-    const std::string text = error_of(ExitCode::model, [&] {
-      require_fits(model, path, {3, 5, 7}, classes);
-    });
+    const std::string text = error_of(ExitCode::model, [&] { fits({3, 5, 7}, classes); });
     EXPECT_HOLDS(text, "ant, bee and cat");
     EXPECT_HOLDS(text, classes.back());
   }
