@@ -10,22 +10,23 @@ words = [("dog", "Hund"), ("green", "grün"), ("walks", "läuft"), ("over", "üb
 def put(name, count):
     with open(f"{sys.argv[1]}/{name}.en", "w") as en, open(f"{sys.argv[1]}/{name}.de", "w") as de:
         for _ in range(count):
-            chosen = random.choices(words, k=random.randint(1, 6))
+            chosen = random.choices(words, k=random.randint(1, 4))
             en.write(" ".join(word[0] for word in chosen) + "\n")
             de.write(" ".join(word[1] for word in chosen) + "\n")
-put("train", 900)
+put("train", 2500)
 put("test", 40)
 END
 cd "$WORK" || exit 1
 must 1 shard --vocabulary words:24 --name words --validation 40 --source train.en,train.de \
   --test-source test.en,test.de --rows 300 --out text
 
-lstm=(--data.folder text --model.kind lstm --model.size 24 --train.micro_tokens 64 --train.global_tokens 192
-  --train.optimizer adam --train.rate 0.02 --train.weight_decay 0 --train.clip_norm 5 --run.threads 1
+lstm=(--data.folder text --model.kind lstm --model.size 32 --train.micro_tokens 64 --train.global_tokens 64
+  --train.optimizer adam --train.rate 0.01 --train.weight_decay 0 --train.clip_norm 5 --run.threads 1
   --train.precision fp32)
 fixed=(--exchange.order fixed --run.log_steps 2)
 
-must 2 train "${lstm[@]}" "${fixed[@]}" --run.folder teacher --quant.method none --train.epochs 6
+must 2 train "${lstm[@]}" "${fixed[@]}" --run.folder teacher --quant.method none --train.epochs 10
+small=(--model.size 16 --train.global_tokens 192 --train.epochs 2)
 teacher=(--teacher.file teacher/master.safetensors --distill.temperature 1)
 
 # compare_worlds NAME "RANKS..." SETTING...: the first of RANKS against all others
@@ -35,8 +36,7 @@ compare_worlds() {
   read -ra worlds <<<"$2"
   shift 2
   for ranks in "${worlds[@]}"; do
-    must "$ranks" distill "${lstm[@]}" "${fixed[@]}" "${teacher[@]}" --run.folder "$name.$ranks" --train.epochs 2 \
-      --model.size 16 "$@"
+    must "$ranks" distill "${lstm[@]}" "${fixed[@]}" "${teacher[@]}" --run.folder "$name.$ranks" "${small[@]}" "$@"
     [ -n "$first" ] || first=$name.$ranks
     same_weights "$first" "$name.$ranks"
     same_losses "$first" "$name.$ranks"
@@ -48,21 +48,21 @@ compare_worlds tied "1 3" --model.tie all --model.bidirectional true --quant.bit
 compare_worlds points "1 2" --quant.method joint --quant.bits 2 --model.layers 2 --model.input_feed false
 
 # The teacher in slices gives the same bits.
-must 3 distill "${lstm[@]}" "${fixed[@]}" "${teacher[@]}" --run.folder sliced --train.epochs 2 --model.size 16 \
+must 3 distill "${lstm[@]}" "${fixed[@]}" "${teacher[@]}" --run.folder sliced "${small[@]}" \
   --quant.bits 4 --teacher.sharding gather --teacher.precision fp32
 same_weights plain.3 sliced
 
 # A first epoch, then the second one by --resume: as if never stopped.
-must 2 distill "${lstm[@]}" "${fixed[@]}" "${teacher[@]}" --run.folder resumed --train.epochs 1 --model.size 16 \
+must 2 distill "${lstm[@]}" "${fixed[@]}" "${teacher[@]}" --run.folder resumed "${small[@]}" --train.epochs 1 \
   --train.schedule constant --quant.bits 4
-must 2 distill "${lstm[@]}" "${fixed[@]}" "${teacher[@]}" --run.folder resumed --train.epochs 2 --model.size 16 \
+must 2 distill "${lstm[@]}" "${fixed[@]}" "${teacher[@]}" --run.folder resumed "${small[@]}" \
   --train.schedule constant --quant.bits 4 --resume
-must 1 distill "${lstm[@]}" "${fixed[@]}" "${teacher[@]}" --run.folder straight --train.epochs 2 --model.size 16 \
+must 1 distill "${lstm[@]}" "${fixed[@]}" "${teacher[@]}" --run.folder straight "${small[@]}" \
   --train.schedule constant --quant.bits 4
 same_weights resumed straight
 
 # The job that counts: it has learned the words, 4 bits keep it, and the file alone translates.
-must 2 distill "${lstm[@]}" "${teacher[@]}" --run.folder student --train.epochs 6 --quant.bits 4 \
+must 2 distill "${lstm[@]}" "${teacher[@]}" --run.folder student --train.epochs 3 --quant.bits 4 \
   --student.init teacher/master.safetensors
 for ranks in 1 3; do
   must "$ranks" evaluate --model.file student --against teacher/master.safetensors --data.folder text --unigram --json
@@ -72,15 +72,15 @@ cmp scores.1 scores.3 || fail "scores of 1 and 3 ranks differ: $(cat scores.1 sc
 python3 - <<'END' || fail "scores: $(cat scores.1)"
 import json
 student, teacher, unigram = json.load(open("scores.1"))
-assert unigram["samples"] == student["samples"] and 8 < unigram["perplexity"] < 13, unigram
+assert unigram["samples"] == student["samples"] and 5 < unigram["perplexity"] < 13, unigram
 assert student["samples"] == teacher["samples"] > 100
-assert teacher["perplexity"] < 1.5 and student["perplexity"] < 1.6, (teacher, student)
+assert teacher["perplexity"] < 1.3 and student["perplexity"] < 1.4, (teacher, student)
 assert student["bytes"] < teacher["bytes"]
 END
 must 1 translate --model.file student/student.safetensors --input test.en --reference test.de --beam 3
 python3 - <<'END' || fail "translations: $(head -n 5 out)"
 got, right = open("out").read().splitlines(), open("test.de").read().splitlines()
-assert len(got) == 40 and sum(a == b for a, b in zip(got, right)) >= 30
+assert len(got) == 40 and sum(a == b for a, b in zip(got, right)) >= 38
 END
 must 1 report student plain.1
 grep -q 'Perplexity' out || fail "the report has no perplexity: $(cat out)"
