@@ -77,6 +77,24 @@ TEST(StepDecoder, HypothesesAreReorderedRepeatedAndDropped) {
   }
 }
 
+TEST(StepDecoder, AHypothesisDoesNotDependOnOthersToTheBit) {
+  for (const Shape& shape : kShapes) {
+    const NetworkSpec spec = lstm_spec(shape);
+    const auto network = lstm(spec);
+    const auto pairs = random_pairs(spec, kLengths);
+    for (const bool bf16 : {false, true}) {
+      const auto decoder = make_step_decoder(*network, bf16);
+      const at::Tensor together = forced(*decoder, tokens_of(spec, pairs));
+      int64_t term = 0;
+      for (const Pair& pair : pairs) {
+        const at::Tensor alone = forced(*decoder, tokens_of(spec, {pair}));
+        EXPECT_TRUE(at::equal(alone, together.narrow(0, term, alone.size(0)))) << term;
+        term += alone.size(0);
+      }
+    }
+  }
+}
+
 TEST(StepDecoder, ImagesHaveNone) {
   NetworkSpec spec;
   spec.input = {1, 4, 4};
