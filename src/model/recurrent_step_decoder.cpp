@@ -1,5 +1,3 @@
-// Recurrent networks asked for one token after the other. On the CPU with oneDNN every weight is
-// laid out once, and a hypothesis' answers do not depend, to the bit, on the others.
 #include "recurrent_step_decoder.hpp"
 
 #include <ATen/TensorOperators.h>
@@ -215,6 +213,10 @@ std::unique_ptr<StepDecoder> recurrent_step_decoder(const Network& network, bool
   if (takes_products(network.parameters()[0]->value)) {
     return std::make_unique<PreparedStepDecoder>(network, bf16);
   }
+  return plain_step_decoder(network, bf16);
+}
+
+std::unique_ptr<StepDecoder> plain_step_decoder(const Network& network, bool bf16) {
   return std::make_unique<PlainStepDecoder>(network, bf16);
 }
 
