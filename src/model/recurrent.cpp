@@ -1,15 +1,12 @@
 // LSTMs with attention for translation (Luong et al. 2015), as OpenNMT-py 3.5 has them.
-#include <ATen/core/grad_mode.h>
-#include <ATen/ops/arange.h>
-#include <ATen/ops/stack.h>
 #include <ATen/ops/zeros.h>
 
 #include "bitstill/base/text.hpp"
-#include "bitstill/model/autocast.hpp"
 #include "bitstill/model/blocks.hpp"
 #include "bitstill/model/registry.hpp"
 #include "initial_values.hpp"
 #include "layers.hpp"
+#include "recurrent_step_decoder.hpp"
 #include "recurrent_units.hpp"
 
 namespace bitstill {
@@ -84,71 +81,12 @@ at::Tensor initial_value(const Parameter& parameter, RandomStream& stream) {
   return uniform(parameter.value.sizes(), kInitialBound, stream);
 }
 
-/// States: h and c [hypotheses, layers, size], the last output [hypotheses, size], each
-/// hypothesis' sentence [hypotheses].
-class RecurrentStepDecoder final : public StepDecoder {
- public:
-  RecurrentStepDecoder(const Network& network, bool bf16)
-      : network_(network),
-        bf16_(bf16),
-        embedding_(static_cast<const Embedding&>(*network.units()[2])),
-        decoder_(static_cast<const Decoder&>(*network.units()[3])) {}
-
-  DecoderState begin(const Tokens& sources) override {
-    const at::NoGradGuard no_gradient;
-    const AutocastScope precision(bf16_, sources.source.device());
-    Flow flow;
-    flow.tokens = &sources;
-    for (std::size_t unit = 0; unit < 2; ++unit) network_.units()[unit]->pass(flow, {});
-    source_ = {flow.memory.transpose(0, 1).contiguous(), flow.masked};
-    return state_of(first_step(flow.summary),
-                    at::arange(sources.sentences(), sources.source.options()));
-  }
-
-  at::Tensor next(DecoderState* state, const at::Tensor& last) override {
-    const at::NoGradGuard no_gradient;
-    const AutocastScope precision(bf16_, last.device());
-    const at::Tensor sentence = state->at(3);
-    const Source source{source_.memory.index_select(0, sentence),
-                        source_.masked.index_select(0, sentence)};
-    DecoderStep before;
-    for (int64_t layer = 0; layer < state->at(0).size(1); ++layer) {
-      before.layers.push_back({state->at(0).select(1, layer), state->at(1).select(1, layer)});
-    }
-    before.output = state->at(2);
-    const DecoderStep now =
-        decoder_step(decoder_.weights(), source, embedding_.rows(last), before, {}, 0);
-    *state = state_of(now, sentence);
-    return network_.head(now.output, {}).to(at::kFloat);
-  }
-
- private:
-  static DecoderState state_of(const DecoderStep& step, const at::Tensor& sentence) {
-    std::vector<at::Tensor> h, c;
-    for (const LstmState& layer : step.layers) {
-      h.push_back(layer.h);
-      c.push_back(layer.c);
-    }
-    return {at::stack(h, 1), at::stack(c, 1), step.output, sentence};
-  }
-
-  const Network& network_;
-  bool bf16_;
-  const Embedding& embedding_;
-  const Decoder& decoder_;
-  Source source_;
-};
-
-std::unique_ptr<StepDecoder> step_decoder(const Network& network, bool bf16) {
-  return std::make_unique<RecurrentStepDecoder>(network, bf16);
-}
-
 }  // namespace
 
 NetworkFamily recurrent() {
   NetworkFamily family{{"lstm"}, FamilyOptions::recurrent, complete, count, build, initial_value};
   family.draws_biases = true;
-  family.step_decoder = step_decoder;
+  family.step_decoder = recurrent_step_decoder;
   return family;
 }
 

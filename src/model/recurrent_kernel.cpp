@@ -74,13 +74,15 @@ HWY_INLINE void over(int64_t count, const Step& step) {
 template <class Value>
 void cell_row(const CellForward<Value>& cell, int64_t row) {
   const int64_t n = cell.size;
-  const Value *x = cell.of_x + row * 4 * n, *h = cell.of_h + row * 4 * n;
+  const Value* const h = cell.of_h + row * 4 * n;
+  const Value* const x = cell.of_x == nullptr ? nullptr : cell.of_x + row * 4 * n;
   float* const gates = cell.gates + row * 4 * n;
   const float* const c = cell.c + row * n;
   float *const next_h = cell.next_h + row * n, *const next_c = cell.next_c + row * n;
   over(n, [&](auto d, int64_t k) HWY_ATTR {
-    const auto gate = [&](int64_t at)
-                          HWY_ATTR { return hn::Add(load(d, x + at), load(d, h + at)); };
+    const auto gate = [&](int64_t at) HWY_ATTR {
+      return x == nullptr ? load(d, h + at) : hn::Add(load(d, x + at), load(d, h + at));
+    };
     const auto in = sigmoid(d, gate(k)), forget = sigmoid(d, gate(n + k));
     const auto given = hn::Tanh(d, gate(2 * n + k)), out = sigmoid(d, gate(3 * n + k));
     const auto after = hn::MulAdd(forget, load(d, c + k), hn::Mul(in, given));

@@ -15,7 +15,7 @@ struct RealRows {
 };
 
 /// c' = sigmoid(f) c + sigmoid(i) tanh(g), h' = sigmoid(o) tanh(c'); gates i, f, g, o = the sum of
-/// two products [rows, 4 size]. Rows that are not real keep h and c.
+/// two products [rows, 4 size], or the second alone. Rows that are not real keep h and c.
 template <class Value>
 struct CellForward {
   int64_t size = 0;

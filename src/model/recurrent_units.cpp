@@ -5,7 +5,6 @@
 #include <ATen/ops/cat.h>
 #include <ATen/ops/embedding.h>
 #include <ATen/ops/empty.h>
-#include <ATen/ops/linear.h>
 #include <ATen/ops/relu.h>
 #include <ATen/ops/stack.h>
 #include <ATen/ops/zeros.h>
@@ -15,6 +14,7 @@
 #include "bitstill/base/random.hpp"
 #include "bitstill/base/text.hpp"
 #include "decoder_node.hpp"
+#include "layers.hpp"
 #include "lstm_node.hpp"
 #include "product.hpp"
 
@@ -85,10 +85,10 @@ Encoder::Encoder(const RecurrentOptions& options, double dropout, const c10::Dev
 /// States [layers x directions, n, own], of which each sentence's are taken `layers` at a time, in
 /// that order.
 at::Tensor Encoder::bridged(const at::Tensor& states, const Parameter& weight,
-                            const Parameter& bias) const {
+                            const Parameter& bias, const ForwardMode& mode) const {
   const at::Tensor rows = states.transpose(0, 1).contiguous();  // [n, layers x directions, own]
   const at::Tensor together = rows.view({-1, weight.value.size(0)});
-  return at::relu(at::linear(together, weight.value, bias.value).to(at::kFloat))
+  return at::relu(linear(together, weight.value, bias.value, mode).to(at::kFloat))
       .view(rows.sizes())
       .transpose(0, 1);
 }
@@ -118,8 +118,8 @@ void Encoder::pass(Flow& flow, const ForwardMode& mode) {
   }
   at::Tensor last_h = at::stack(h), last_c = at::stack(c);  // [layers x directions, n, own]
   if (!bridge_.empty()) {
-    last_h = bridged(last_h, bridge_[0], bridge_[1]);
-    last_c = bridged(last_c, bridge_[2], bridge_[3]);
+    last_h = bridged(last_h, bridge_[0], bridge_[1], mode);
+    last_c = bridged(last_c, bridge_[2], bridge_[3], mode);
   }
   const int64_t n = x.size(1), size = x.size(2), layers = last_h.size(0) / directions_;
   const auto joined = [&](const at::Tensor& states) {  // directions one behind the other

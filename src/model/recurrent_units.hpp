@@ -40,8 +40,8 @@ class Encoder final : public SentenceUnit {
   std::vector<Parameter*> parameters() override;
 
  private:
-  at::Tensor bridged(const at::Tensor& states, const Parameter& weight,
-                     const Parameter& bias) const;
+  at::Tensor bridged(const at::Tensor& states, const Parameter& weight, const Parameter& bias,
+                     const ForwardMode& mode) const;
 
   int64_t directions_;
   double dropout_;

@@ -14,6 +14,7 @@
 #include "../../src/model/decoder_node.hpp"
 #include "../../src/model/lstm_node.hpp"
 #include "../../src/model/product.hpp"
+#include "../base/every_target.hpp"
 #include "bitstill/model/autocast.hpp"
 
 namespace bitstill {
@@ -185,6 +186,20 @@ TEST(RecurrentNodes, DecoderIsThatOfSteps) {
       expect_equal(one.run(true), expected, 0.06);
     }
   }
+}
+
+TEST(RecurrentNodes, EveryInstructionSetDoesThat) {
+  at::manual_seed(4);
+  LstmCase layer(5, 4, 6, 19);
+  DecoderCase decoder(2, 6, 4, 3, 21);
+  const auto of_layer = layer.run(false, true), of_decoder = decoder.run(false);
+  on_every_target([&] {
+    expect_equal(layer.run(true, true), of_layer, 1e-5);
+    expect_equal(decoder.run(true), of_decoder, 1e-5);
+    const AutocastScope bf16(true, at::kCPU);
+    expect_equal(layer.run(true, true), of_layer, 0.04);
+    expect_equal(decoder.run(true), of_decoder, 0.06);
+  });
 }
 
 }  // namespace

@@ -8,6 +8,7 @@
 #include <ATen/ops/tensor.h>
 #include <gtest/gtest.h>
 
+#include "../../src/model/recurrent_step_decoder.hpp"
 #include "sentences_fixture.hpp"
 
 namespace bitstill {
@@ -35,12 +36,10 @@ TEST(StepDecoder, StepsAreTheWholeTargets) {
     const NetworkSpec spec = lstm_spec(shape);
     const auto network = lstm(spec);
     const Tokens tokens = tokens_of(spec, random_pairs(spec, kLengths));
-    const auto decoder = make_step_decoder(*network, false);
     const at::Tensor whole = network->head(network->hidden(tokens, {}), {});
-    EXPECT_TRUE(at::allclose(forced(*decoder, tokens), whole, 1e-5, 1e-4));
-    const at::Tensor rounded = forced(*make_step_decoder(*network, true), tokens);
-    EXPECT_EQ(rounded.scalar_type(), at::kFloat);
-    EXPECT_FALSE(at::equal(rounded, whole));
+    for (const auto make : {make_step_decoder, plain_step_decoder}) {
+      EXPECT_TRUE(at::allclose(forced(*make(*network, false), tokens), whole, 1e-5, 1e-4));
+    }
   }
 }
 
@@ -49,7 +48,12 @@ TEST(StepDecoder, Bf16IsNearFp32) {
   const auto network = lstm(spec, 2);
   const Tokens tokens = tokens_of(spec, random_pairs(spec, kLengths));
   const at::Tensor whole = network->head(network->hidden(tokens, {}), {});
-  EXPECT_TRUE(at::allclose(forced(*make_step_decoder(*network, true), tokens), whole, 0.02, 0.02));
+  for (const auto make : {make_step_decoder, plain_step_decoder}) {
+    const at::Tensor rounded = forced(*make(*network, true), tokens);
+    EXPECT_EQ(rounded.scalar_type(), at::kFloat);
+    EXPECT_FALSE(at::equal(rounded, whole));
+    EXPECT_TRUE(at::allclose(rounded, whole, 0.02, 0.02));
+  }
 }
 
 TEST(StepDecoder, HypothesesAreReorderedRepeatedAndDropped) {
@@ -74,6 +78,24 @@ TEST(StepDecoder, HypothesesAreReorderedRepeatedAndDropped) {
                              first[which[i].item<int64_t>()], 1e-5, 1e-4));
     EXPECT_TRUE(
         at::allclose(decoder->next(&alone, tokens.narrow(0, i, 1))[0], next[i], 1e-5, 1e-4));
+  }
+}
+
+TEST(StepDecoder, AHypothesisDoesNotDependOnOthersToTheBit) {
+  for (const Shape& shape : kShapes) {
+    const NetworkSpec spec = lstm_spec(shape);
+    const auto network = lstm(spec);
+    const auto pairs = random_pairs(spec, kLengths);
+    for (const bool bf16 : {false, true}) {
+      const auto decoder = make_step_decoder(*network, bf16);
+      const at::Tensor together = forced(*decoder, tokens_of(spec, pairs));
+      int64_t term = 0;
+      for (const Pair& pair : pairs) {
+        const at::Tensor alone = forced(*decoder, tokens_of(spec, {pair}));
+        EXPECT_TRUE(at::equal(alone, together.narrow(0, term, alone.size(0)))) << term;
+        term += alone.size(0);
+      }
+    }
   }
 }
 
