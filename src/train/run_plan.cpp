@@ -56,6 +56,11 @@ EpochPlan RunPlan::epoch(int64_t epoch) const {
   return {epoch_order(images_, seed_, epoch), global_batch_, micro_batch_, world_};
 }
 
+double RunPlan::padding() const {
+  if (global_batch_ > 0) return 0;
+  return padding_share(bucket_epoch(lengths_, buckets_, seed_, 0), lengths_);
+}
+
 RunPlan make_run_plan(const Dataset& dataset, const TrainingOptions& options, Communicator& comm) {
   RunPlan plan = plan_for(dataset, options, comm);
   agree(comm, [&] { plan.epoch(0); });  // what cannot be is said at the start
