@@ -9,7 +9,7 @@
 namespace bitstill {
 namespace {
 
-/// train.micro_tokens = 0: a rank's part of a step, if only the longest sentence fits.
+/// train.micro_tokens = 0: a rank's part of a step, at least the longest sentence.
 int64_t micro_tokens(const TrainOptions& train, const std::vector<SentenceLengths>& lengths,
                      int world) {
   if (train.micro_tokens > 0) return train.micro_tokens;
