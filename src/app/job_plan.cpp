@@ -38,6 +38,7 @@ void Job::print_plan() const {
       plan.step(0).micro_batches.size(),
       plan_chunks(student_->masters().numel(), ranges, gradient_chunk_bytes(config_.exchange))
           .size());
+  if (of_sentences()) std::printf("# plan: %.2f %% padding\n", 100 * plan_->padding());
   std::printf("# student: %lld parameters; masters, shadows and gradients %s a rank\n",
               static_cast<long long>(student_->network().parameter_count()),
               human_bytes(elements * 4 * (student_->quantizer() ? 3 : 2)).c_str());

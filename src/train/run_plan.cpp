@@ -9,7 +9,7 @@
 namespace bitstill {
 namespace {
 
-/// train.micro_tokens = 0: a rank's part of a step, if only the longest sentence fits.
+/// train.micro_tokens = 0: a rank's part of a step, at least the longest sentence.
 int64_t micro_tokens(const TrainOptions& train, const std::vector<SentenceLengths>& lengths,
                      int world) {
   if (train.micro_tokens > 0) return train.micro_tokens;
@@ -54,6 +54,11 @@ RunPlan::RunPlan(std::vector<SentenceLengths> lengths, const TrainingOptions& op
 EpochPlan RunPlan::epoch(int64_t epoch) const {
   if (global_batch_ == 0) return {bucket_epoch(lengths_, buckets_, seed_, epoch), world_};
   return {epoch_order(images_, seed_, epoch), global_batch_, micro_batch_, world_};
+}
+
+double RunPlan::padding() const {
+  if (global_batch_ > 0) return 0;
+  return padding_share(bucket_epoch(lengths_, buckets_, seed_, 0), lengths_);
 }
 
 RunPlan make_run_plan(const Dataset& dataset, const TrainingOptions& options, Communicator& comm) {

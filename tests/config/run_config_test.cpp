@@ -129,16 +129,16 @@ TEST(RunConfig, ResolvedValuesAreARecipe) {
 
 TEST(RunConfig, EveryBadValueIsNamed) {
   const std::pair<const char*, const char*> bad[] = {
-      {"run.folder", ""},        {"run.seed", "-1"},          {"run.device", "gpu"},
-      {"run.threads", "-1"},     {"run.timeout_s", "-1"},     {"run.log_steps", "0"},
-      {"data.prefetch", "0"},    {"data.window", "0"},        {"data.shift", "-1"},
-      {"data.variants", "-1"},   {"data.augment_seed", "-2"}, {"quant.method", "ternary"},
-      {"quant.bits", "99"},      {"quant.bits", "0"},         {"quant.bucket", "-1"},
-      {"quant.rounding", "up"},  {"quant.tensors", "some"},   {"train.rate", "0"},
-      {"train.momentum", "2"},   {"train.schedule", "step"},  {"distill.temperature", "0"},
-      {"exchange.order", "any"}, {"exchange.order", "fixed"}, {"data.jitter", "2"},
-      {"data.lighting", "-1"},   {"data.erase", "1.5"},       {"data.mixup", "-1"},
-      {"data.cutmix", "2000"}};
+      {"run.folder", ""},          {"run.seed", "-1"},           {"run.device", "gpu"},
+      {"run.threads", "-1"},       {"run.timeout_s", "-1"},      {"run.log_steps", "0"},
+      {"data.prefetch", "0"},      {"data.shift", "-1"},         {"data.variants", "-1"},
+      {"data.augment_seed", "-2"}, {"quant.method", "ternary"},  {"quant.bits", "99"},
+      {"quant.bits", "0"},         {"quant.bucket", "-1"},       {"quant.rounding", "up"},
+      {"quant.tensors", "some"},   {"train.rate", "0"},          {"train.momentum", "2"},
+      {"train.schedule", "step"},  {"distill.temperature", "0"}, {"exchange.order", "any"},
+      {"exchange.order", "fixed"}, {"data.jitter", "2"},         {"data.lighting", "-1"},
+      {"data.erase", "1.5"},       {"data.mixup", "-1"},         {"data.cutmix", "2000"},
+      {"data.window", "0"}};
   for (const auto& [name, value] : bad) {
     RunConfig config;
     SettingTable table;

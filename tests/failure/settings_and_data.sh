@@ -89,6 +89,8 @@ all_refusals() {
   refused "unknown key, a near one" "$ranks" 2 'train\.epoch .*train\.epochs' --train.epoch 3
   refused "bits" "$ranks" 2 'quant\.bits.*99' --quant.method uniform --quant.bits 99
   refused "no number" "$ranks" 2 'train\.rate.*fast' --train.rate fast
+  refused "tokens of images" "$ranks" 2 'train\.micro_tokens = 512: .*images' \
+    --train.micro_batch 0 --train.micro_tokens 512
 
   refused "no data folder" "$ranks" 3 '/nonexistent' --data.folder /nonexistent
   refused "no index" "$ranks" 3 "$WORK/no_index" --data.folder "$WORK/no_index"

@@ -9,6 +9,7 @@
 #include "bitstill/base/text.hpp"
 #include "bitstill/comm/agree.hpp"
 #include "bitstill/infer/loaded_model.hpp"
+#include "bitstill/model/blocks.hpp"
 #include "bitstill/train/trainer.hpp"
 #include "random_shards.hpp"
 #include "rank_main.hpp"
@@ -64,16 +65,21 @@ TrainingOptions options_for(const std::string& folder, const QuantOptions& quant
   return options;
 }
 
+/// FOLDER/shards and FOLDER/run, for all ranks.
+void make_folders(const std::string& folder) {
+  agree(rank_world().control(), [&] {
+    if (rank_world().place().rank == 0) {
+      write_random_shards(folder + "/shards", kRows);
+      std::filesystem::create_directories(folder + "/run/checkpoints");
+    }
+  });
+}
+
 /// Trains; the last rank's `harm` happens in step kFlipAt.
 void train(QuantMethod method, const std::function<void(Student&)>& harm) {
   const SharedFolder folder;
   World& world = rank_world();
-  agree(world.control(), [&] {
-    if (world.place().rank == 0) {
-      write_random_shards(folder.path() + "/shards", kRows);
-      std::filesystem::create_directories(folder.path() + "/run/checkpoints");
-    }
-  });
+  make_folders(folder.path());
   const Dataset dataset(folder.path() + "/shards");
   QuantOptions quant = uniform(2, 16);
   quant.method = method;
@@ -119,6 +125,29 @@ TEST(Divergence, EqualRanksGoOn) {
   for (const QuantMethod method : {QuantMethod::points, QuantMethod::joint, QuantMethod::lsq}) {
     train(method, [](Student&) {});
   }
+}
+
+TEST(Reestimation, IsRefusedWithoutBatchNorm) {
+  const SharedFolder folder;
+  World& world = rank_world();
+  make_folders(folder.path());
+  const Dataset dataset(folder.path() + "/shards");
+  const NetworkSpec spec = small_spec();
+  std::vector<std::unique_ptr<Unit>> units;
+  units.push_back(std::make_unique<LinearBlock>(
+      LinearBlock::Options{spec.input.pixels(), spec.classes, false, true}, 0, 0));
+  Student student(std::make_unique<Network>(spec, std::move(units)), {}, 1, at::kCPU);
+  TrainingOptions options = options_for(folder.path() + "/run", {});
+  options.train.reestimate_batches = 3;
+  RunLog log;
+  Watchdog watchdog(world, 0);
+  EXPECT_HOLDS(error_of(ExitCode::settings,
+                        [&] {
+                          run_training(world, watchdog, dataset,
+                                       make_run_plan(dataset, options, world.control()), student,
+                                       nullptr, options, {}, {}, log);
+                        }),
+               "train.reestimate_batches = 3: the network has no batch norm");
 }
 
 }  // namespace

@@ -104,6 +104,14 @@ TEST(RunPlan, EpochsOfSentencesAreBucketed) {
   }
 }
 
+TEST(RunPlan, PaddingIsThatOfTheFirstEpoch) {
+  const std::vector<SentenceLengths> lengths = random_lengths(400);
+  const TrainingOptions options = options_of(120, 700, 200);
+  EXPECT_EQ(RunPlan(lengths, options, 3).padding(),
+            padding_share(bucket_epoch(lengths, {200, 120, 700}, 5, 0), lengths));
+  EXPECT_EQ(RunPlan(400, options, 3).padding(), 0);
+}
+
 TEST(RunPlan, EpochsOfSentencesDifferInTheirSteps) {
   const RunPlan run(random_lengths(701), options_of(120, 300, 100), 2);
   std::vector<int64_t> steps;

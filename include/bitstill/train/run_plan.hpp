@@ -23,6 +23,8 @@ class RunPlan {
   /// Epochs of sentences differ in their steps. Error(data) where there are too few samples,
   /// Error(settings) where train.micro_tokens is below the longest sentence.
   EpochPlan epoch(int64_t epoch) const;
+  /// What is padding of the first epoch of sentences, 0 to 1 (padding_share); images have none.
+  double padding() const;
 
  private:
   uint64_t seed_;
