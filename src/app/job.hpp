@@ -10,6 +10,7 @@
 #include "bitstill/config/run_config.hpp"
 #include "bitstill/config/run_record.hpp"
 #include "bitstill/data/dataset.hpp"
+#include "bitstill/infer/model_vocabulary.hpp"
 #include "bitstill/teacher/logit_cache.hpp"
 #include "bitstill/teacher/teacher.hpp"
 #include "bitstill/train/trainer.hpp"

@@ -80,8 +80,8 @@ class SleepingPieces final : public Piecewise {
   void run(std::size_t piece, const void*, std::span<PassState> states) const override {
     for (std::size_t i = 0; i < states.size(); ++i) sleep_ms(ms_[piece]);
   }
-  at::Tensor finish(PassState&& state) const override {
-    return at::zeros({state.values[0].size(0), classes_});
+  PassResult finish(PassState&& state) const override {
+    return {at::zeros({state.values[0].size(0), classes_})};
   }
 
  private:

@@ -249,6 +249,7 @@ LoadedModel load_skeleton(const TensorFile& file, const FileFacts& facts) {
   LoadedModel model =
       described_model(make_skeleton, front.about, front.input, values, file.path(), facts);
   require_fits(*model.network, tensors, file.path());
+  model.attached = file.attached();
   return model;
 }
 

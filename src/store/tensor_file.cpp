@@ -40,18 +40,32 @@ at::Tensor TensorFile::rows(const std::string& name, int64_t first, int64_t coun
     throw Error(ExitCode::model,
                 concat(path_, ": tensor ", name, " has no rows ", first, " to ", first + count));
   }
+  return read(entry, first, count).to(at::kFloat);
+}
+
+at::Tensor TensorFile::read(const SafetensorsEntry& entry, int64_t first, int64_t count) const {
   std::vector<int64_t> shape = entry.shape;
   shape[0] = count;
-  at::Tensor read = at::empty(shape, scalar_type_of(entry.dtype));
+  at::Tensor rows = at::empty(shape, scalar_type_of(entry.dtype));
   const uint64_t row_bytes =
       entry.shape[0] == 0 ? 0 : entry.bytes / static_cast<uint64_t>(entry.shape[0]);
   const uint64_t bytes = row_bytes * static_cast<uint64_t>(count);
   if (bytes > 0) {
     input_.read(front_.header.data_start + entry.offset + row_bytes * static_cast<uint64_t>(first),
-                read.mutable_data_ptr(), bytes);
+                rows.mutable_data_ptr(), bytes);
     bytes_read_ += bytes;
   }
-  return read.to(at::kFloat);
+  return rows;
+}
+
+NamedTensors TensorFile::attached() const {
+  NamedTensors tensors;
+  for (const SafetensorsEntry& entry : front_.header.entries) {
+    if (attaches(entry.name, entry.dtype) && entry.shape.size() == 1) {
+      tensors.emplace_back(entry.name, read(entry, 0, entry.shape[0]));
+    }
+  }
+  return tensors;
 }
 
 at::Tensor TensorFile::whole(const std::string& name) const {

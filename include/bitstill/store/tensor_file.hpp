@@ -9,6 +9,7 @@
 
 #include "bitstill/base/file.hpp"
 #include "bitstill/codec/packed_model.hpp"
+#include "bitstill/store/model_file.hpp"
 
 namespace bitstill {
 
@@ -33,8 +34,11 @@ class TensorFile {
   /// fewer rows; and when the file has become shorter.
   at::Tensor rows(const std::string& name, int64_t first, int64_t count) const;
   at::Tensor whole(const std::string& name) const;
+  /// The file's bytes that are no weights (ModelFile::attached).
+  NamedTensors attached() const;
 
  private:
+  at::Tensor read(const SafetensorsEntry& entry, int64_t first, int64_t count) const;
   const SafetensorsEntry& entry_of(const std::string& name) const;
 
   std::string path_;
