@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# bitstill translate as it is used: equal bytes at 1, 2 and 3 ranks and for every size of batch, empty lines, the
+# bitstill translate as it is used: equal bytes at 1, 2 and 3 ranks and one by one, empty lines, the
 # n best and their scores, files and streams, compressed and exported models, and what is refused.
 . "$SOURCE/tests/whole/jobs.bash"
 program=$(dirname "$BITSTILL")/sentences_program
@@ -37,27 +37,28 @@ given() {
     fail "translate $*: $(cat err)"
 }
 
-for name in apart joint; do
-  for search in "--beam 1" "--beam 5" "--beam 4 --n-best 3 --scores --length-penalty 1"; do
-    read -ra setting <<<"--model.file $name.safetensors --most-tokens 12 $search"
-    given lines 1 "${setting[@]}"
-    cp out right
-    for ranks in 2 3; do
-      given lines $ranks "${setting[@]}"
-      cmp right out || fail "$name $search at 1 and $ranks ranks"
-    done
-    given lines 2 "${setting[@]}" --batch-tokens 1
-    cmp right out || fail "$name $search one by one"
-    given crlf 1 "${setting[@]}"
-    cmp right out || fail "$name $search of CR LF"
+# equal_everywhere MODEL SETTING...: what 1 rank says is then in $WORK/right
+equal_everywhere() {
+  local setting=(--model.file "$@" --most-tokens 12) ranks
+  given lines 1 "${setting[@]}"
+  cp out right
+  for ranks in 2 3; do
+    given lines $ranks "${setting[@]}"
+    cmp right out || fail "$* at 1 and $ranks ranks"
   done
-  cp right "$name.best"
-done
+}
+equal_everywhere joint.safetensors --beam 3
+equal_everywhere apart.safetensors --beam 4 --n-best 3 --scores --length-penalty 1
+cp right apart.best
+equal_everywhere apart.safetensors --beam 1
+cp right greedy
+greedy=(--model.file apart.safetensors --beam 1 --most-tokens 12)
+given lines 2 "${greedy[@]}" --batch-tokens 1
+cmp greedy out || fail "greedy one by one"
+given crlf 1 "${greedy[@]}"
+cmp greedy out || fail "greedy of CR LF"
 
 # A line for a line; nothing for nothing; more than a few different ones.
-greedy=(--model.file apart.safetensors --beam 1 --most-tokens 12)
-given lines 2 "${greedy[@]}"
-cp out greedy
 [ "$(wc -l <greedy)" -eq 40 ] || fail "$(wc -l <greedy) lines of 40"
 for line in 5 21 40; do [ -z "$(sed -n ${line}p greedy)" ] || fail "line $line is not empty"; done
 [ "$(sort -u greedy | wc -l)" -ge 20 ] || fail "all translations are alike: $(head -3 greedy)"
@@ -108,12 +109,13 @@ done
 all_refused() {
   local ranks=$1 tell=(translate --model.file apart.safetensors)
   printf 'a\nb\nGr\xfcn\n' >bad
+  printf 'a\nb\nc\n' >three
   refused "no model file named" "$ranks" 2 'model\.file is not given' translate --input lines
   refused "no model file" "$ranks" 4 'none\.safetensors' translate --model.file none.safetensors --input lines
-  refused "no input" "$ranks" 3 'none: no such file' "${tell[@]}" --input none
+  refused "no input" "$ranks" 3 'none: cannot open' "${tell[@]}" --input none
   refused "no UTF-8" "$ranks" 3 'bad, line 3: a line without valid UTF-8' "${tell[@]}" --input bad
   refused "more best ones than places" "$ranks" 2 'n-best = 6: give 1 to beam, 5' "${tell[@]}" --input lines --n-best 6
-  refused "another reference" "$ranks" 3 'bad has 3 lines, lines has 40' "${tell[@]}" --input lines --reference bad
+  refused "another reference" "$ranks" 3 'three has 3 lines, lines has 40' "${tell[@]}" --input lines --reference three
   refused "no vocabulary" "$ranks" 4 'bare\.safetensors: carries no source vocabulary' translate \
     --model.file bare.safetensors --input lines
   refused "an unwritable file" "$ranks" 7 'lines/x' "${tell[@]}" --input lines --out lines/x
