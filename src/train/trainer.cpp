@@ -384,7 +384,7 @@ RunResult run_training(World& world, Watchdog& watchdog, const Dataset& dataset,
       (train.select == Select::best || train.schedule == RateSchedule::plateau ||
        train.patience > 0)) {
     throw AgreedError(ExitCode::settings,
-                      "the shards hold no validation images, which train.select = best, "
+                      "the shards hold no validation split, which train.select = best, "
                       "train.schedule = plateau and train.patience need; make shards with some");
   }
   if (train.reestimate_batches > 0 && student.running().numel() == 0) {
