@@ -122,7 +122,8 @@ class Forward {
   int64_t steps_;
   Product attend_;
   std::vector<Product> products_;
-  Tensors of_x_;  // of each layer: a step's gates before [.., h]'s part, [U or 1, n, 4 size]
+  Tensors biases_;   // the first layer's is in of_x_
+  at::Tensor of_x_;  // the targets' part of the first layer's gates, [U, n, 4 size]
   at::Tensor context_;
   Tensors saved_;
 };
@@ -131,11 +132,12 @@ void Forward::add_layer(const LstmLayer& layer, const at::Tensor& summary) {
   const int64_t number = layers(), n = summary.size(2), size = summary.size(3);
   const at::Tensor &weight_ih = layer.weight_ih.value, &weight_hh = layer.weight_hh.value;
   const at::Tensor bias = (layer.bias_ih.value + layer.bias_hh.value).to(type_);
-  of_x_.push_back(number == 0
-                      ? Product(first_half(weight_ih), type_)(saved_[kX].flatten(0, 1), bias)
-                            .view({steps_, n, 4 * size})
-                      : bias.expand({1, n, 4 * size}).contiguous());
+  if (number == 0) {
+    of_x_ = Product(first_half(weight_ih), type_)(saved_[kX].flatten(0, 1), bias);
+    of_x_ = of_x_.view({steps_, n, 4 * size});
+  }
   products_.emplace_back(step_weight(weight_ih, weight_hh, number), type_);
+  biases_.push_back(number == 0 ? at::Tensor() : bias);
   const auto fp32 = summary.options();
   saved_.insert(saved_.end(),
                 {weight_ih, weight_hh, at::zeros({steps_, n, 2 * size}, saved_[kX].options()),
@@ -149,7 +151,7 @@ template <class Value>
 void Forward::cells(int64_t layer, int64_t t, const at::Tensor& of_h) {
   CellForward<Value> cell;
   cell.size = context_.size(1);
-  cell.of_x = values<Value>(of_x_[static_cast<std::size_t>(layer)][layer == 0 ? t : 0]);
+  if (layer == 0) cell.of_x = values<Value>(of_x_[t]);
   cell.of_h = values<Value>(of_h);
   cell.h = values<float>(kept(layer, kH, t));
   cell.c = values<float>(kept(layer, kC, t));
@@ -164,7 +166,8 @@ void Forward::step(int64_t t) {
   for (int64_t layer = 0; layer < layers(); ++layer) {
     const at::Tensor operand = kept(layer, kOperand, t);
     second_half(operand).copy_(kept(layer, kH, t));
-    const at::Tensor of_h = products_[static_cast<std::size_t>(layer)](operand);
+    const auto at = static_cast<std::size_t>(layer);
+    const at::Tensor of_h = products_[at](operand, biases_[at]);
     type_ == at::kFloat ? cells<float>(layer, t, of_h) : cells<uint16_t>(layer, t, of_h);
     if (layer + 1 == layers()) break;
     const at::Tensor h = kept(layer, kH, t + 1);
