@@ -33,7 +33,7 @@ struct Settings {
 
 void add_settings(SettingTable& table, Settings& s) {
   table.add("model.file", &s.model_file,
-            "compressed student, checkpoint, plain safetensors or a run's folder");
+            "a model of sentences: compressed student, checkpoint, master or a run's folder");
   table.add("input", &s.input, "a file of sentences in UTF-8, a line each; without it stdin");
   table.add("out", &s.out, "the file to write; without it stdout");
   table.add_section("", s.translate.search);
