@@ -33,7 +33,7 @@ struct Settings {
 
 void add_settings(SettingTable& table, Settings& s) {
   table.add("model.file", &s.model_file,
-            "compressed student, checkpoint, plain safetensors or a run's folder");
+            "a model of sentences: compressed student, checkpoint, master or a run's folder");
   table.add("input", &s.input, "a file of sentences in UTF-8, a line each; without it stdin");
   table.add("out", &s.out, "the file to write; without it stdout");
   table.add_section("", s.translate.search);
@@ -67,6 +67,29 @@ std::string read_standard_input() {
 
 std::vector<std::string> read_lines(const std::string& path) {
   return sentence_lines(read_file(path, ExitCode::data), path);
+}
+
+/// What translates.
+struct Translator {
+  LoadedModel model;
+  VocabularyPair vocabularies;
+  std::unique_ptr<StepDecoder> decoder;
+};
+
+/// Collective.
+Translator load_translator(World& world, const Settings& s) {
+  Translator made;
+  std::string path, fingerprint;
+  agree(world.control(), [&] {
+    path = model_path(s.model_file);
+    fingerprint = sha256_of_file(path, ExitCode::model);
+    const at::Device& device = s.translate.device;
+    made.model = load_model_for(path, "model", {}, nullptr, device);
+    made.decoder = make_step_decoder(*made.model.network, use_bf16(s.precision, device));
+    made.vocabularies = read_vocabularies(made.model.attached, made.model.network->spec(), path);
+  });
+  require_equal(world.control(), {{path, fingerprint}}, ExitCode::model);
+  return made;
 }
 
 /// What rank 0 reads, on every rank. Collective.
@@ -127,7 +150,7 @@ void say_scores(const std::vector<std::vector<Translation>>& translations,
 }
 
 void require_as_many(const Settings& s, std::size_t references, std::size_t lines) {
-  if (s.reference.empty() || references == lines) return;
+  if (references == lines) return;
   throw Error(ExitCode::data, concat(s.reference, " has ", references, " lines, ",
                                      s.input.empty() ? "stdin" : s.input, " has ", lines,
                                      ": they are not translations of each other"));
@@ -149,30 +172,21 @@ int run_translate(World& world, const Words& arguments) {
   const DeviceChoice device = choose_device(world, s.device, s.threads, false);
   s.translate.device = device.device;
   const bool speaks = world.place().rank == 0;
-  LoadedModel model;
-  VocabularyPair vocabularies;
-  std::unique_ptr<StepDecoder> decoder;
-  std::vector<std::string> references;
-  std::string model_sha256;
   agree(control, [&] { check(s); });
-  agree(control, [&] {
-    s.model_file = model_path(s.model_file);
-    model_sha256 = sha256_of_file(s.model_file, ExitCode::model);
-    model = load_model_for(s.model_file, "model", {}, nullptr, device.device);
-    decoder = make_step_decoder(*model.network, use_bf16(s.precision, device.device));
-    vocabularies = read_vocabularies(model.attached, model.network->spec(), s.model_file);
-    if (speaks && !s.reference.empty()) references = read_lines(s.reference);
-  });
-  require_equal(control, {{s.model_file, model_sha256}}, ExitCode::model);
+  const Translator translator = load_translator(world, s);
   const std::vector<std::string> lines = lines_for_all(world, s.input);
+  std::vector<std::string> references;
   agree(control, [&] {
-    if (speaks) require_as_many(s, references.size(), lines.size());
+    if (!speaks || s.reference.empty()) return;
+    references = read_lines(s.reference);
+    require_as_many(s, references.size(), lines.size());
   });
   ProgressBar bar("translate");
   if (speaks) {
     s.translate.progress = [&](int64_t done, int64_t all) { bar.show(done, all, "batches"); };
   }
-  const auto translations = translate(*decoder, vocabularies, lines, s.translate, control);
+  const auto translations =
+      translate(*translator.decoder, translator.vocabularies, lines, s.translate, control);
   bar.clear();
   agree(control, [&] {
     if (speaks) write_out(s, as_text(translations, s));

@@ -27,7 +27,7 @@ void visit_settings(Options& options, const Visit& visit) {
   visit("length-penalty", options.length_penalty,
         "a of the rank log p / ((5 + tokens) / 6)^a; 0: none, short ones win");
   visit("most-tokens", options.most_tokens,
-        "of a translation, at most; also at most 3 times the source's and 20");
+        "of a translation, at most; never above 3 x the source's + 20");
 }
 
 /// Error(settings) for what is out of range.
