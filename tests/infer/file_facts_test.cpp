@@ -133,8 +133,7 @@ TEST_F(FileFactsTest, APlainFileMayStateAllOfItsInput) {
   const LoadedModel model = load_model(plain_, facts_);
   EXPECT_EQ(model.classes, (std::vector<std::string>{"ant", "cat", "bee"}));
   EXPECT_EQ(model.evaluation, (Json{{"resize", 8}, {"crop", 5}}));
-  const std::string text =
-      error_of(ExitCode::model, [&] { require_fits(model, plain_, shards_); });
+  const std::string text = error_of(ExitCode::model, [&] { require_fits(model, plain_, shards_); });
   EXPECT_HOLDS(text, "class 1 being cat and bee");
   describe([](Json& about) { about["evaluation"] = {{"crop", 5}}; });
   EXPECT_EQ(load_model(described_, facts_).evaluation, (Json{{"crop", 5}}));
