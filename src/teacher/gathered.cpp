@@ -187,10 +187,11 @@ WindowChoice measured_choice(const Piecewise& network, const Slices& slices, Cha
 }
 
 /// The most a chosen window takes: what memory_mb leaves beside all else; without it, so that
-/// slices stay worth their while, 16 MiB or a sixteenth of the teacher.
+/// slices stay worth their while, 16 MiB or an eighteenth of the teacher, and a piece more, which
+/// is what lies idle at most where the next piece does not fit.
 int64_t most_window(const TeacherLayout& layout, const SliceFacts& facts) {
   const int64_t most = layout.memory_mb == 0
-                           ? std::max<int64_t>(16 << 20, facts.plain / 16)
+                           ? std::max<int64_t>(16 << 20, facts.plain / 18) + facts.largest_piece
                            : layout.memory_bytes() - facts.mine - facts.largest_ready;
   return std::max(most, facts.largest_piece);
 }

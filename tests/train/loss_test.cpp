@@ -191,6 +191,46 @@ TEST(Loss, SmoothedLabelsAreCrossEntropyWithTheirDistribution) {
   EXPECT_NEAR(loss.sums[1].item<double>(), hard, 1e-4);
 }
 
+/// Labels that are mixed with themselves go through tensors, others through the kernel.
+TEST(Loss, RowsOfManyClassesAreWhatTensorsSay) {
+  at::manual_seed(12);
+  for (const int64_t classes : {1, 2, 15, 16, 17, 1003, 4000}) {
+    const at::Tensor z = at::randn({6, classes}) * 5, t = at::randn({6, classes}) * 4;
+    const at::Tensor own = at::randint(classes, {6}, at::kLong);
+    for (const at::Tensor& teacher : {t, at::Tensor()}) {
+      for (const double temperature : {1.0, 3.0}) {
+        for (const double smoothing : {0.0, 0.1}) {
+          DistillOptions options;
+          options.temperature = temperature;
+          const Loss rows = distillation_loss(z, teacher, {own}, options, 9, smoothing);
+          const Loss tensors =
+              distillation_loss(z, teacher, {own, own, 0.5}, options, 9, smoothing);
+          SCOPED_TRACE(testing::Message() << classes << " classes, T " << temperature);
+          EXPECT_LT((rows.sums - tensors.sums).abs().max().item<double>(),
+                    1e-5 * (1 + tensors.sums.abs().max().item<double>()));
+          EXPECT_LT((rows.gradient - tensors.gradient).abs().max().item<double>(), 2e-7);
+        }
+      }
+    }
+  }
+}
+
+TEST(Loss, ALogitThatIsNoNumberLeavesNone) {
+  for (const float wrong : {std::nanf(""), INFINITY, -INFINITY}) {
+    at::Tensor z = at::randn({2, 35}), t = at::randn({2, 35});
+    z[0][34] = wrong;
+    t[1][3] = wrong;
+    const at::Tensor labels = at::zeros({2}, at::kLong);
+    const Loss own = distillation_loss(z, {}, {labels}, {}, 2);
+    EXPECT_FALSE(std::isfinite(own.sums[1].item<float>()));
+    EXPECT_TRUE(own.gradient[0].isnan().all().item<bool>());
+    EXPECT_TRUE(own.gradient[1].isfinite().all().item<bool>());
+    const Loss its = distillation_loss(at::randn({2, 35}), t, {labels}, {}, 2);
+    EXPECT_FALSE(std::isfinite(its.sums[0].item<float>()));
+    EXPECT_TRUE(its.gradient[1].isnan().all().item<bool>());
+  }
+}
+
 TEST(Loss, MixedLabelsCountByTheirShares) {
   at::manual_seed(10);
   const at::Tensor z = at::randn({5, 6}) * 3, t = at::randn({5, 6}) * 3;

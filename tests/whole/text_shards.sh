@@ -73,7 +73,7 @@ refused 2 'vocabulary is missing' shard --source train.en,train.de --out no
 refused 2 'vocabulary is missing' shard --source train.tsv --most-length 9 --out no
 refused 2 'a setting of images is given' "${shard[@]}" --source train.tsv --channels 3 --out no
 refused 2 'text.1: exists already' "${shard[@]}" --source train.tsv --out text.1
-refused 2 'text.1: holds pairs of sentences' train --data.folder text.1 --run.folder run "${student[@]}" "${small[@]}"
+refused 2 'the shards hold sentences' train --data.folder text.1 --run.folder run "${student[@]}" "${small[@]}"
 [ -e no ] || [ -e no.partial ] && fail "a refused conversion left a folder"
 printf 'x' | dd of=text.2/vocabulary.model bs=1 seek=100 conv=notrunc status=none
 refused 3 'vocabulary.model: .*was changed since it was written' inspect text.2 --verify
