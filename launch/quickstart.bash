@@ -1,4 +1,4 @@
-# Sourced by launch/quickstart.sh and launch/quickstart_vision.sh, which set `runs`, a folder of the checkout,
+# Sourced by launch/quickstart.sh, quickstart_vision.sh and quickstart_translation.sh, which set `runs`, a folder of the checkout,
 # and define usage(): their words, set-up and build, training jobs, the table, what comes next.
 case ${1:-} in
   '') ;;

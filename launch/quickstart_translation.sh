@@ -11,11 +11,15 @@ usage() {
 runs=runs/quickstart_translation
 . "$(dirname "${BASH_SOURCE[0]}")/quickstart.bash"
 names=(teacher student_fp32 student_4bit student_2bit student_2bit_post_mortem)
-shards=shards/trans_de_en
+shards=shards/phrases
+unseen=build/phrases_unseen.tsv # ten pairs in no split
 
-if [ ! -f $shards/index.json ]; then
-  pairs=$(datasets/trans_de_en/fetch.sh build/deps/trans_de_en)
-  launch/run.sh -n "$ranks" $bitstill shard --source "$pairs" --vocabulary unigram:4000 --name trans_de_en --out $shards
+if [ ! -f $shards/index.json ] || [ ! -f $unseen ]; then
+  pairs=$(datasets/trans_de_en/fetch.sh build/deps/trans_de_en 60010)
+  head -n 60000 "$pairs" >build/phrases.tsv
+  tail -n 10 "$pairs" >$unseen
+  [ -f $shards/index.json ] || launch/run.sh -n "$ranks" $bitstill shard --source build/phrases.tsv \
+    --vocabulary unigram:4000 --name phrases --out $shards
 fi
 
 student=(distill --config launch/recipes/phrases_lstm128.cfg --resume=auto
@@ -29,9 +33,17 @@ run student_2bit "${student[@]}" "${fine[@]}" --quant.bits 2
 # The baseline: the distilled student quantized afterwards, without training.
 run student_2bit_post_mortem "${student[@]}" "${fine[@]}" --quant.bits 2 --train.epochs 0
 
+echo
+for name in student_fp32 student_4bit; do
+  $bitstill evaluate --model.file "$runs/$name" --data.folder $shards --data.split validation --unigram
+done
+echo
+echo "Ten phrases that none has seen, the dictionary's word, and what 4 bits make of them:"
+cut -f 1 $unseen | $bitstill translate --model.file "$runs/student_4bit" | paste $unseen -
+
 show "${names[@]}"
 cat <<END
-  echo "ein alter Mann" | $bitstill translate --model.file $runs/student_4bit
-  $bitstill evaluate --model.file $runs/student_4bit --data.folder $shards --unigram
+  bitstill translate --model.file $runs/student_4bit <german.txt
+  bitstill evaluate --model.file $runs/student_4bit --data.folder $shards --against $runs/teacher
   launch/run.sh -n $ranks bitstill shard --source yours.en,yours.de --vocabulary unigram:8000 --out shards/mine
 END

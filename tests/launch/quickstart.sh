@@ -1,11 +1,11 @@
 #!/usr/bin/env bash
-# launch/quickstart.sh and quickstart_vision.sh delete only what they made, build the program alone, and say what
+# launch/quickstart.sh, quickstart_vision.sh and quickstart_translation.sh delete only what they made, build the program alone, and say what
 # comes next. Set-up, cmake and bitstill are stand-ins that write down how they were called. The digits in colours.
 . "$SOURCE/tests/strangers/rows.bash"
 tree=$WORK/tree
-mkdir -p "$tree"/{launch,build/release,shards/digits,shards/digits_colour} "$WORK"/{bin,home}
+mkdir -p "$tree"/{launch,build/release,shards/{digits,digits_colour,phrases}} "$WORK"/{bin,home}
 cp "$SOURCE"/launch/quickstart* "$tree/launch"
-touch "$tree"/shards/digits{,_colour}/index.json
+touch "$tree"/shards/{digits,digits_colour,phrases}/index.json "$tree/build/phrases_unseen.tsv"
 export CALLS=$WORK/calls
 for name in "$tree/launch/setup.sh" "$tree/launch/run.sh" "$tree/build/release/bitstill" "$WORK/bin/cmake"
 do
@@ -48,6 +48,12 @@ quickstart 2.9 0 'Next:' "$new"
 holds 2.9 [ -e "$new/teacher/old" ]
 holds 2.9 [ "$(grep -c '^run.sh.* --resume=auto' "$CALLS")" -eq 10 ]
 
+script=quickstart_translation.sh
+first_start 5
+touch "$WORK/new.$script/teacher/old"
+quickstart 2.9 0 'Ten phrases' "$WORK/new.$script"
+holds 2.9 [ -e "$WORK/new.$script/teacher/old" ]
+
 # Digits of one stroke each, in another column.
 python3 - "$WORK/digits.csv.gz" <<'END' || fail "no digits"
 import gzip, sys
@@ -61,4 +67,4 @@ row 10.1 0 '10 classes, JPEG .*30 from PNG.*10 train / 10 validation / 10 test' 
   --store jpeg --out "$WORK/shards"
 row 10.1 0 '64x64|3x64x64' "$BITSTILL" shard --source "$WORK/colour" --out "$WORK/raw"
 holds 10.1 [ "$(sha256sum "$WORK"/colour/*/*.png | cut -c1-64 | sort -u | wc -l)" -eq 30 ]
-finish "what both quickstarts delete, keep, build and say; digits in colours"
+finish "what the quickstarts delete, keep, build and say; digits in colours"

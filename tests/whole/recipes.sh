@@ -37,7 +37,7 @@ with open("pairs.tsv", "w") as file:
         words = random.choices("one two three four five six seven".split(), k=random.randint(2, 9))
         file.write(f"{number} {' '.join(words)}\t{' '.join(reversed(words))} {number}\n")
 END
-for name in multi30k trans_de_en; do
+for name in multi30k phrases; do
   must 1 shard --source pairs.tsv --vocabulary words:30 --validation 10 --test 10 --out shards/$name
 done
 must 1 shard --source c10 --out shards/cifar10 --validation 4
