@@ -321,22 +321,6 @@ void Job::compare_with_earlier() {
               std::none_of(changes_.begin(), changes_.end(), trains_on);
 }
 
-/// The rate at the start of some epochs, as the schedule has it now; of sentences as if all epochs
-/// had the steps of the first.
-std::string Job::rate_curve() const {
-  const int64_t steps = plan_->epoch(0).steps();
-  const Schedule schedule(config_.train);
-  const int64_t epochs = config_.train.epochs, stride = std::max<int64_t>(1, (epochs + 9) / 10);
-  std::string line = "rate by epoch:";
-  for (int64_t epoch = 0; epoch < epochs; epoch += stride) {
-    char text[64];
-    std::snprintf(text, sizeof text, " %lld: %.5g", static_cast<long long>(epoch + 1),
-                  schedule.rate({epoch * steps, epoch, 0, steps}));
-    line += text;
-  }
-  return line;
-}
-
 RunLog Job::open_log() const {
   replace_file(config_.run.folder + "/recipe.cfg", recipe_text(settings_));
   RunLog log(config_.run.folder + "/run.jsonl", folder_.keeps_log);

@@ -44,7 +44,6 @@ class Job {
   void record_exchange();
   void keep_exchange(const SettingValues& before);
   void print_plan() const;
-  bool of_sentences() const;
   int64_t images_of_rank() const;
   int64_t images_of_pass() const;
   void measure_plan(Watchdog& watchdog);

@@ -1,4 +1,4 @@
-// What --dry-run says of a job.
+// What a job is about to do, in words: --dry-run, and the rates of a run that is made longer.
 #include <algorithm>
 #include <cstdio>
 
@@ -34,11 +34,11 @@ void Job::print_plan() const {
   std::printf("%s", recipe_text(settings_).c_str());
   std::printf(
       "# plan: %lld steps %s, %zu micro-batches in the first, %zu gradient chunks\n",
-      static_cast<long long>(plan.steps()), of_sentences() ? "in the first epoch" : "an epoch",
+      static_cast<long long>(plan.steps()), vocabularies_ ? "in the first epoch" : "an epoch",
       plan.step(0).micro_batches.size(),
       plan_chunks(student_->masters().numel(), ranges, gradient_chunk_bytes(config_.exchange))
           .size());
-  if (of_sentences()) std::printf("# plan: %.2f %% padding\n", 100 * plan_->padding());
+  if (vocabularies_) std::printf("# plan: %.2f %% padding\n", 100 * plan_->padding());
   std::printf("# student: %lld parameters; masters, shadows and gradients %s a rank\n",
               static_cast<long long>(student_->network().parameter_count()),
               human_bytes(elements * 4 * (student_->quantizer() ? 3 : 2)).c_str());
@@ -54,8 +54,20 @@ void Job::print_plan() const {
   }
 }
 
-bool Job::of_sentences() const {
-  return dataset_->index().content == Content::tokens;
+/// The rate at the start of some epochs, as the schedule has it now; of sentences as if all epochs
+/// had the steps of the first.
+std::string Job::rate_curve() const {
+  const int64_t steps = plan_->epoch(0).steps();
+  const Schedule schedule(config_.train);
+  const int64_t epochs = config_.train.epochs, stride = std::max<int64_t>(1, (epochs + 9) / 10);
+  std::string line = "rate by epoch:";
+  for (int64_t epoch = 0; epoch < epochs; epoch += stride) {
+    char text[64];
+    std::snprintf(text, sizeof text, " %lld: %.5g", static_cast<long long>(epoch + 1),
+                  schedule.rate({epoch * steps, epoch, 0, steps}));
+    line += text;
+  }
+  return line;
 }
 
 /// In a step, the most of any rank.
@@ -77,7 +89,7 @@ void Job::measure_plan(Watchdog& watchdog) {
   const Place& place = world_.place();
   if (place.rank != 0) return;
   const TrainOptions& train = config_.train;
-  const bool sentences = of_sentences();
+  const bool sentences = vocabularies_.has_value();
   const double seconds = sentences ? step.step_s : step.seconds(images_of_rank());
   const int64_t terms = sentences ? step.images * place.world : train.global_batch;
   std::printf("# measured on %s, ranks: %d, threads of each: %d, %s: %lld\n", device_.name.c_str(),

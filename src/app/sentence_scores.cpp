@@ -8,7 +8,7 @@
 #include "bitstill/base/sha256.hpp"
 #include "bitstill/base/text.hpp"
 #include "bitstill/comm/agree.hpp"
-#include "bitstill/infer/evaluate_sentences.hpp"
+#include "bitstill/infer/evaluate.hpp"
 #include "bitstill/train/run_records.hpp"
 
 namespace bitstill {
@@ -55,8 +55,8 @@ ClassificationCounts unigram_counts(const Dataset& shards, Split split) {
 Json file_scores(World& world, const ScoredFile& file, Dataset& shards,
                  const SentenceScoreOptions& options, ClassificationCounts* counts) {
   Communicator& control = world.control();
-  EvaluateOptions evaluate;
-  evaluate.device = options.device;
+  EvaluateOptions pass;
+  pass.device = options.device;
   LoadedModel model;
   std::string path, digest;
   agree(control, [&] {
@@ -65,7 +65,7 @@ Json file_scores(World& world, const ScoredFile& file, Dataset& shards,
     model = load_model_for(path, file.section, file.settings, &shards, options.device);
   });
   require_equal(control, {{path, digest}}, ExitCode::model);
-  *counts = evaluate_sentences(*model.network, shards, options.split, evaluate, control);
+  *counts = evaluate(*model.network, shards, options.split, pass, control);
   return {{"file", path}, {"bytes", model.file_bytes}};
 }
 

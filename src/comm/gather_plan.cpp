@@ -128,18 +128,18 @@ std::optional<int64_t> GatherWindow::offset_for(int64_t bytes) const {
 
 std::optional<PlacedPiece> GatherWindow::next_to_enqueue() {
   // No piece is held twice, though it may have no bytes.
-  if (enqueued_ == last_ || held_.size() == bytes_.size()) return {};
-  const std::size_t piece = piece_of(enqueued_);
+  const int64_t next = done_ + static_cast<int64_t>(held_.size());
+  if (next == last_ || held_.size() == bytes_.size()) return {};
+  const std::size_t piece = piece_of(next);
   const std::optional<int64_t> offset = offset_for(bytes_[piece]);
   if (!offset) return {};
   if (!held_.empty() && *offset < held_.back().end) wrapped_ = true;
   held_.push_back({*offset, *offset + bytes_[piece]});
-  ++enqueued_;
   return PlacedPiece{piece, *offset};
 }
 
 void GatherWindow::done_with(std::size_t piece) {
-  if (done_ == sweep_end_ || done_ == enqueued_ || piece_of(done_) != piece) {
+  if (done_ == sweep_end_ || held_.empty() || piece_of(done_) != piece) {
     throw Error(ExitCode::environment, concat("piece ", piece, " is done out of turn"));
   }
   const int64_t begin = held_.front().begin;
@@ -152,7 +152,7 @@ void GatherWindow::drop_ahead() {
   if (done_ != sweep_end_) {
     throw Error(ExitCode::environment, "pieces are dropped before the sweep has ended");
   }
-  enqueued_ = last_ = sweep_end_;
+  last_ = sweep_end_;
   held_.clear();
   wrapped_ = false;
 }

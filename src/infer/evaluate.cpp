@@ -7,8 +7,8 @@
 #include <numeric>
 
 #include "bitstill/comm/agree.hpp"
-#include "bitstill/infer/evaluate_sentences.hpp"
 #include "bitstill/infer/logits.hpp"
+#include "evaluate_sentences.hpp"
 
 namespace bitstill {
 namespace {
@@ -114,27 +114,32 @@ void add_batch(const Logits& model, const Logits* reference, const Batch& batch,
   }
 }
 
+/// This rank's.
+ClassificationCounts count_images(const Network& network, const Dataset& dataset, Split split,
+                                  const EvaluateOptions& options, Communicator& comm) {
+  ClassificationCounts counts;
+  const std::unique_ptr<Predictor> predictor = make_predictor(network);
+  Predictor* const only[] = {predictor.get()};
+  each_batch(dataset, split, options, comm, only,
+             [&](const Batch& batch, std::span<const Logits> answers) {
+               for (int64_t i = 0; i < batch.count(); ++i) {
+                 const int64_t label = batch.labels[static_cast<std::size_t>(i)];
+                 const SampleScore score = score_sample(answers[0].row(i), label);
+                 counts.samples += 1;
+                 counts.correct += score.predicted == label ? 1 : 0;
+                 counts.add_loss(score.loss);
+               }
+             });
+  return counts;
+}
+
 }  // namespace
 
 ClassificationCounts evaluate(const Network& network, const Dataset& dataset, Split split,
                               const EvaluateOptions& options, Communicator& comm) {
-  if (of_sentences(network.spec())) {
-    return evaluate_sentences(network, dataset, split, options, comm);
-  }
-  ClassificationCounts counts;
-  const std::unique_ptr<Predictor> predictor = make_predictor(network);
-  Predictor* const only[] = {predictor.get()};
-  const auto count = [&](const Batch& batch, std::span<const Logits> answers) {
-    for (int64_t i = 0; i < batch.count(); ++i) {
-      const int64_t label = batch.labels[static_cast<std::size_t>(i)];
-      const SampleScore score = score_sample(answers[0].row(i), label);
-      counts.samples += 1;
-      counts.correct += score.predicted == label ? 1 : 0;
-      counts.add_loss(score.loss);
-    }
-  };
-  each_batch(dataset, split, options, comm, only, count);
-  std::vector<int64_t> sums = {counts.samples, counts.correct, counts.loss_units};
+  const auto count = of_sentences(network.spec()) ? count_tokens : count_images;
+  const ClassificationCounts mine = count(network, dataset, split, options, comm);
+  std::vector<int64_t> sums = {mine.samples, mine.correct, mine.loss_units};
   sum_over_ranks(sums, comm);
   return {sums[0], sums[1], sums[2]};
 }

@@ -1,4 +1,4 @@
-#include "bitstill/infer/evaluate_sentences.hpp"
+#include "evaluate_sentences.hpp"
 
 #include <ATen/TensorOperators.h>
 #include <ATen/core/grad_mode.h>
@@ -42,8 +42,8 @@ void add_batch(const Network& network, const Batch& batch, const at::Device& dev
 
 }  // namespace
 
-ClassificationCounts evaluate_sentences(const Network& network, const Dataset& dataset, Split split,
-                                        const EvaluateOptions& options, Communicator& comm) {
+ClassificationCounts count_tokens(const Network& network, const Dataset& dataset, Split split,
+                                  const EvaluateOptions& options, Communicator& comm) {
   ClassificationCounts counts;
   agree(comm, [&] {
     const at::NoGradGuard no_grad;
@@ -64,9 +64,7 @@ ClassificationCounts evaluate_sentences(const Network& network, const Dataset& d
     }
     if (options.progress) options.progress(true);
   });
-  int64_t sums[] = {counts.samples, counts.correct, counts.loss_units};
-  comm.all_reduce(sums, 3, ElementType::i64);
-  return {sums[0], sums[1], sums[2]};
+  return counts;
 }
 
 }  // namespace bitstill

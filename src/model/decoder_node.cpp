@@ -68,14 +68,7 @@ at::Tensor step_weight(const at::Tensor& weight_ih, const at::Tensor& weight_hh,
 }
 
 Attention attention_of(const Tensors& saved) {
-  Attention attention;
-  attention.size = saved[kMemory].size(2);
-  attention.longest = saved[kMemory].size(0);
-  attention.memory = values<float>(saved[kMemory]);
-  attention.keys = values<float>(saved[kKeys]);
-  attention.sentences = saved[kMemory].size(1);
-  attention.lengths = saved[kLengths].const_data_ptr<int64_t>();
-  return attention;
+  return attention_over(saved[kMemory], saved[kKeys], saved[kLengths]);
 }
 
 class Forward {

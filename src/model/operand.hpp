@@ -20,6 +20,19 @@ Value* values(const at::Tensor& tensor) {
   }
 }
 
+/// memory and keys [S, n, size], lengths [n], all of which outlive it; row k is of sentence k.
+inline Attention attention_over(const at::Tensor& memory, const at::Tensor& keys,
+                                const at::Tensor& lengths) {
+  Attention attention;
+  attention.size = memory.size(2);
+  attention.longest = memory.size(0);
+  attention.memory = values<float>(memory);
+  attention.keys = values<float>(keys);
+  attention.sentences = memory.size(1);
+  attention.lengths = lengths.const_data_ptr<int64_t>();
+  return attention;
+}
+
 constexpr int64_t kRowsATask = 8;
 
 template <class Run>

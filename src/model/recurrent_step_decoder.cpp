@@ -164,13 +164,7 @@ LstmState PreparedStepDecoder::cells(const Layer& layer, const at::Tensor& opera
 }
 
 at::Tensor PreparedStepDecoder::context_of(const at::Tensor& h, const at::Tensor& sentence) const {
-  Attention attention;
-  attention.size = memory_.size(2);
-  attention.longest = memory_.size(0);
-  attention.memory = values<float>(memory_);
-  attention.keys = values<float>(keys_);
-  attention.sentences = memory_.size(1);
-  attention.lengths = lengths_.const_data_ptr<int64_t>();
+  Attention attention = attention_over(memory_, keys_, lengths_);
   attention.sentence = sentence.const_data_ptr<int64_t>();
   const at::Tensor context = at::empty_like(h);
   const at::Tensor share = at::empty({h.size(0), attention.longest}, h.options());

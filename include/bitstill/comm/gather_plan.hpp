@@ -105,7 +105,7 @@ class GatherWindow {
   std::deque<Place> held_;  // the oldest first
   bool wrapped_ = false;    // some of them lie at the beginning, before the older ones
   // Pieces are numbered through all sweeps.
-  int64_t enqueued_ = 0, done_ = 0;
+  int64_t done_ = 0;
   int64_t sweep_end_ = 0;  // of the sweep that runs
   int64_t last_ = 0;       // none from here on may leave yet
 };

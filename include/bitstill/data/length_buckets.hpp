@@ -48,7 +48,7 @@ BucketedEpoch bucket_epoch(std::span<const SentenceLengths> lengths, const Bucke
 std::vector<int64_t> deal_to_ranks(std::span<const SentenceBatch> step, int world);
 
 /// All rows, sorted by target and source length and cut into batches of at most so many padded
-/// tokens, or of one sentence: for evaluation and search.
+/// tokens, or of one sentence: for evaluation.
 std::vector<std::vector<int64_t>> batches_by_length(std::span<const SentenceLengths> lengths,
                                                     int64_t padded_tokens);
 

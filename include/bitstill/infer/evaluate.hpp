@@ -26,7 +26,9 @@ struct EvaluateOptions {
   std::function<void(bool waits)> progress;
 };
 
-/// Collective: every rank of comm calls this, in the same order.
+/// Of a network of sentences, on token shards, `samples` are target tokens, each sentence's end
+/// among them, and perplexity() is the model's. Collective: every rank of comm calls this, in the
+/// same order.
 ClassificationCounts evaluate(const Network& network, const Dataset& dataset, Split split,
                               const EvaluateOptions& options, Communicator& comm);
 
