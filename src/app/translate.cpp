@@ -1,23 +1,19 @@
 // bitstill translate: lines of one language become lines of another.
 #include "bitstill/infer/translate.hpp"
 
-#include <cerrno>
 #include <cstdio>
-#include <cstring>
 
 #include "bitstill/base/file.hpp"
 #include "bitstill/base/log.hpp"
 #include "bitstill/base/output.hpp"
-#include "bitstill/base/sha256.hpp"
 #include "bitstill/base/text.hpp"
 #include "bitstill/comm/agree.hpp"
 #include "bitstill/config/run_config.hpp"
 #include "bitstill/metrics/bleu.hpp"
 #include "bitstill/metrics/chrf.hpp"
-#include "bitstill/train/step.hpp"
 #include "command.hpp"
 #include "device.hpp"
-#include "model_on_data.hpp"
+#include "translator.hpp"
 
 namespace bitstill {
 namespace {
@@ -55,55 +51,8 @@ void check(const Settings& s) {
               concat("batch-tokens = ", s.translate.batch_tokens, ": give 1 or more"));
 }
 
-std::string read_standard_input() {
-  std::string text;
-  char part[1 << 16];
-  while (const std::size_t count = std::fread(part, 1, sizeof part, stdin)) {
-    text.append(part, count);
-  }
-  if (std::ferror(stdin) == 0) return text;
-  throw Error(ExitCode::data, concat("stdin: cannot read: ", std::strerror(errno)));
-}
-
 std::vector<std::string> read_lines(const std::string& path) {
   return sentence_lines(read_file(path, ExitCode::data), path);
-}
-
-/// What translates.
-struct Translator {
-  LoadedModel model;
-  VocabularyPair vocabularies;
-  std::unique_ptr<StepDecoder> decoder;
-};
-
-/// Collective.
-Translator load_translator(World& world, const Settings& s) {
-  Translator made;
-  std::string path, fingerprint;
-  agree(world.control(), [&] {
-    path = model_path(s.model_file);
-    fingerprint = sha256_of_file(path, ExitCode::model);
-    const at::Device& device = s.translate.device;
-    made.model = load_model_for(path, "model", {}, nullptr, device);
-    made.decoder = make_step_decoder(*made.model.network, use_bf16(s.precision, device));
-    made.vocabularies = read_vocabularies(made.model.attached, made.model.network->spec(), path);
-  });
-  require_equal(world.control(), {{path, fingerprint}}, ExitCode::model);
-  return made;
-}
-
-/// What rank 0 reads, on every rank. Collective.
-std::vector<std::string> lines_for_all(World& world, const std::string& path) {
-  std::string text;
-  agree(world.control(), [&] {
-    if (world.place().rank == 0) {
-      text = path.empty() ? read_standard_input() : read_file(path, ExitCode::data);
-    }
-  });
-  text = broadcast_text(world.control(), text, 0);
-  std::vector<std::string> lines;
-  agree(world.control(), [&] { lines = sentence_lines(text, path.empty() ? "stdin" : path); });
-  return lines;
 }
 
 /// Lines with the number of their source, where there are several of one.
@@ -134,11 +83,13 @@ void write_out(const Settings& s, const std::string& text) {
 
 void say_scores(const std::vector<std::vector<Translation>>& translations,
                 const std::vector<std::string>& references) {
-  BleuCounts bleu;
+  BleuCounts bleu, multi;
   ChrfCounts chrf;
   for (std::size_t i = 0; i < references.size(); ++i) {
-    bleu += bleu_counts(translations[i].front().text, references[i]);
-    chrf += chrf_counts(translations[i].front().text, references[i]);
+    const std::string& line = translations[i].front().text;
+    bleu += bleu_counts(line, references[i]);
+    multi += bleu_counts(line, references[i], BleuKind::multi);
+    chrf += chrf_counts(line, references[i]);
   }
   const auto line = [](const char* name, double score, const std::string& signature) {
     char text[32];
@@ -146,6 +97,7 @@ void say_scores(const std::vector<std::vector<Translation>>& translations,
     say(text + signature);
   };
   line("BLEU", bleu.score(), bleu_signature());
+  line("BLEU", multi.score(BleuKind::multi), bleu_signature(BleuKind::multi));
   line("chrF2", chrf.score(), chrf_signature());
 }
 
@@ -173,7 +125,8 @@ int run_translate(World& world, const Words& arguments) {
   s.translate.device = device.device;
   const bool speaks = world.place().rank == 0;
   agree(control, [&] { check(s); });
-  const Translator translator = load_translator(world, s);
+  const Translator translator =
+      load_translator(world, s.model_file, s.precision, s.translate.device);
   const std::vector<std::string> lines = lines_for_all(world, s.input);
   std::vector<std::string> references;
   agree(control, [&] {
