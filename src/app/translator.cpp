@@ -26,13 +26,13 @@ std::string read_standard_input() {
 }  // namespace
 
 Translator load_translator(World& world, const std::string& path, TrainPrecision precision,
-                           const at::Device& device) {
+                           const at::Device& device, const Dataset* shards) {
   Translator made;
   std::string file;
   agree(world.control(), [&] {
     file = model_path(path);
     made.sha256 = sha256_of_file(file, ExitCode::model);
-    made.model = load_model_for(file, "model", {}, nullptr, device);
+    made.model = load_model_for(file, "model", {}, shards, device);
     made.decoder = make_step_decoder(*made.model.network, use_bf16(precision, device));
     made.vocabularies = read_vocabularies(made.model.attached, made.model.network->spec(), file);
   });

@@ -17,9 +17,10 @@ struct Translator {
   std::string sha256;  // of the file
 };
 
-/// Of a file, or a run's folder. Error(model) for what does not translate. Collective.
+/// Of a file, or a run's folder, that fits the shards where there are some. Error(model) for what
+/// does not, or does not translate. Collective.
 Translator load_translator(World& world, const std::string& path, TrainPrecision precision,
-                           const at::Device& device);
+                           const at::Device& device, const Dataset* shards = nullptr);
 
 /// A file's sentences (empty: stdin's), which rank 0 reads, on every rank. Error(data) as
 /// sentence_lines(). Collective.

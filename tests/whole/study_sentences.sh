@@ -68,4 +68,37 @@ must 1 study study.cfg --study.source more.en --study.reference more.de
 refused lines 2 3 'study.source has 49 lines, study.reference 18' study study.cfg --study.reference more.de,more.de
 refused files 1 2 'as many files of both' study study.cfg --study.reference test.de
 refused arms 1 2 'study.sequence_folder' study study.cfg --study.arms seq_qd
-finish "a study of sentences: translations scored by BLEU as translate does, kept, made anew for others"
+
+# The teacher's beam as targets: the same bytes at 1 and 3 ranks, taken over from parts, and learned from.
+beam=(translate --model.file runs/teacher --data.folder text --beam 3 --run.threads 1)
+must 3 "${beam[@]}" --shards beam
+must 1 "${beam[@]}" --shards alone
+for file in rows.crc32c vocabulary.model index.json; do
+  cmp beam/$file alone/$file || fail "$file of translated shards at 1 and 3 ranks"
+done
+[ ! -e beam.parts ] || fail "parts are left"
+for split in validation test; do
+  must 1 evaluate --model.file runs/teacher --data.folder text --split $split --json
+  grep -o '"samples": [0-9]*' "$WORK/out" >before
+  must 1 evaluate --model.file runs/teacher --data.folder beam --split $split --json
+  grep -o '"samples": [0-9]*' "$WORK/out" | cmp - before || fail "$split changed"
+done
+perplexity() {
+  must 1 evaluate --model.file runs/teacher --data.folder "$1" --split train --json
+  python3 -c 'import json, sys; print(json.load(sys.stdin)[0]["perplexity"])' <"$WORK/out"
+}
+python3 -c 'import sys; sys.exit(not float(sys.argv[1]) < float(sys.argv[2]))' "$(perplexity beam)" "$(perplexity text)" ||
+  fail "its own translations do not suit the teacher better"
+must 2 "${beam[@]}" --shards near --interpolate
+near=$(grep -o 'BLEU [0-9.]*' "$WORK/out")
+must 2 "${beam[@]}" --shards best
+best=$(grep -o 'BLEU [0-9.]*' "$WORK/out")
+python3 -c 'import sys; sys.exit(not float(sys.argv[1]) > float(sys.argv[2]))' "${near#BLEU }" "${best#BLEU }" ||
+  fail "interpolated $near, best $best"
+must 2 study study.cfg --study.arms seq_qd --study.sequence_folder beam
+grep -q '"data.folder": *"beam"' runs/seq_qd_2bit_s1/run.jsonl || fail "seq_qd did not read them"
+refused exists 2 2 'exists already' "${beam[@]}" --shards beam
+refused alone 1 2 'shards and data.folder go together' translate --model.file runs/teacher --shards new
+refused text 1 2 'leave them out' "${beam[@]}" --shards new --scores
+finish "a study of sentences: translations scored by BLEU as translate does, kept, made anew for others;" \
+  "shards of the teacher's translations"
