@@ -45,8 +45,11 @@ class Checkpoint:
         models = [sentencepiece.SentencePieceProcessor(model_file=name) for name in vocabulary.split(",")]
         self.source, self.target = models[0], models[-1]
         tokens = [self.target.id_to_piece(i) for i in range(self.target.get_piece_size())]
-        if self.target.pad_id() >= 0:
-            tokens[self.target.pad_id()] = "<blank>"
+        roles = {"<unk>": self.target.unk_id(), "<s>": self.target.bos_id(), "</s>": self.target.eos_id(),
+                 "<blank>": self.target.pad_id()}
+        for token, i in roles.items():
+            if i >= 0:
+                tokens[i] = token
         self.rows = self.vocabs["tgt"](tokens)  # <unk>'s of what it does not know
         # All that is <unk> to it shares <unk>'s probability.
         unknown = torch.tensor(self.rows) == self.vocabs["tgt"]["<unk>"]
@@ -160,7 +163,7 @@ def made_pairs(count, seed):
 
 
 def train_model(name, pieces, sentences, **more):
-    """Specials not where SentencePiece has them by default; without its large table of letters."""
+    """Without SentencePiece's large table of letters."""
     sentencepiece.SentencePieceTrainer.train(
         sentence_iterator=iter(sentences), model_prefix=name, vocab_size=pieces, model_type="bpe", num_threads=1,
         character_coverage=1.0, normalization_rule_name="identity", minloglevel=2, **more)
@@ -170,8 +173,9 @@ def train_model(name, pieces, sentences, **more):
 
 def write_vocabulary(path, model, without=(), extra=()):
     """As OpenNMT-py reads it: in an order of its own."""
-    pieces = {model.id_to_piece(i) for i in range(model.get_piece_size()) if not model.is_control(i)}
-    write_lines(path, sorted(pieces - {"<unk>", *without}) + list(extra))
+    pieces = {model.id_to_piece(i) for i in range(model.get_piece_size())
+              if not model.is_control(i) and not model.is_unknown(i)}
+    write_lines(path, sorted(pieces - set(without)) + extra)
 
 
 def train(name, steps, *options):
@@ -210,7 +214,9 @@ def make(folder):
     with tempfile.TemporaryDirectory() as work:
         os.chdir(work)
         joint = train_model("joint", 200, sources + targets, pad_id=1, unk_id=3, bos_id=0, eos_id=2, pad_piece="<blank>")
-        apart = [train_model("source", 90, sources), train_model("target", 110, targets, bos_id=2, eos_id=1)]
+        apart = [train_model("source", 90, sources),
+                 train_model("target", 110, targets, bos_id=2, eos_id=1, unk_piece="[UNK]", bos_piece="[BOS]",
+                             eos_piece="[EOS]")]
         seldom = [[model.id_to_piece(i) for i in range(40, 80, 9)] for model in apart]
         for name, models, without, extra, steps, options in (
                 ("plain", [joint, joint], ([], []), [], 3000, "-encoder_type brnn -layers 1 -hidden_size 32 "
