@@ -38,6 +38,7 @@ TrainingOptions training_options(const BenchSentencesOptions& s, QuantMethod met
   options.train.micro_tokens = options.train.global_tokens = s.tokens;
   options.train.precision = s.precision;
   options.distill.temperature = 1;
+  options.distill.slice_rows = s.slice_rows;
   options.quant.method = method;
   options.quant.bits = s.bits;
   options.quant.bucket = s.bucket;

@@ -16,7 +16,7 @@ struct BenchSentencesOptions {
   int64_t layers = 1, size = 256, pieces = 0;
   int64_t teacher_layers = 0, teacher_size = 512;
   double dropout = 0.3;
-  int64_t bits = 4, bucket = 256, tokens = 2048;
+  int64_t bits = 4, bucket = 256, tokens = 2048, slice_rows = DistillOptions().slice_rows;
   int64_t warmup = 5, steps = 20, rounds = 1, threads = 1;
 };
 template <ConstOr<BenchSentencesOptions> Options, class Visit>
@@ -33,6 +33,7 @@ void visit_settings(Options& options, const Visit& visit) {
   visit("bits", options.bits, "");
   visit("bucket", options.bucket, "");
   visit("tokens", options.tokens, "of a step, padding included, in one micro-batch");
+  visit("slice_rows", options.slice_rows, "distill.slice_rows");
   visit("warmup", options.warmup, "steps of each arm before the first round");
   visit("steps", options.steps, "timed steps of each arm a round");
   visit("rounds", options.rounds, "");
