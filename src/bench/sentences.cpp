@@ -183,7 +183,8 @@ void bench_sentences(World& world, const BenchSentencesOptions& s) {
   for (int64_t round = 0; round < s.rounds; ++round) {
     for (auto& arm : arms) arm->time(s.steps);
   }
-  const double memory_mb = peak_memory_mb();  // before the state is copied for the results
+  // In 10^6 bytes, before the state is copied for the results.
+  const double memory_mb = 1.024 * peak_memory_mb();
   for (auto& arm : arms) {
     Json line = arm->result(bf16);
     line["memory_mb"] = memory_mb;
