@@ -78,13 +78,13 @@ for file in rows.crc32c vocabulary.model index.json; do
 done
 [ ! -e beam.parts ] || fail "parts are left"
 for split in validation test; do
-  must 1 evaluate --model.file runs/teacher --data.folder text --split $split --json
+  must 1 evaluate --model.file runs/teacher --data.folder text --data.split $split --json
   grep -o '"samples": [0-9]*' "$WORK/out" >before
-  must 1 evaluate --model.file runs/teacher --data.folder beam --split $split --json
+  must 1 evaluate --model.file runs/teacher --data.folder beam --data.split $split --json
   grep -o '"samples": [0-9]*' "$WORK/out" | cmp - before || fail "$split changed"
 done
 perplexity() {
-  must 1 evaluate --model.file runs/teacher --data.folder "$1" --split train --json
+  must 1 evaluate --model.file runs/teacher --data.folder "$1" --data.split train --json
   python3 -c 'import json, sys; print(json.load(sys.stdin)[0]["perplexity"])' <"$WORK/out"
 }
 python3 -c 'import sys; sys.exit(not float(sys.argv[1]) < float(sys.argv[2]))' "$(perplexity beam)" "$(perplexity text)" ||
