@@ -62,7 +62,7 @@ void require_content(const NetworkSpec& spec, const std::string& section, const 
       ExitCode::settings,
       concat(section, ".kind = ", spec.kind, " sees ", sentences ? "images" : "sentences", ", and ",
              shards.name, " holds ", sentences ? "pairs of sentences" : "images", "; give ",
-             sentences ? "lstm" : "a kind of image networks", ", or another data.folder"));
+             sentences ? "lstm or transformer" : "a kind of image networks", ", or another data.folder"));
 }
 
 void settle_images(RunConfig* config, Dataset* shards) {
