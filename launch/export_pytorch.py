@@ -3,12 +3,17 @@
 --model.file).
 
     python3 launch/export_pytorch.py checkpoint.pt weights.safetensors [--mean 0.49,0.48,0.45 --std 0.25,0.24,0.26]
+    python3 launch/export_pytorch.py opennmt.pt weights.safetensors --vocabulary source.model,target.model
 
 The checkpoint is a state_dict, or a dictionary that holds one ("state_dict", "model_state_dict", "model",
 "net", or under any name as its only one). It is read with weights_only=True, so nothing in it runs; a whole module (torch.save(model)) needs
 --unpickle, which runs what the file says, and its class importable. Names stay as they are, less --prefix
 and what DataParallel and torch.compile put before them (module., _orig_mod.); num_batches_tracked is left
 out. --mean and --std, one a channel, say how the network wants its input: (pixel / 255 - mean) / std.
+
+A checkpoint of OpenNMT-py 3, an LSTM with general attention, becomes a file that describes itself and carries
+its vocabularies: --vocabulary is the SentencePiece .model whose pieces it was trained on, or source's,target's.
+Pieces that it does not know count as <unk>; tokens that no .model has are left out. Both are named.
 Needs torch, which bitstill itself does not.
 """
 import argparse
@@ -20,6 +25,8 @@ import sys
 
 import torch
 
+import export_opennmt
+
 HOLDERS = ("state_dict", "model_state_dict", "model", "net")
 WRAPPERS = ("module.", "_orig_mod.")
 
@@ -29,6 +36,8 @@ def fail(message):
 
 
 def load(path, unpickle):
+    if hasattr(torch.serialization, "add_safe_globals"):  # since PyTorch 2.4
+        torch.serialization.add_safe_globals([argparse.Namespace])  # OpenNMT-py's options: runs nothing
     try:
         return torch.load(path, map_location="cpu", weights_only=not unpickle)
     except pickle.UnpicklingError:
@@ -96,18 +105,47 @@ def input_of(given):
     return {"bitstill_input": json.dumps({"normalization": {"mean": mean, "std": std}})}
 
 
+def plain(checkpoint, given):
+    """{name: tensor} and what the file says of itself."""
+    metadata = input_of(given)
+    state = state_of(checkpoint, given.checkpoint)
+    state = {name: value for name, value in state.items() if not name.endswith("num_batches_tracked")}
+    short = without_wrappers(state, given.prefix)
+    if len(set(short.values())) < len(short):
+        fail("without its prefix a name stands twice")
+    return {short[name]: value for name, value in state.items()}, metadata
+
+
+def of_opennmt(checkpoint, given):
+    """The same of an OpenNMT-py checkpoint."""
+    models = given.vocabulary.split(",")
+    if len(models) > 2 or not all(models):
+        fail(f"{given.checkpoint} is OpenNMT-py's: give --vocabulary its SentencePiece .model, or source's,target's")
+    if given.mean or given.std or given.prefix:
+        fail(f"{given.checkpoint} is OpenNMT-py's; --mean, --std and --prefix are for others")
+    try:
+        tensors, metadata, notes = export_opennmt.convert(checkpoint, models)
+    except export_opennmt.Refused as refused:
+        fail(f"{given.checkpoint}: {refused}")
+    for note in notes:
+        print(note)
+    return tensors, metadata
+
+
 def write(path, tensors, metadata):
     header, offset = ({"__metadata__": metadata} if metadata else {}), 0
-    for name, tensor in tensors.items():
-        end = offset + 4 * tensor.numel()
-        header[name] = {"dtype": "F32", "shape": list(tensor.shape), "data_offsets": [offset, end]}
+    for name, value in tensors.items():
+        raw = isinstance(value, bytes)
+        end = offset + (len(value) if raw else 4 * value.numel())
+        header[name] = {"dtype": "U8" if raw else "F32", "shape": [len(value)] if raw else list(value.shape),
+                        "data_offsets": [offset, end]}
         offset = end
     text = json.dumps(header).encode()
     text += b" " * (-len(text) % 8)
     with open(path, "wb") as file:
         file.write(len(text).to_bytes(8, "little") + text)
-        for tensor in tensors.values():
-            file.write(ctypes.string_at(tensor.data_ptr(), 4 * tensor.numel()))
+        for value in tensors.values():
+            file.write(value if isinstance(value, bytes) else ctypes.string_at(value.data_ptr(), 4 * value.numel()))
 
 
 def main():
@@ -117,20 +155,22 @@ def main():
     parser.add_argument("--prefix", default="", help="also taken off the names")
     parser.add_argument("--mean", help="of the network's input, one a channel, of pixels from 0 to 1")
     parser.add_argument("--std", help="the same")
+    parser.add_argument("--vocabulary", default="", help="an OpenNMT-py checkpoint's SentencePiece .model, or two")
     parser.add_argument("--unpickle", action="store_true", help="run what the file says, to read a whole module")
     given = parser.parse_args()
-    metadata = input_of(given)
-    state = state_of(load(given.checkpoint, given.unpickle), given.checkpoint)
-    state = {name: value for name, value in state.items() if not name.endswith("num_batches_tracked")}
-    short = without_wrappers(state, given.prefix)
-    if len(set(short.values())) < len(short):
-        fail("without its prefix a name stands twice")
-    tensors = {short[name]: value.detach().float().contiguous() for name, value in state.items()}
+    checkpoint = load(given.checkpoint, given.unpickle)
+    opennmt = export_opennmt.is_checkpoint(checkpoint)
+    if given.vocabulary and not opennmt:
+        fail(f"{given.checkpoint} is not OpenNMT-py's (no opt and vocab): --vocabulary is for those")
+    tensors, metadata = (of_opennmt if opennmt else plain)(checkpoint, given)
+    tensors = {name: value if isinstance(value, bytes) else value.detach().float().contiguous()
+               for name, value in tensors.items()}
     try:
         write(given.weights, tensors, metadata)
     except OSError as error:
         fail(f"cannot write {given.weights}: {error.strerror}")
-    print(f"{given.weights}: {len(tensors)} tensors, {sum(t.numel() for t in tensors.values()):,} values")
+    values = sum(value.numel() for value in tensors.values() if not isinstance(value, bytes))
+    print(f"{given.weights}: {len(tensors)} tensors, {values:,} values")
 
 
 if __name__ == "__main__":

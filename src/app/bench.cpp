@@ -1,6 +1,7 @@
 // bitstill bench ROW...: measures rows of figures on this machine and says whether targets are met.
 #include "bitstill/bench/bench.hpp"
 
+#include "bitstill/bench/sentences.hpp"
 #include "bitstill/bench/step.hpp"
 #include "bitstill/comm/agree.hpp"
 #include "bitstill/data/sampler.hpp"
@@ -51,6 +52,19 @@ int run_bench_step(World& world, const Words& arguments) {
   return 0;
 }
 
+int run_bench_sentences(World& world, const Words& arguments) {
+  BenchSentencesOptions options;
+  SettingTable table;
+  table.add_section("", options);
+  if (!read_settings(world, table, arguments,
+                     "bitstill bench sentences: times the training step of an LSTM")) {
+    return 0;
+  }
+  choose_device(world, DeviceWish::cpu, options.threads, false);
+  agree(world.control(), [&] { bench_sentences(world, options); });
+  return 0;
+}
+
 /// What a job does with shards up to its first batch (V5).
 int run_bench_start(World& world, const Words& arguments) {
   RunConfig config;
@@ -80,9 +94,11 @@ std::string summary() {
   return "bitstill bench ROW...: measures rows on this machine; exit code 4 when a target is "
          "missed\n\n" +
          bench_rows() +
-         "\nPeers are found through BITSTILL_PEERS (the folder of ddp_distill.py) and "
+         "\nPeers are found through BITSTILL_PEERS (the folder of ddp_distill.py, ...) and "
          "BITSTILL_PEER_PYTHON (a Python with PyTorch); without them their parts are skipped.\n"
-         "mpirun -n 2 bitstill bench step --help: the step alone.";
+         "BITSTILL_DATA (the folder of multi30k_en-de.tar.xz) gives rows T real sentences.\n"
+         "mpirun -n 2 bitstill bench step --help: the step alone; bench sentences --help: that of "
+         "sentences.";
 }
 
 }  // namespace
@@ -90,6 +106,9 @@ std::string summary() {
 int run_bench(World& world, const Words& arguments) {
   if (!arguments.empty() && arguments[0] == "step") {
     return run_bench_step(world, Words(arguments.begin() + 1, arguments.end()));
+  }
+  if (!arguments.empty() && arguments[0] == "sentences") {
+    return run_bench_sentences(world, Words(arguments.begin() + 1, arguments.end()));
   }
   if (!arguments.empty() && arguments[0] == "start") {
     return run_bench_start(world, Words(arguments.begin() + 1, arguments.end()));

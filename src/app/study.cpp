@@ -8,8 +8,10 @@
 #include "bitstill/base/file.hpp"
 #include "bitstill/base/log.hpp"
 #include "bitstill/base/text.hpp"
+#include "device.hpp"
 #include "job.hpp"
 #include "report.hpp"
+#include "study_sentences.hpp"
 
 namespace bitstill {
 namespace {
@@ -60,11 +62,13 @@ class StudyJob {
 
  private:
   void prepare();
+  void require_sequences() const;
   bool run_teacher();
   bool run_one(const StudyRun& run, const std::string& progress);
   bool run_unless_finished(BoundConfig& bound, bool distill, const Json& label,
                            const std::string& progress);
   bool stop_asked();
+  bool translate(const std::string& folder);
   void print_plan() const;
   int report();
 
@@ -75,7 +79,18 @@ class StudyJob {
   FolderLock lock_;     // of study.folder, on rank 0
   std::vector<StudyRun> plan_;
   KeptTeacher teacher_;
+  StudySentences sentences_;
 };
+
+void StudyJob::require_sequences() const {
+  const std::string index = options_.sequence_folder + "/index.json";
+  for (const StudyRun& run : plan_) {
+    if (!run.arm->sequences || std::filesystem::exists(index)) continue;
+    throw Error(ExitCode::data,
+                concat("study.sequence_folder: there is no ", index, " for ", run.name,
+                       "; when the teacher is trained, make it by bitstill translate --shards"));
+  }
+}
 
 void StudyJob::prepare() {
   agree(world_.control(), [&] {
@@ -91,6 +106,7 @@ void StudyJob::prepare() {
     if (!options_.teacher.empty()) {
       base_.teacher_file = options_.folder + "/teacher/master.safetensors";
     }
+    require_sequences();
     // Every run's settings are checked now, not after hours.
     for (const StudyRun& run : plan_) {
       BoundConfig bound(base_);
@@ -102,6 +118,14 @@ void StudyJob::prepare() {
       }
     }
   });
+}
+
+/// False: stopped by a signal.
+bool StudyJob::translate(const std::string& folder) {
+  if (sentences_.sources.empty()) return true;
+  if (stop_asked()) return false;
+  translate_run(world_, sentences_, folder);
+  return true;
 }
 
 bool StudyJob::stop_asked() {
@@ -122,13 +146,14 @@ bool StudyJob::run_unless_finished(BoundConfig& bound, bool distill, const Json&
   world_.control().broadcast(&stage, 1, ElementType::i64, 0);
   if (stage == static_cast<int64_t>(Stage::finished)) {
     say(concat(progress, folder, " is finished"));
-    return true;
+    return translate(folder);
   }
   say(concat(progress, folder));
   bound.config.resume =
       stage == static_cast<int64_t>(Stage::unfinished) ? Resume::automatic : Resume::no;
   try {
-    return Job(world_, bound.table, bound.config, distill, teacher_, label).run();
+    return Job(world_, bound.table, bound.config, distill, teacher_, label).run() &&
+           translate(folder);
   } catch (const AgreedError& error) {
     throw AgreedError(error.code(), concat(folder, ": ", error.what()));
   }
@@ -199,6 +224,11 @@ int StudyJob::run() {
     return 0;
   }
   watch_signals();
+  sentences_ = read_study_sentences(world_, options_);
+  if (!sentences_.sources.empty()) {
+    sentences_.options.device =
+        choose_device(world_, base_.run.device, base_.run.threads, false).device;
+  }
   agree(world_.control(), [&] {
     if (world_.place().rank != 0) return;
     make_folder(options_.folder);

@@ -1,29 +1,28 @@
 // bitstill translate: lines of one language become lines of another.
 #include "bitstill/infer/translate.hpp"
 
-#include <cerrno>
 #include <cstdio>
-#include <cstring>
 
 #include "bitstill/base/file.hpp"
 #include "bitstill/base/log.hpp"
 #include "bitstill/base/output.hpp"
-#include "bitstill/base/sha256.hpp"
 #include "bitstill/base/text.hpp"
 #include "bitstill/comm/agree.hpp"
 #include "bitstill/config/run_config.hpp"
+#include "bitstill/infer/translated_shards.hpp"
 #include "bitstill/metrics/bleu.hpp"
 #include "bitstill/metrics/chrf.hpp"
-#include "bitstill/train/step.hpp"
 #include "command.hpp"
 #include "device.hpp"
-#include "model_on_data.hpp"
+#include "translator.hpp"
 
 namespace bitstill {
 namespace {
 
 struct Settings {
   std::string model_file, input, out, reference;
+  std::string data_folder, shards;
+  bool interpolate = false;
   TranslateOptions translate;
   bool scores = false;
   TrainPrecision precision = TrainPrecision::fp32;
@@ -40,6 +39,13 @@ void add_settings(SettingTable& table, Settings& s) {
   table.add("scores", &s.scores, "before each translation what ranks it, and a tab");
   table.add("reference", &s.reference,
             "a file of right translations, a line each: prints BLEU and chrF2 of the best ones");
+  table.add(
+      "shards", &s.shards,
+      "instead of text: the folder to make of data.folder's shards, each pair of train with its "
+      "translation as target; stopped, the same command continues");
+  table.add("data.folder", &s.data_folder, "token shards, for --shards");
+  table.add("interpolate", &s.interpolate,
+            "of --shards: of the beam's translations the one nearest the target, by BLEU");
   table.add("batch-tokens", &s.translate.batch_tokens,
             "sentences x longest source x beam that are translated at once, at most");
   table.add("precision", &s.precision, "");
@@ -50,60 +56,25 @@ void add_settings(SettingTable& table, Settings& s) {
 void check(const Settings& s) {
   if (s.model_file.empty()) throw Error(ExitCode::settings, "model.file is not given");
   check(s.translate.search);
+  if (s.shards.empty() != s.data_folder.empty()) {
+    throw Error(ExitCode::settings,
+                "shards and data.folder go together: the one is made of the other");
+  }
+  if (s.interpolate && s.shards.empty()) {
+    throw Error(ExitCode::settings, "interpolate is of --shards; leave it out");
+  }
+  const bool text = !s.input.empty() || !s.out.empty() || !s.reference.empty() || s.scores;
+  if (!s.shards.empty() && (text || s.translate.search.n_best > 1)) {
+    throw Error(ExitCode::settings,
+                "shards take no input, out, reference, scores or n-best; leave them out");
+  }
   if (s.translate.batch_tokens >= 1) return;
   throw Error(ExitCode::settings,
               concat("batch-tokens = ", s.translate.batch_tokens, ": give 1 or more"));
 }
 
-std::string read_standard_input() {
-  std::string text;
-  char part[1 << 16];
-  while (const std::size_t count = std::fread(part, 1, sizeof part, stdin)) {
-    text.append(part, count);
-  }
-  if (std::ferror(stdin) == 0) return text;
-  throw Error(ExitCode::data, concat("stdin: cannot read: ", std::strerror(errno)));
-}
-
 std::vector<std::string> read_lines(const std::string& path) {
   return sentence_lines(read_file(path, ExitCode::data), path);
-}
-
-/// What translates.
-struct Translator {
-  LoadedModel model;
-  VocabularyPair vocabularies;
-  std::unique_ptr<StepDecoder> decoder;
-};
-
-/// Collective.
-Translator load_translator(World& world, const Settings& s) {
-  Translator made;
-  std::string path, fingerprint;
-  agree(world.control(), [&] {
-    path = model_path(s.model_file);
-    fingerprint = sha256_of_file(path, ExitCode::model);
-    const at::Device& device = s.translate.device;
-    made.model = load_model_for(path, "model", {}, nullptr, device);
-    made.decoder = make_step_decoder(*made.model.network, use_bf16(s.precision, device));
-    made.vocabularies = read_vocabularies(made.model.attached, made.model.network->spec(), path);
-  });
-  require_equal(world.control(), {{path, fingerprint}}, ExitCode::model);
-  return made;
-}
-
-/// What rank 0 reads, on every rank. Collective.
-std::vector<std::string> lines_for_all(World& world, const std::string& path) {
-  std::string text;
-  agree(world.control(), [&] {
-    if (world.place().rank == 0) {
-      text = path.empty() ? read_standard_input() : read_file(path, ExitCode::data);
-    }
-  });
-  text = broadcast_text(world.control(), text, 0);
-  std::vector<std::string> lines;
-  agree(world.control(), [&] { lines = sentence_lines(text, path.empty() ? "stdin" : path); });
-  return lines;
 }
 
 /// Lines with the number of their source, where there are several of one.
@@ -134,11 +105,13 @@ void write_out(const Settings& s, const std::string& text) {
 
 void say_scores(const std::vector<std::vector<Translation>>& translations,
                 const std::vector<std::string>& references) {
-  BleuCounts bleu;
+  BleuCounts bleu, multi;
   ChrfCounts chrf;
   for (std::size_t i = 0; i < references.size(); ++i) {
-    bleu += bleu_counts(translations[i].front().text, references[i]);
-    chrf += chrf_counts(translations[i].front().text, references[i]);
+    const std::string& line = translations[i].front().text;
+    bleu += bleu_counts(line, references[i]);
+    multi += bleu_counts(line, references[i], BleuKind::multi);
+    chrf += chrf_counts(line, references[i]);
   }
   const auto line = [](const char* name, double score, const std::string& signature) {
     char text[32];
@@ -146,7 +119,62 @@ void say_scores(const std::vector<std::vector<Translation>>& translations,
     say(text + signature);
   };
   line("BLEU", bleu.score(), bleu_signature());
+  line("BLEU", multi.score(BleuKind::multi), bleu_signature(BleuKind::multi));
   line("chrF2", chrf.score(), chrf_signature());
+}
+
+bool stop_asked(Communicator& control) {
+  int64_t asked = stop_requested() ? 1 : 0;  // the signal may have reached some ranks only
+  control.all_reduce(&asked, 1, ElementType::i64, Reduction::max);
+  return asked != 0;
+}
+
+TranslatedShardsOptions shards_options(World& world, const Settings& s,
+                                       const Translator& translator, const Dataset& dataset) {
+  TranslatedShardsOptions options;
+  options.translate = s.translate;
+  if (s.interpolate) options.translate.search.n_best = s.translate.search.beam;
+  options.out = s.shards;
+  options.interpolate = s.interpolate;
+  options.made_by = {{"model", translator.sha256},
+                     {"data", dataset.index().fingerprint},
+                     {"beam", s.translate.search.beam},
+                     {"length_penalty", s.translate.search.length_penalty},
+                     {"most_tokens", s.translate.search.most_tokens},
+                     {"interpolate", s.interpolate},
+                     {"precision", word(s.precision)}};
+  options.stop_requested = [&world] { return stop_asked(world.control()); };
+  return options;
+}
+
+/// The exit code. Collective.
+int make_shards(World& world, const Settings& s) {
+  const auto dataset = open_dataset(world, s.data_folder, Holds::anything);
+  if (dataset->index().content != Content::tokens) {
+    throw AgreedError(ExitCode::settings,
+                      concat(s.data_folder, ": holds images; --shards is for pairs of sentences"));
+  }
+  const Translator translator =
+      load_translator(world, s.model_file, s.precision, s.translate.device, dataset.get());
+  TranslatedShardsOptions options = shards_options(world, s, translator, *dataset);
+  watch_signals();
+  ProgressBar bar("translate");
+  options.progress = [&](int64_t done, int64_t all) { bar.show(done, all, "sentences"); };
+  const TranslatedShards made = translate_shards(*translator.decoder, translator.vocabularies,
+                                                 *dataset, options, world.control());
+  bar.clear();
+  if (made.stopped) {
+    say("stopped by a signal; the same command continues");
+    return static_cast<int>(ExitCode::stopped);
+  }
+  if (world.place().rank == 0) {
+    std::printf("%s: %lld targets of train translated, %lld tokens, BLEU %.2f to the old ones\n",
+                s.shards.c_str(), static_cast<long long>(made.rows - made.kept),
+                static_cast<long long>(made.tokens), made.bleu.score());
+    if (made.taken_over > 0) say(concat(made.taken_over, " of them by an earlier command"));
+    if (made.kept > 0) say(concat(made.kept, " keep theirs: their translation is empty"));
+  }
+  return 0;
 }
 
 void require_as_many(const Settings& s, std::size_t references, std::size_t lines) {
@@ -165,7 +193,8 @@ int run_translate(World& world, const Words& arguments) {
   if (!read_settings(world, table, arguments,
                      "bitstill translate --model.file FILE <TEXT: a line of translation for each "
                      "line, over all ranks.\nWith n-best above 1 each is preceded by its source "
-                     "line's number and a tab.")) {
+                     "line's number and a tab.\nWith --shards OUT --data.folder SHARDS: what a "
+                     "student learns from in sequence-level distillation.")) {
     return 0;
   }
   Communicator& control = world.control();
@@ -173,7 +202,9 @@ int run_translate(World& world, const Words& arguments) {
   s.translate.device = device.device;
   const bool speaks = world.place().rank == 0;
   agree(control, [&] { check(s); });
-  const Translator translator = load_translator(world, s);
+  if (!s.shards.empty()) return make_shards(world, s);
+  const Translator translator =
+      load_translator(world, s.model_file, s.precision, s.translate.device);
   const std::vector<std::string> lines = lines_for_all(world, s.input);
   std::vector<std::string> references;
   agree(control, [&] {

@@ -4,7 +4,6 @@
 #include <filesystem>
 #include <fstream>
 #include <map>
-#include <sstream>
 
 #include "bitstill/base/random.hpp"
 #include "bitstill/base/text.hpp"
@@ -120,12 +119,8 @@ constexpr Rival kRivals[] = {
 
 /// The number before "images" of the line that begins so.
 double rate_of(const std::string& output, const std::string& begin) {
-  std::istringstream lines(output);
-  for (std::string line; std::getline(lines, line);) {
-    const std::size_t first = line.find_first_not_of(' '), unit = line.find(" images/CPU-s");
-    if (unit == std::string::npos || line.compare(first, begin.size(), begin) != 0) continue;
-    return std::stod(line.substr(line.rfind(' ', unit - 1) + 1));
-  }
+  const std::vector<double> rates = numbers_before(" images/CPU-s", begin, output);
+  if (!rates.empty()) return rates.front();
   throw Error(ExitCode::environment, concat("the peer printed no line of ", begin));
 }
 

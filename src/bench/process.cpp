@@ -3,6 +3,7 @@
 #include <fcntl.h>
 #include <spawn.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -58,6 +59,10 @@ std::vector<char*> pointers(Words& words) {
   return result;
 }
 
+double seconds(const timeval& time) {
+  return static_cast<double>(time.tv_sec) + 1e-6 * static_cast<double>(time.tv_usec);
+}
+
 /// A program that has ended, and in `failure` how it failed; empty: it did not.
 struct Ended {
   Finished result;
@@ -82,9 +87,10 @@ Ended run_to_end(const Words& words, const Words& environment) {
                 concat("cannot start ", words[0], ": ", std::strerror(refused)));
   }
   int status = 0;
-  while (::waitpid(child, &status, 0) < 0 && errno == EINTR) {
+  rusage usage{};
+  while (::wait4(child, &status, 0, &usage) < 0 && errno == EINTR) {
   }
-  Ended ended{{timer.seconds(), out.text()}, {}};
+  Ended ended{{timer.seconds(), seconds(usage.ru_utime) + seconds(usage.ru_stime), out.text()}, {}};
   if (status != 0) {
     const std::string how = WIFEXITED(status) ? concat("exit code ", WEXITSTATUS(status))
                                               : concat("signal ", WTERMSIG(status));
@@ -141,6 +147,20 @@ std::vector<Json> json_lines(const std::string& text) {
   return result;
 }
 
+std::vector<double> numbers_before(const std::string& unit, const std::string& begin,
+                                   const std::string& text) {
+  std::vector<double> numbers;
+  std::istringstream lines(text);
+  for (std::string line; std::getline(lines, line);) {
+    const std::size_t first = line.find_first_not_of(' '), end = line.find(unit);
+    if (end == std::string::npos || line.compare(first, begin.size(), begin) != 0) continue;
+    const std::string before = line.substr(0, end);
+    const std::size_t start = before.find_last_not_of("0123456789.") + 1;
+    if (start < before.size()) numbers.push_back(std::stod(before.substr(start)));
+  }
+  return numbers;
+}
+
 std::vector<Json> run_step(const Words& arguments) {
   Words command = {own_path(), "bench", "step"};
   command.insert(command.end(), arguments.begin(), arguments.end());
@@ -173,10 +193,14 @@ Finished Peer::run(const Words& arguments) const {
   return ended.result;
 }
 
-Finished Peer::run_alone(const Words& arguments) const {
-  Words words = {python_, script_};
+Finished Peer::run_in(const std::string& folder, const Words& arguments) const {
+  Words words = {python_, script_}, environment = {"OMP_NUM_THREADS=1"};
+  if (!folder.empty()) {
+    words.insert(words.begin(), {"env", "-C", folder});
+    environment.push_back("PYTHONPATH=" + folder);
+  }
   words.insert(words.end(), arguments.begin(), arguments.end());
-  return run_program(words, {"OMP_NUM_THREADS=1"});
+  return run_program(words, environment);
 }
 
 }  // namespace bitstill

@@ -11,8 +11,9 @@ namespace bitstill {
 using Words = std::vector<std::string>;
 
 struct Finished {
-  double seconds = 0;  // wall time from start to exit
-  std::string output;  // standard output
+  double seconds = 0;      // wall time from start to exit
+  double cpu_seconds = 0;  // of the program and what it waited for
+  std::string output;      // standard output
 };
 
 /// Runs words[0], looked up in PATH, with `environment` ("NAME=value") beside the present one.
@@ -30,6 +31,9 @@ double cpu_seconds();
 
 /// The lines of `text` that are JSON objects.
 std::vector<Json> json_lines(const std::string& text);
+/// Of each line of `text` that begins so, behind blanks, and has `unit`: the number before it.
+std::vector<double> numbers_before(const std::string& unit, const std::string& begin,
+                                   const std::string& text);
 
 /// One run of bench step on two ranks of one thread: a line for each method.
 std::vector<Json> run_step(const Words& arguments);
@@ -44,7 +48,9 @@ class Peer {
   /// On two ranks of one thread.
   Finished run(const Words& arguments) const;
   /// In one process of one thread. Error(environment) as run_program has it.
-  Finished run_alone(const Words& arguments) const;
+  Finished run_alone(const Words& arguments) const { return run_in("", arguments); }
+  /// The same in a folder, whose Python modules it finds.
+  Finished run_in(const std::string& folder, const Words& arguments) const;
 
  private:
   std::string python_, script_, absent_;

@@ -43,6 +43,10 @@ Row bench_file_size(const BenchOptions& options);          // P12
 Row bench_decode(const BenchOptions& options);             // P13
 Row bench_start(const BenchOptions& options);              // P16
 Row bench_gpu(const BenchOptions& options);                // P18
+Row bench_translation_step(const BenchOptions& options);   // T1
+Row bench_distilled_lstm(const BenchOptions& options);     // T2
+Row bench_translate(const BenchOptions& options);          // T3
+Row bench_sentence_cost(const BenchOptions& options);      // T5
 Row bench_jpeg(const BenchOptions& options);               // V1
 Row bench_residual_step(const BenchOptions& options);      // V2
 Row bench_frozen_residual(const BenchOptions& options);    // V3

@@ -39,8 +39,13 @@ const Arm& find_arm(const std::string& name) {
 
 std::vector<const Arm*> chosen_arms(const StudyOptions& options) {
   std::vector<const Arm*> arms;
-  for (const std::string& name : split(options.arms, ", ")) {
+  for (const std::string& name : comma_list(options.arms)) {
     const Arm* arm = &find_arm(name);
+    if (arm->sequences && options.sequence_folder.empty()) {
+      throw Error(ExitCode::settings,
+                  concat("the arm ", name, " learns from the teacher's translations: give ",
+                         "study.sequence_folder (bitstill translate --shards writes them)"));
+    }
     if (std::find(arms.begin(), arms.end(), arm) != arms.end()) {
       throw Error(ExitCode::settings, concat("study.arms names ", name, " twice"));
     }
@@ -48,7 +53,9 @@ std::vector<const Arm*> chosen_arms(const StudyOptions& options) {
   }
   if (arms.empty() && !options.sweep.empty()) return {&find_arm("qd")};
   for (const Arm& arm : study_arms()) {
-    if (options.arms.empty()) arms.push_back(&arm);
+    if (options.arms.empty() && (!arm.sequences || !options.sequence_folder.empty())) {
+      arms.push_back(&arm);
+    }
   }
   return arms;
 }
@@ -123,6 +130,7 @@ class Plan {
     }
     for (const auto& [name, value] : arm.settings) run.settings.emplace_back(name, value);
     if (bits > 0) run.settings.emplace_back("quant.bits", concat(bits));
+    if (arm.sequences) run.settings.emplace_back("data.folder", options_.sequence_folder);
     run.settings.insert(run.settings.end(), point.settings.begin(), point.settings.end());
     run.settings.emplace_back("student.init", init);
     run.settings.emplace_back("train.epochs", concat(epochs(arm.length)));
@@ -162,6 +170,10 @@ void check(const StudyOptions& o) {
   require(o.start_epochs >= 1, concat("study.start_epochs = ", o.start_epochs, ": give 1 or more"));
   require(o.epochs >= 1, concat("study.epochs = ", o.epochs, ": give 1 or more"));
   require(o.pm_gap >= 0, concat("study.pm_gap = ", o.pm_gap, ": give 0 or more points"));
+  require(comma_list(o.source).size() == comma_list(o.reference).size(),
+          concat("study.source = ", o.source, " and study.reference = ", o.reference,
+                 ": give as many files of both"));
+  require(o.beam >= 1, concat("study.beam = ", o.beam, ": give 1 or more"));
   for (const int64_t bits : o.bits) {
     require(bits >= 1 && bits <= 8, concat("study.bits = ", bits, ": give 1..8"));
   }
@@ -276,6 +288,24 @@ const std::vector<Arm>& study_arms() {
        random,
        Length::whole,
        {{"quant.method", "uniform"}}},
+      {"seq_fp32",
+       "fp32 on sequences",
+       "full precision, cross-entropy on the teacher's translations",
+       false,
+       false,
+       start,
+       Length::arm,
+       {{"quant.method", "none"}},
+       true},
+      {"seq_qd",
+       "QD on sequences",
+       "QD's quantizer, cross-entropy on the teacher's translations",
+       false,
+       true,
+       start,
+       Length::arm,
+       {{"quant.method", "uniform"}},
+       true},
   };
   return kArms;
 }
@@ -290,6 +320,10 @@ std::string arms_help() {
     text += "\n";
   }
   return text;
+}
+
+std::vector<std::string> comma_list(const std::string& text) {
+  return split(text, ", ");
 }
 
 std::vector<StudyRun> plan_study(const StudyOptions& options) {

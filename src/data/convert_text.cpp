@@ -11,10 +11,10 @@
 #include "bitstill/base/log.hpp"
 #include "bitstill/base/text.hpp"
 #include "bitstill/base/timer.hpp"
+#include "bitstill/data/token_folder.hpp"
 #include "convert_parts.hpp"
 #include "sentence_pairs.hpp"
 #include "shard_folder.hpp"
-#include "token_folder.hpp"
 
 namespace bitstill {
 namespace {
@@ -240,7 +240,9 @@ class TextConversion {
     summary.split_rule = report_.split_rule;
     index.source = options_.source;
     index.licence = "as of its source";
-    write_token_folder(options_.out, tokens_, vocabularies_, options_.rows_per_shard, &index);
+    std::vector<const Vocabulary*> vocabularies;
+    for (const Vocabulary& one : vocabularies_) vocabularies.push_back(&one);
+    write_token_folder(options_.out, tokens_, vocabularies, options_.rows_per_shard, &index);
     report_.folder = options_.out;
     report_.name = summary.name;
     report_.vocabularies = summary.vocabularies;
@@ -279,11 +281,7 @@ void check_options(const TextOptions& options) {
   const std::vector<std::string> specs = comma_parts(options.vocabulary);
   if (specs.size() > 2) refuse("--vocabulary: give one for both sides, or source's,target's");
   for (const std::string& spec : specs) parse_vocabulary_spec(spec, "--vocabulary");
-  std::error_code ignored;
-  const std::string folder = without_slash(options.out);
-  if (std::filesystem::exists(folder, ignored) && !std::filesystem::is_empty(folder, ignored)) {
-    refuse(folder + ": exists already; remove it or give another --out");
-  }
+  require_new_folder(options.out, "--out");
 }
 
 }  // namespace

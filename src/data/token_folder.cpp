@@ -1,9 +1,11 @@
-#include "token_folder.hpp"
+#include "bitstill/data/token_folder.hpp"
 
 #include <algorithm>
+#include <filesystem>
 
 #include "bitstill/base/file.hpp"
 #include "bitstill/base/sha256.hpp"
+#include "bitstill/base/text.hpp"
 #include "shard_folder.hpp"
 #include "token_rows.hpp"
 #include "written_shard.hpp"
@@ -18,10 +20,10 @@ class TokenFolder {
   TokenFolder(std::string partial, int64_t rows_per_shard, ShardIndex* index)
       : partial_(std::move(partial)), rows_per_shard_(rows_per_shard), index_(index) {}
 
-  void put_vocabularies(const std::vector<Vocabulary>& vocabularies) {
+  void put_vocabularies(const std::vector<const Vocabulary*>& vocabularies) {
     const bool joint = vocabularies.size() == 1;
     for (std::size_t side = 0; side < vocabularies.size(); ++side) {
-      const Vocabulary& one = vocabularies[side];
+      const Vocabulary& one = *vocabularies[side];
       const char* const file = joint       ? "vocabulary.model"
                                : side == 0 ? "source.model"
                                            : "target.model";
@@ -89,7 +91,7 @@ class TokenFolder {
 }  // namespace
 
 void write_token_folder(const std::string& folder, const TokenSplits& rows,
-                        const std::vector<Vocabulary>& vocabularies, int64_t rows_per_shard,
+                        const std::vector<const Vocabulary*>& vocabularies, int64_t rows_per_shard,
                         ShardIndex* index) {
   const std::string final_name = without_slash(folder), partial = final_name + ".partial";
   remove_partial(partial);
@@ -99,6 +101,14 @@ void write_token_folder(const std::string& folder, const TokenSplits& rows,
   writing.put_vocabularies(vocabularies);
   for (std::size_t split = 0; split < kSplits; ++split) writing.put_split(split, rows[split]);
   writing.publish(final_name);
+}
+
+void require_new_folder(const std::string& folder, const std::string& setting) {
+  std::error_code ignored;
+  const std::string name = without_slash(folder);
+  if (!std::filesystem::exists(name, ignored) || std::filesystem::is_empty(name, ignored)) return;
+  throw Error(ExitCode::settings,
+              concat(name, ": exists already; remove it or give another ", setting));
 }
 
 }  // namespace bitstill

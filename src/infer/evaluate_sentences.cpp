@@ -10,6 +10,7 @@
 #include "bitstill/comm/agree.hpp"
 #include "bitstill/data/length_buckets.hpp"
 #include "bitstill/data/prefetch.hpp"
+#include "bitstill/infer/sentence_lengths.hpp"
 
 namespace bitstill {
 namespace {
@@ -45,12 +46,13 @@ void add_batch(const Network& network, const Batch& batch, const at::Device& dev
 ClassificationCounts count_tokens(const Network& network, const Dataset& dataset, Split split,
                                   const EvaluateOptions& options, Communicator& comm) {
   ClassificationCounts counts;
+  const std::vector<SentenceLengths> lengths = lengths_for_all(dataset, split, comm);
   agree(comm, [&] {
     const at::NoGradGuard no_grad;
     // Dealt one by one: they grow longer.
-    const BatchPlan mine = [batches = batches_by_length(dataset.lengths(split), kPaddedTokens),
-                            rank = comm.rank(), world = comm.world()](
-                               int64_t n, std::vector<int64_t>* rows, int64_t* epoch) {
+    const BatchPlan mine = [batches = batches_by_length(lengths, kPaddedTokens), rank = comm.rank(),
+                            world = comm.world()](int64_t n, std::vector<int64_t>* rows,
+                                                  int64_t* epoch) {
       const auto number = static_cast<std::size_t>(rank + n * world);
       if (number >= batches.size()) return false;
       *epoch = 0;

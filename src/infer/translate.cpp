@@ -14,16 +14,12 @@
 namespace bitstill {
 namespace {
 
-/// Numbers and texts one behind the other, as ranks send them to rank 0.
-class TextWriter {
+/// Numbers one behind the other, as ranks send them to rank 0.
+class NumberWriter {
  public:
   template <class Number>
   void add(Number value) {
     bytes_.append(reinterpret_cast<const char*>(&value), sizeof value);
-  }
-  void add_text(const std::string& text) {
-    add(static_cast<int64_t>(text.size()));
-    bytes_ += text;
   }
   std::string take() && { return std::move(bytes_); }
 
@@ -31,9 +27,9 @@ class TextWriter {
   std::string bytes_;
 };
 
-class TextReader {
+class NumberReader {
  public:
-  explicit TextReader(const std::string& bytes) : rest_(bytes) {}
+  explicit NumberReader(const std::string& bytes) : rest_(bytes) {}
   bool done() const { return rest_.empty(); }
   template <class Number>
   Number take() {
@@ -41,12 +37,6 @@ class TextReader {
     std::memcpy(&value, rest_.data(), sizeof value);
     rest_.remove_prefix(sizeof value);
     return value;
-  }
-  std::string take_text() {
-    const auto size = static_cast<std::size_t>(take<int64_t>());
-    std::string text(rest_.substr(0, size));
-    rest_.remove_prefix(size);
-    return text;
   }
 
  private:
@@ -75,56 +65,43 @@ std::string as_line(std::string text) {
   return text;
 }
 
-class Translator {
- public:
-  Translator(StepDecoder& decoder, const VocabularyPair& vocabularies,
-             const std::vector<std::string>& lines, const TranslateOptions& options)
-      : decoder_(decoder), vocabularies_(vocabularies), lines_(lines), options_(options) {}
-
-  /// Appends what take_answers() reads.
-  void answer(const std::vector<int64_t>& batch, TextWriter* answers) const {
-    const auto found = hypotheses(batch);
-    for (std::size_t k = 0; k < batch.size(); ++k) {
-      answers->add(batch[k]);
-      answers->add(static_cast<int64_t>(found[k].size()));
-      for (const Hypothesis& one : found[k]) {
-        answers->add(one.score);
-        answers->add(one.normalized);
-        answers->add_text(as_line(vocabularies_.target->decode(one.ids)));
-      }
+/// Appends the hypotheses of `batch`, as take_answers() reads them.
+void answer(const std::vector<int64_t>& batch, const std::vector<std::vector<Hypothesis>>& found,
+            NumberWriter* answers) {
+  for (std::size_t k = 0; k < batch.size(); ++k) {
+    answers->add(batch[k]);
+    answers->add(static_cast<int64_t>(found[k].size()));
+    for (const Hypothesis& one : found[k]) {
+      answers->add(one.score);
+      answers->add(one.normalized);
+      answers->add(static_cast<int64_t>(one.ids.size()));
+      for (const int32_t id : one.ids) answers->add(id);
     }
   }
+}
 
- private:
-  std::vector<std::vector<Hypothesis>> hypotheses(const std::vector<int64_t>& batch) const {
-    Batch sentences;
-    for (const int64_t line : batch) {
-      const std::vector<int32_t> ids = vocabularies_.source->encode(text_of(line));
-      sentences.rows.push_back(line);
-      sentences.tokens.insert(sentences.tokens.end(), ids.begin(), ids.end());
-      sentences.lengths.push_back({static_cast<int32_t>(ids.size()), 0});
-    }
-    const TargetEnds ends{vocabularies_.target->begin(), vocabularies_.target->end()};
-    return search(decoder_, to_tokens(sentences, ends, options_.device), ends, options_.search);
-  }
-  const std::string& text_of(int64_t line) const { return lines_[static_cast<std::size_t>(line)]; }
-
-  StepDecoder& decoder_;
-  const VocabularyPair& vocabularies_;
-  const std::vector<std::string>& lines_;
-  const TranslateOptions& options_;
-};
-
-void take_answers(const std::string& bytes, std::vector<std::vector<Translation>>* lines) {
-  for (TextReader reader(bytes); !reader.done();) {
-    auto& line = (*lines)[static_cast<std::size_t>(reader.take<int64_t>())];
-    line.resize(static_cast<std::size_t>(reader.take<int64_t>()));
-    for (Translation& one : line) {
+void take_answers(const std::string& bytes, std::vector<std::vector<Hypothesis>>* sentences) {
+  for (NumberReader reader(bytes); !reader.done();) {
+    auto& sentence = (*sentences)[static_cast<std::size_t>(reader.take<int64_t>())];
+    sentence.resize(static_cast<std::size_t>(reader.take<int64_t>()));
+    for (Hypothesis& one : sentence) {
       one.score = reader.take<double>();
       one.normalized = reader.take<double>();
-      one.text = reader.take_text();
+      one.ids.resize(static_cast<std::size_t>(reader.take<int64_t>()));
+      for (int32_t& id : one.ids) id = reader.take<int32_t>();
     }
   }
+}
+
+Batch sentences_of(const std::vector<int64_t>& numbers, const TokensOf& tokens_of) {
+  Batch sentences;
+  for (const int64_t number : numbers) {
+    const std::vector<int32_t> ids = tokens_of(number);
+    sentences.rows.push_back(number);
+    sentences.tokens.insert(sentences.tokens.end(), ids.begin(), ids.end());
+    sentences.lengths.push_back({static_cast<int32_t>(ids.size()), 0});
+  }
+  return sentences;
 }
 
 }  // namespace
@@ -168,28 +145,52 @@ std::vector<std::vector<int64_t>> translation_batches(std::span<const int64_t> l
   return batches;
 }
 
-std::vector<std::vector<Translation>> translate(StepDecoder& decoder,
-                                                const VocabularyPair& vocabularies,
-                                                const std::vector<std::string>& lines,
-                                                const TranslateOptions& options,
-                                                Communicator& comm) {
-  const auto batches =
-      translation_batches(token_counts(*vocabularies.source, lines, comm), options);
+std::vector<std::vector<Hypothesis>> translate_tokens(StepDecoder& decoder, const TargetEnds& ends,
+                                                      std::span<const int64_t> lengths,
+                                                      const TokensOf& tokens_of,
+                                                      const TranslateOptions& options,
+                                                      Communicator& comm) {
+  const auto batches = translation_batches(lengths, options);
   const auto all = static_cast<int64_t>(batches.size());
-  const Translator translator(decoder, vocabularies, lines, options);
-  TextWriter mine;
+  NumberWriter mine;
   agree(comm, [&] {
     const int64_t own = (all - comm.rank() + comm.world() - 1) / comm.world();
     for (int64_t b = comm.rank(), done = 0; b < all; b += comm.world(), ++done) {
       if (options.progress) options.progress(done, own);
-      translator.answer(batches[static_cast<std::size_t>(b)], &mine);
+      const auto& batch = batches[static_cast<std::size_t>(b)];
+      const Tokens tokens = to_tokens(sentences_of(batch, tokens_of), ends, options.device);
+      auto found = search(decoder, tokens, ends, options.search);
+      for (std::size_t k = 0; options.refine && k < batch.size(); ++k) {
+        options.refine(batch[k], &found[k]);
+      }
+      answer(batch, found, &mine);
     }
     if (options.progress) options.progress(own, own);
   });
   const std::vector<std::string> answers = gather_text(comm, std::move(mine).take());
   if (comm.rank() != 0) return {};
-  std::vector<std::vector<Translation>> translations(lines.size(), {Translation()});
-  for (const std::string& bytes : answers) take_answers(bytes, &translations);
+  std::vector<std::vector<Hypothesis>> sentences(lengths.size(), {Hypothesis()});
+  for (const std::string& bytes : answers) take_answers(bytes, &sentences);
+  return sentences;
+}
+
+std::vector<std::vector<Translation>> translate(StepDecoder& decoder,
+                                                const VocabularyPair& vocabularies,
+                                                const std::vector<std::string>& lines,
+                                                const TranslateOptions& options,
+                                                Communicator& comm) {
+  const Vocabulary &source = *vocabularies.source, &target = *vocabularies.target;
+  const auto found = translate_tokens(
+      decoder, {target.begin(), target.end()}, token_counts(source, lines, comm),
+      [&](int64_t line) { return source.encode(lines[static_cast<std::size_t>(line)]); }, options,
+      comm);
+  std::vector<std::vector<Translation>> translations;
+  for (const std::vector<Hypothesis>& hypotheses : found) {
+    translations.emplace_back();
+    for (const Hypothesis& one : hypotheses) {
+      translations.back().push_back({as_line(target.decode(one.ids)), one.score, one.normalized});
+    }
+  }
   return translations;
 }
 

@@ -55,10 +55,11 @@ std::string fixed(double value, int decimals) {
                                                                              : number;
 }
 
-std::string signed_points(const Interval& interval) {
-  const auto with_sign = [](double value) {
-    const std::string text = fixed(value, 1);
-    return value > 0 && text != "0.0" ? "+" + text : text;
+std::string signed_points(const Interval& interval, int decimals) {
+  const std::string zero = fixed(0, decimals);
+  const auto with_sign = [&](double value) {
+    const std::string text = fixed(value, decimals);
+    return value > 0 && text != zero ? "+" + text : text;
   };
   if (!std::isfinite(interval.low)) return with_sign(interval.mean);
   return concat(with_sign(interval.mean), " (", with_sign(interval.low), " to ",

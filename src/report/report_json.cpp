@@ -82,16 +82,22 @@ Json row_facts(const Study& study, const StudyRow& row) {
                 {"seeds", row.members.size()}};
   StudyRow judged = row;
   if (!row.point.empty()) {  // a sweep is judged on validation alone: no test figure leaves it
-    for (StudyMember& member : judged.members) member.test = member.trained_norm_test = {};
+    for (StudyMember& member : judged.members) {
+      member.test = member.trained_norm_test = {};
+      member.bleu.clear();
+    }
   }
   add_interval(facts, "test_accuracy", accuracy(judged));
   add_interval(facts, "test_accuracy_trained_norm",
                accuracy(judged, &StudyMember::trained_norm_test));
   add_interval(facts, "validation_accuracy", accuracy(row, &StudyMember::validation));
   add_interval(facts, "points_to_teacher", points_to_teacher(judged));
+  add_interval(facts, "bleu", bleu(judged));
+  facts["chrf2"] = row.point.empty() ? mean(&StudyMember::chrf) : Json();
   const StudyRow* qd = row.point.empty() ? find_row(study, "qd", row.bits) : nullptr;
-  add_interval(facts, "points_to_qd",
-               qd != nullptr ? difference(row, *qd) : Interval{kMissing, kMissing, kMissing});
+  add_interval(
+      facts, "points_to_qd",
+      qd != nullptr ? judged_difference(row, *qd) : Interval{kMissing, kMissing, kMissing});
   facts["file_bytes"] = mean(&StudyMember::bytes);
   facts["smaller_than_fp32"] = mean(&StudyMember::under_fp32);
   facts["smaller_than_teacher"] = mean(&StudyMember::under_teacher);

@@ -6,18 +6,19 @@
 #include <iterator>
 #include <tuple>
 
+#include "bitstill/base/error.hpp"
+#include "bitstill/base/file.hpp"
 #include "bitstill/base/text.hpp"
+#include "bitstill/metrics/bootstrap.hpp"
+#include "bitstill/metrics/chrf.hpp"
 #include "bitstill/report/find_runs.hpp"
-#include "bitstill/report/markup.hpp"
 #include "bitstill/report/summary.hpp"
+#include "bitstill/report/translations.hpp"
 
 namespace bitstill {
 namespace {
 
 namespace fs = std::filesystem;
-
-constexpr double kJointBound = -0.3;  // points to max(QD, DQ), lower bound
-constexpr double kFp32Bound = -0.5;   // points of the best method at 4 bits to fp32
 
 /// Names of the folders in `folder` that hold a run log, sorted.
 std::vector<std::string> run_folders(const std::string& folder) {
@@ -67,6 +68,18 @@ void add_member(std::vector<StudyRow>& rows, StudyRow row) {
   }
 }
 
+void add_translations(const std::string& folder, StudyMember& member) {
+  const std::string path = concat(folder, "/", kTranslationsFile);
+  if (!fs::exists(path)) return;
+  const Translations made = translations_from(read_file(path, ExitCode::data), path);
+  ChrfCounts chrf;
+  for (std::size_t i = 0; i < made.lines.size(); ++i) {
+    member.bleu.push_back(bleu_counts(made.lines[i], made.references[i]));
+    chrf += chrf_counts(made.lines[i], made.references[i]);
+  }
+  member.chrf = chrf.score();
+}
+
 void add_run(Study& study, const Run& run) {
   StudyRow row = row_of(run.study, run.folder);
   StudyMember& member = row.members.front();
@@ -80,6 +93,7 @@ void add_run(Study& study, const Run& run) {
   member.under_teacher = summary.under_teacher;
   member.run = run;
   member.run.steps.clear();
+  add_translations(run.folder, member);
   std::vector<StudyRow>& rows = row.point.empty() ? study.rows : study.sweep;
   add_member(rows, std::move(row));
 }
@@ -179,6 +193,45 @@ Interval points_to_teacher(const StudyRow& row) {
   return paired(row, &StudyMember::test, row, &StudyMember::teacher_test);
 }
 
+namespace {
+
+/// Of the runs of `a` less those of `b` of the same seed; with no `b` of the runs themselves.
+Interval bootstrapped(const StudyRow& a, const StudyRow* b) {
+  std::vector<std::vector<BleuCounts>> ours, theirs;
+  for (const StudyMember& mine : a.members) {
+    if (mine.bleu.empty()) continue;
+    if (b == nullptr) {
+      ours.push_back(mine.bleu);
+      theirs.emplace_back(mine.bleu.size());
+      continue;
+    }
+    for (const StudyMember& other : b->members) {
+      if (mine.seed != other.seed || mine.bleu.size() != other.bleu.size()) continue;
+      ours.push_back(mine.bleu);
+      theirs.push_back(other.bleu);
+    }
+  }
+  if (ours.empty()) return {kMissing, kMissing, kMissing};
+  const auto score = [](const BleuCounts& counts) { return counts.score(); };
+  const BootstrapDifference found = paired_bootstrap(ours, theirs, score);
+  return {found.difference, found.low, found.high};
+}
+
+}  // namespace
+
+Interval bleu(const StudyRow& row) {
+  return bootstrapped(row, nullptr);
+}
+
+Interval bleu_difference(const StudyRow& a, const StudyRow& b) {
+  return bootstrapped(a, &b);
+}
+
+Interval judged_difference(const StudyRow& a, const StudyRow& b) {
+  const Interval points = bleu_difference(a, b);
+  return std::isnan(points.mean) ? difference(a, b) : points;
+}
+
 const StudyRow* find_row(const Study& study, const std::string& arm, int64_t bits) {
   for (const StudyRow& row : study.rows) {
     if (row.arm == arm && row.bits == bits) return &row;
@@ -189,71 +242,7 @@ const StudyRow* find_row(const Study& study, const std::string& arm, int64_t bit
 const StudyRow* better_of_qd_and_dq(const Study& study, int64_t bits) {
   const StudyRow *qd = find_row(study, "qd", bits), *dq = find_row(study, "dq", bits);
   if (qd == nullptr || dq == nullptr) return qd != nullptr ? qd : dq;
-  return accuracy(*dq).mean > accuracy(*qd).mean ? dq : qd;
-}
-
-namespace {
-
-std::string figure(const Interval& points, const std::string& wanted) {
-  return concat(signed_points(points), " points, wanted: ", wanted);
-}
-
-void add_pm_targets(const Study& study, std::vector<Target>& targets) {
-  const StudyRow* qd = find_row(study, "qd", 2);
-  if (qd == nullptr) return;
-  for (const char* arm : {"pm", "pm_bucket", "pm_range"}) {
-    const StudyRow* pm = find_row(study, arm, 2);
-    if (pm == nullptr) continue;
-    const Interval gap = difference(*qd, *pm);
-    if (std::isnan(gap.mean)) continue;  // no seed in common yet
-    // The range of least error is a rival, not the post-mortem quantization that has to separate.
-    const bool separation = std::string(arm) != "pm_range";
-    std::string wanted = "lower bound above 0";
-    if (separation && study.pm_gap > 0) wanted += concat(", mean at least ", study.pm_gap);
-    targets.push_back({concat("2 bits: QD above ", pm->title), figure(gap, wanted),
-                       gap.low > 0 && (!separation || gap.mean >= study.pm_gap), separation});
-  }
-}
-
-void add_method_targets(const Study& study, std::vector<Target>& targets) {
-  for (const int64_t bits : {2, 4}) {
-    const StudyRow* best = better_of_qd_and_dq(study, bits);
-    for (const char* arm : {"joint", "lsq"}) {
-      const StudyRow* row = find_row(study, arm, bits);
-      if (row == nullptr || best == nullptr) continue;
-      const Interval points = difference(*row, *best);
-      if (std::isnan(points.mean)) continue;
-      targets.push_back(
-          {concat(bits, " bits: ", row->title, " to ", best->title, ", the better of QD and DQ"),
-           figure(points, concat("lower bound at least ", kJointBound)), points.low >= kJointBound,
-           false});
-    }
-  }
-}
-
-void add_fp32_target(const Study& study, std::vector<Target>& targets) {
-  const StudyRow *fp32 = find_row(study, "fp32_longer", 0), *best = nullptr;
-  for (const StudyRow& row : study.rows) {
-    if (row.bits == 4 && (best == nullptr || accuracy(row).mean > accuracy(*best).mean)) {
-      best = &row;
-    }
-  }
-  if (fp32 == nullptr || best == nullptr) return;
-  const Interval points = difference(*best, *fp32);
-  if (std::isnan(points.mean)) return;
-  targets.push_back({concat("4 bits: ", best->title, ", the best, to fp32 trained as long"),
-                     figure(points, concat("mean at least ", kFp32Bound)),
-                     points.mean >= kFp32Bound, false});
-}
-
-}  // namespace
-
-std::vector<Target> study_targets(const Study& study) {
-  std::vector<Target> targets;
-  add_pm_targets(study, targets);
-  add_method_targets(study, targets);
-  add_fp32_target(study, targets);
-  return targets;
+  return judged_difference(*dq, *qd).mean > 0 ? dq : qd;
 }
 
 }  // namespace bitstill

@@ -2,6 +2,7 @@
 #include <cmath>
 
 #include "bitstill/base/text.hpp"
+#include "bitstill/metrics/chrf.hpp"
 #include "bitstill/report/markup.hpp"
 #include "bitstill/report/study.hpp"
 #include "bitstill/report/summary.hpp"
@@ -39,12 +40,41 @@ std::string seeds_text(const StudyRow& row) {
 std::string difference_to_best(const Study& study, const StudyRow& row) {
   const StudyRow* best = better_of_qd_and_dq(study, row.bits);
   if ((row.arm != "joint" && row.arm != "lsq") || best == nullptr) return "-";
-  return concat(signed_points(difference(row, *best)), " to ", best->title);
+  return concat(signed_points(judged_difference(row, *best)), " to ", best->title);
 }
 
-std::string difference_to_qd(const Study& study, const StudyRow& row, Measure measure) {
+std::string difference_to_qd(const Study& study, const StudyRow& row) {
   const StudyRow* qd = find_row(study, "qd", row.bits);
-  return qd == nullptr || qd == &row ? "-" : signed_points(difference(row, *qd, measure));
+  return qd == nullptr || qd == &row ? "-" : signed_points(judged_difference(row, *qd));
+}
+
+std::string trained_norm_difference_to_qd(const Study& study, const StudyRow& row) {
+  const StudyRow* qd = find_row(study, "qd", row.bits);
+  if (qd == nullptr || qd == &row) return "-";
+  return signed_points(difference(row, *qd, &StudyMember::trained_norm_test));
+}
+
+std::string difference_to_fp32(const Study& study, const StudyRow& row) {
+  const StudyRow* fp32 = find_row(study, "fp32_longer", 0);
+  return fp32 == nullptr || fp32 == &row ? "-" : signed_points(judged_difference(row, *fp32));
+}
+
+std::string bleu_text(const StudyRow& row) {
+  const Interval score = bleu(row);
+  if (std::isnan(score.mean)) return "-";
+  return concat(fixed(score.mean, 2), " (", fixed(score.low, 1), "–", fixed(score.high, 1), ")");
+}
+
+double mean_perplexity(const StudyRow& row) {
+  std::vector<double> values;
+  for (const StudyMember& member : row.members) values.push_back(member.test.perplexity);
+  return mean_interval(values).mean;
+}
+
+bool translates(const Study& study) {
+  return std::any_of(study.rows.begin(), study.rows.end(), [](const StudyRow& row) {
+    return std::isfinite(mean_of(row, &StudyMember::chrf));
+  });
 }
 
 bool reestimated(const Study& study) {
@@ -62,6 +92,10 @@ constexpr const char* kNormLegend =
     " Batch norm was re-estimated with the final weights before shipping; the columns \"training's "
     "norm\" are the same trainings without that.";
 
+constexpr const char* kBleuLegend =
+    " Samples are target tokens here. BLEU and chrF2 are of the study's sentences, all together; "
+    "differences are in BLEU, and intervals by 1,000 draws of sentences and seeds. ";
+
 std::string verdict(const Target& target) {
   return target.pass ? "PASS" : "FAIL";
 }
@@ -69,25 +103,31 @@ std::string verdict(const Target& target) {
 }  // namespace
 
 std::string study_legend(const Study& study) {
-  return concat(kLegend, reestimated(study) ? kNormLegend : "");
+  std::string legend = kLegend;
+  if (reestimated(study)) legend += kNormLegend;
+  if (translates(study)) {
+    legend += concat(kBleuLegend, "BLEU: ", bleu_signature(), "; chrF2: ", chrf_signature(), ".");
+  }
+  return legend;
 }
 
 std::vector<Cells> grid_cells(const Study& study) {
   if (study.rows.empty()) return {};
   constexpr Measure kTrainedNorm = &StudyMember::trained_norm_test;
   std::vector<Cells> table = {{"Arm", "Bits", "Seeds", "Test", "Test, training's norm",
-                               "Points to teacher", "File", "Smaller than fp32",
-                               "Smaller than teacher", "To QD", "To max(QD, DQ)",
-                               "To QD, training's norm"}};
+                               "Perplexity", "BLEU", "chrF2", "Points to teacher", "File",
+                               "Smaller than fp32", "Smaller than teacher", "To fp32, longer",
+                               "To QD", "To max(QD, DQ)", "To QD, training's norm"}};
   for (const StudyRow& row : study.rows) {
     table.push_back({row.title, bits_text(row), seeds_text(row), percent_text(accuracy(row)),
-                     percent_text(accuracy(row, kTrainedNorm)),
+                     percent_text(accuracy(row, kTrainedNorm)), fixed(mean_perplexity(row), 2),
+                     bleu_text(row), fixed(mean_of(row, &StudyMember::chrf), 2),
                      signed_points(points_to_teacher(row)),
                      with_unit(grouped(mean_of(row, &StudyMember::bytes)), " B"),
                      times_text(mean_of(row, &StudyMember::under_fp32)),
                      times_text(mean_of(row, &StudyMember::under_teacher)),
-                     difference_to_qd(study, row, &StudyMember::test),
-                     difference_to_best(study, row), difference_to_qd(study, row, kTrainedNorm)});
+                     difference_to_fp32(study, row), difference_to_qd(study, row),
+                     difference_to_best(study, row), trained_norm_difference_to_qd(study, row)});
   }
   drop_empty_columns(table, kGridTextColumns);
   return table;

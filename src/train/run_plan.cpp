@@ -5,6 +5,7 @@
 
 #include "bitstill/comm/agree.hpp"
 #include "bitstill/data/sampler.hpp"
+#include "bitstill/infer/sentence_lengths.hpp"
 
 namespace bitstill {
 namespace {
@@ -18,19 +19,9 @@ int64_t micro_tokens(const TrainOptions& train, const std::vector<SentenceLength
   return most;
 }
 
-std::vector<SentenceLengths> lengths_for_all(const Dataset& dataset, Communicator& comm) {
-  std::vector<SentenceLengths> lengths(static_cast<std::size_t>(dataset.size(Split::train)));
-  agree(comm, [&] {
-    if (comm.rank() == 0) lengths = dataset.lengths(Split::train);
-  });
-  static_assert(sizeof(SentenceLengths) == 8);
-  comm.broadcast(lengths.data(), static_cast<int64_t>(lengths.size()), ElementType::i64, 0);
-  return lengths;
-}
-
 RunPlan plan_for(const Dataset& dataset, const TrainingOptions& options, Communicator& comm) {
   if (dataset.index().content == Content::tokens) {
-    return {lengths_for_all(dataset, comm), options, comm.world()};
+    return {lengths_for_all(dataset, Split::train, comm), options, comm.world()};
   }
   return {dataset.size(Split::train), options, comm.world()};
 }

@@ -7,10 +7,35 @@
 
 #include <algorithm>
 #include <unordered_set>
+#include <utility>
 
 #include "bitstill/model/autocast.hpp"
 
 namespace bitstill {
+namespace {
+
+constexpr int64_t kFewRows = 64;  // whose fp32 copies fit beside a slice
+
+/// Logits [rows, pieces] become their gradient, in their own type; the sums of
+/// their loss.
+at::Tensor replace_by_gradient(const at::Tensor& logits, at::Tensor teacher_logits,
+                               const at::Tensor& labels, const SliceSettings& settings) {
+  const int64_t rows = logits.size(0);
+  at::Tensor sums = at::zeros({3}, logits.options().dtype(at::kFloat));
+  for (int64_t first = 0; first < rows; first += kFewRows) {
+    const auto few = [&](const at::Tensor& all) {
+      return all.defined() ? all.narrow(0, first, std::min(kFewRows, rows - first)) : all;
+    };
+    const Loss loss =
+        distillation_loss(few(logits).to(at::kFloat), few(teacher_logits), {few(labels)},
+                          settings.distill, settings.step_terms, settings.label_smoothing);
+    few(logits).copy_(loss.gradient);
+    sums.add_(loss.sums);
+  }
+  return sums;
+}
+
+}  // namespace
 
 SlicedLoss head_and_loss(const Network& network, const at::Tensor& hidden, const at::Tensor& labels,
                          const Answer* answer, const SliceSettings& settings,
@@ -21,20 +46,21 @@ SlicedLoss head_and_loss(const Network& network, const at::Tensor& hidden, const
   SlicedLoss all{at::zeros({3}, body.options().dtype(at::kFloat)), at::empty_like(body)};
   for (int64_t first = 0; first < rows; first += slice) {
     const int64_t count = std::min(slice, rows - first);
+    // First, and gone before the backward: what it takes does not lie beside
+    // the student's.
+    at::Tensor teacher_logits = answer ? answer->logits(first, count) : at::Tensor();
     const at::Tensor leaf = body.narrow(0, first, count).detach().set_requires_grad(true);
     at::Tensor logits;
     {
       const AutocastScope autocast(settings.bf16, body.device());
       logits = network.head(leaf, mode);
     }
-    const Loss loss = distillation_loss(logits.detach().to(at::kFloat),
-                                        answer ? answer->logits(first, count) : at::Tensor(),
-                                        {labels.narrow(0, first, count)}, settings.distill,
-                                        settings.step_terms, settings.label_smoothing);
+    const at::Tensor gradient = logits.detach();  // in their place: no backward reads them
+    all.sums.add_(replace_by_gradient(gradient, std::move(teacher_logits),
+                                      labels.narrow(0, first, count), settings));
     before_backward(first + count == rows);
-    logits.backward(loss.gradient.to(logits.scalar_type()));
+    logits.backward(gradient);
     all.gradient.narrow(0, first, count).copy_(leaf.grad());
-    all.sums.add_(loss.sums);
   }
   return all;
 }

@@ -47,6 +47,35 @@ TEST(Study, HasTheArmsOfRowS3WithNamesOfTheirOwn) {
   }
 }
 
+TEST(Study, ArmsOnTheTeachersTranslationsReadThemInstead) {
+  StudyOptions options;
+  options.arms = "seq_fp32,seq_qd";
+  options.bits = {4};
+  options.seeds = {1};
+  EXPECT_NE(refusal(options).find("study.sequence_folder"), std::string::npos);
+  options.sequence_folder = "shards/beam";
+  const auto plan = plan_study(options);
+  EXPECT_EQ(names(plan),
+            (std::vector<std::string>{"fp32_distilled_s1", "seq_fp32_s1", "seq_qd_4bit_s1"}));
+  EXPECT_EQ(settings_of(plan, "seq_qd_4bit_s1").at("data.folder"), "shards/beam");
+  EXPECT_EQ(settings_of(plan, "fp32_distilled_s1").count("data.folder"), 0u);
+  options.arms = "";  // all
+  EXPECT_EQ(plan_study(options).back().name, "seq_qd_4bit_s1");
+  options.sequence_folder = "";
+  EXPECT_NE(plan_study(options).back().name, "seq_qd_4bit_s1");
+}
+
+TEST(Study, SentencesNeedAsManyReferences) {
+  StudyOptions options;
+  options.source = "a.en, b.en";
+  options.reference = "a.de";
+  EXPECT_NE(refusal(options).find("as many files of both"), std::string::npos);
+  options.reference = "a.de,b.de";
+  EXPECT_EQ(refusal(options), "");
+  options.beam = 0;
+  EXPECT_NE(refusal(options).find("study.beam = 0"), std::string::npos);
+}
+
 TEST(Study, AnArmReplacesOnlySettingsThatDefineIt) {
   RunConfig config;
   SettingTable table;
@@ -65,7 +94,8 @@ TEST(Study, AnArmReplacesOnlySettingsThatDefineIt) {
 }
 
 TEST(Study, TheWholeGridHasEveryArmBitsAndSeedOnce) {
-  const StudyOptions options;
+  StudyOptions options;
+  options.sequence_folder = "shards/beam";
   const auto plan = plan_study(options);
   const auto quantized = std::count_if(study_arms().begin(), study_arms().end(),
                                        [](const Arm& arm) { return arm.quantized; });

@@ -1,4 +1,5 @@
 """launch/export_pytorch.py: what people save, and what it says of the rest. With PyTorch where there is one."""
+import argparse
 import contextlib
 import importlib.util
 import io
@@ -17,6 +18,7 @@ except ImportError:
     import torch
 
 sys.dont_write_bytecode = True
+sys.path.append(SOURCE + "/launch")
 IN, OUT = WORK + "/in.pt", WORK + "/out.safetensors"
 spec = importlib.util.spec_from_file_location("export_pytorch", SOURCE + "/launch/export_pytorch.py")
 exporter = importlib.util.module_from_spec(spec)
@@ -88,4 +90,62 @@ row("the file says its input", json.loads(header()["__metadata__"]["bitstill_inp
 for options in (("--mean", "0.5"), ("--mean", "0.5,1", "--std", "1"), ("--mean", "0.5", "--std", "0"),
                 ("--mean", "x", "--std", "1"), ("--mean", "nan", "--std", "1")):
     says(" ".join(options), "--mean and --std", named(""), *options)
+
+JOINT, TARGET = (f"{SOURCE}/tests/infer/opennmt/{name}.model" for name in ("joint", "target"))
+HALF = WORK + "/half.model"
+with open(JOINT, "rb") as whole, open(HALF, "wb") as half:
+    half.write(whole.read()[:1001])
+TABLE = "{}.embeddings.make_embedding.emb_luts.0.weight"
+
+
+def opennmt(tokens=None, **options):
+    """As OpenNMT-py has it; what is in it is tested by tests/whole/opennmt.sh."""
+    tokens = tokens or exporter.export_opennmt.Vocabulary(JOINT).tokens
+    sizes = dict.fromkeys(("enc_hid_size", "dec_hid_size", "src_word_vec_size", "tgt_word_vec_size"), 4)
+    table = torch.zeros(len(tokens), 4)
+    return {"model": {TABLE.format("encoder"): table, TABLE.format("decoder"): table},
+            "generator": {"weight": table, "bias": torch.zeros(len(tokens))}, "optim": {},
+            "vocab": {"src": tokens, "tgt": tokens, "data_task": "seq2seq"},
+            "opt": argparse.Namespace(**{"enc_layers": 2, "dec_layers": 2, "dropout": [0.3], **sizes, **options})}
+
+
+def without(*keys):
+    return {key: value for key, value in opennmt().items() if key not in keys}
+
+
+row("OpenNMT-py's", export(opennmt(bridge=True, encoder_type="brnn"), "--vocabulary", JOINT) is None and
+    {key: value["dtype"] for key, value in header().items() if key != "__metadata__"} ==
+    {TABLE.format("encoder"): "F32", TABLE.format("decoder"): "F32", "generator.weight": "F32",
+     "generator.bias": "F32", "vocabulary.joint": "U8"})
+row("it says its network", json.loads(header()["__metadata__"]["bitstill"])["network"] ==
+    {"kind": "lstm", "layers": 2, "size": 4, "bidirectional": True, "bridge": True, "input_feed": True, "tie": "none",
+     "dropout": [0.3], "source_pieces": 200, "classes": 200, "begin": 0, "end": 2})
+for option, value in (("rnn_type", "GRU"), ("encoder_type", "cnn"), ("decoder_type", "transformer"),
+                      ("copy_attn", True), ("coverage_attn", True), ("global_attention", "mlp"),
+                      ("global_attention_function", "sparsemax"), ("generator_function", "sparsemax"),
+                      ("context_gate", "both"), ("position_encoding", True), ("n_src_feats", 1),
+                      ("model_task", "lm"), ("lora_layers", ["linear_in"]), ("decoder_start_token", "</s>")):
+    says(option, f"its {option} = {value} is not supported", opennmt(**{option: value}), "--vocabulary", JOINT)
+says("widths", "src_word_vec_size 3, tgt_word_vec_size 4; bitstill's lstm has them equal", opennmt(src_word_vec_size=3),
+     "--vocabulary", JOINT)
+says("depths", "enc_layers 1, dec_layers 2; bitstill's lstm has them equal", opennmt(enc_layers=1), "--vocabulary",
+     JOINT)
+says("weights elsewhere", "holds no weights; write it with save_format pytorch", without("model", "generator"),
+     "--vocabulary", JOINT)
+says("an old vocabulary", "is it of OpenNMT-py 3?", {**opennmt(), "vocab": {"src": {}, "tgt": {}}}, "--vocabulary",
+     JOINT)
+says("rows", "has not the 201 rows of its source vocabulary",
+     {**opennmt(), "vocab": dict.fromkeys(("src", "tgt"), opennmt()["vocab"]["src"] + ["averyunlikelytoken0"])},
+     "--vocabulary", JOINT)
+says("another .model", "source tokens are not in", opennmt(), "--vocabulary", TARGET)
+says("one table, two vocabularies", "share_embeddings; give one vocabulary", opennmt(
+    share_embeddings=True, share_decoder_embeddings=True), "--vocabulary", f"{JOINT},{TARGET}")
+says("no vocabulary", "give --vocabulary its SentencePiece .model", opennmt())
+says("three vocabularies", "give --vocabulary its", opennmt(), "--vocabulary", f"{JOINT},{JOINT},{JOINT}")
+says("no .model", "is no SentencePiece model", opennmt(), "--vocabulary", IN)
+says("a missing .model", "cannot read none.model: No such file", opennmt(), "--vocabulary", "none.model")
+says("half a .model", "is no SentencePiece model", opennmt(), "--vocabulary", HALF)
+says("a vocabulary for others", "is not OpenNMT-py's", named(""), "--vocabulary", JOINT)
+says("--mean for OpenNMT-py's", "--mean, --std and --prefix are for others", opennmt(), "--vocabulary", JOINT,
+     "--mean", "0", "--std", "1")
 sys.exit(1 if failures else 0)

@@ -6,6 +6,7 @@
 
 #include "bitstill/base/error.hpp"
 #include "bitstill/base/file.hpp"
+#include "bitstill/report/translations.hpp"
 #include "log_folder.hpp"
 #include "page_check.hpp"
 
@@ -272,6 +273,65 @@ TEST(StudyReport, AHostileTitleStaysText) {
   EXPECT_TRUE(contains(study_page(study, "."), "&lt;b&gt;"));
   EXPECT_FALSE(contains(study_text(study), "\x1b"));
   EXPECT_TRUE(contains(study_markdown(study), "<b>\\|"));
+}
+
+/// `right` of ten sentences as the references have them, the others wrong.
+void add_translations(const std::string& run, int right) {
+  Translations made;
+  for (int i = 0; i < 10; ++i) {
+    const std::string line = "a b c d e f " + std::to_string(i);
+    made.references.push_back(line);
+    made.lines.push_back(i < right ? line : "a b c x y z w");
+  }
+  replace_file(run + "/translations.json", translations_text(made));
+}
+
+TEST(StudyReport, StudentsThatTranslateAreComparedByBleu) {
+  const StudyFolder folder;
+  folder.add_arm("fp32_longer", "fp32 longer", 2, 0, {500, 500});
+  folder.add_arm("qd", "QD", 3, 2, {400, 400});  // worse in accuracy
+  folder.add_arm("pm_bucket", "PM + bucket", 8, 2, {450, 450});
+  const auto translate = [&](const std::string& run, int right) {
+    for (const char* seed : {"_s1", "_s2"})
+      add_translations(folder.path() + "/" + run + seed, right);
+  };
+  translate("fp32_longer0", 9);
+  translate("qd2", 9);
+  translate("pm_bucket2", 3);
+  Study study = read_study(folder.path());
+  const StudyRow &qd = *find_row(study, "qd", 2), &pm = *find_row(study, "pm_bucket", 2);
+  BleuCounts nine;
+  for (int i = 0; i < 9; ++i) nine += bleu_counts("a b c d e f 0", "a b c d e f 0");
+  nine += bleu_counts("a b c x y z w", "a b c d e f 9");
+  EXPECT_DOUBLE_EQ(bleu(qd).mean, nine.score());
+  EXPECT_LT(bleu(qd).low, bleu(qd).mean);
+  EXPECT_NEAR(bleu(qd).high, 100, 1e-9);  // of draws without the wrong one
+  EXPECT_DOUBLE_EQ(bleu_difference(qd, pm).mean, bleu(qd).mean - bleu(pm).mean);
+  EXPECT_EQ(judged_difference(qd, pm).mean, bleu_difference(qd, pm).mean);
+  const auto targets = study_targets(study);
+  EXPECT_TRUE(target(targets, "QD above PM + bucket").pass);
+  EXPECT_TRUE(contains(target(targets, "QD above PM + bucket").figure, " BLEU, wanted"));
+  EXPECT_TRUE(target(targets, "2 bits: QD to fp32 trained as long").pass);
+  for (const Target& one : targets) EXPECT_FALSE(contains(one.name, "the best")) << one.name;
+  study.pm_gap = 99;
+  EXPECT_FALSE(target(study_targets(study), "QD above PM + bucket").pass);
+  EXPECT_TRUE(contains(study_markdown(study), "| BLEU | chrF2 |"));
+  EXPECT_TRUE(contains(study_markdown(study), bleu_signature()));
+  EXPECT_DOUBLE_EQ(study_json(study)["rows"][1]["bleu"], bleu(qd).mean);
+}
+
+TEST(StudyReport, TranslationsThatNoStudyWroteAreNamed) {
+  const StudyFolder folder;
+  folder.add({"qd", "QD", 3, 2, 1, 950});
+  replace_file(folder.path() + "/qd2_s1/translations.json",
+               "{\"lines\":[\"a\"],\"references\":[]}");
+  try {
+    read_study(folder.path());
+    FAIL();
+  } catch (const Error& error) {
+    EXPECT_EQ(error.code(), ExitCode::data);
+    EXPECT_TRUE(contains(error.what(), "qd2_s1/translations.json is not what a study writes"));
+  }
 }
 
 TEST(StudyReport, SignedPointsReadAsDifferences) {

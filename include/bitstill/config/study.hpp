@@ -26,6 +26,10 @@ struct StudyOptions {
   std::string sweep;                             // study.sweep
   bool check = false;                            // study.check
   double pm_gap = 0;                             // study.pm_gap
+  std::string source;                            // study.source: files, commas between
+  std::string reference;                         // study.reference: as many
+  int64_t beam = 1;                              // study.beam
+  std::string sequence_folder;                   // study.sequence_folder: of seq_fp32, seq_qd
 };
 template <ConstOr<StudyOptions> Options, class Visit>
 void visit_settings(Options& options, const Visit& visit) {
@@ -39,7 +43,13 @@ void visit_settings(Options& options, const Visit& visit) {
   visit("sweep", options.sweep,
         "temperature:1,2,4 soft_weight:.5,.7,.9: all combinations, judged on validation");
   visit("check", options.check, "fail (4) when QD at 2 bits does not separate from PM");
-  visit("pm_gap", options.pm_gap, "points that it has to be above PM, besides significance");
+  visit("pm_gap", options.pm_gap, "points (BLEU) that it has to be above PM, besides significance");
+  visit("source", options.source,
+        "files of sentences, commas between, that each run's file translates in the end");
+  visit("reference", options.reference, "their right translations: BLEU and chrF2 of every arm");
+  visit("beam", options.beam, "of that search; 1: greedy");
+  visit("sequence_folder", options.sequence_folder,
+        "shards of the teacher's translations (bitstill translate --shards), for seq_fp32, seq_qd");
 }
 
 /// The weights that an arm begins with.
@@ -61,6 +71,7 @@ struct Arm {
   Origin origin;
   Length length;
   std::vector<std::pair<const char*, const char*>> settings;
+  bool sequences = false;  // learns from study.sequence_folder
 };
 /// All arms, in the order of tables and of a study that names none.
 const std::vector<Arm>& study_arms();
@@ -82,5 +93,8 @@ struct StudyRun {
 /// seed as study.arms says, each behind the runs that it begins with. Error(settings) names an
 /// unknown arm and the nearest known one, or a sweep that is not understood.
 std::vector<StudyRun> plan_study(const StudyOptions& options);
+
+/// The texts between a setting's commas.
+std::vector<std::string> comma_list(const std::string& text);
 
 }  // namespace bitstill

@@ -24,6 +24,8 @@ struct TranslateOptions {
   at::Device device = at::kCPU;
   /// On each rank before each of its batches and at the end: batches done, of all its own.
   std::function<void(int64_t done, int64_t all)> progress;
+  /// On the rank that found a sentence's hypotheses: may leave fewer, at least one.
+  std::function<void(int64_t sentence, std::vector<Hypothesis>* hypotheses)> refine;
 };
 
 /// Batches of sentences (their numbers) of about the same length, the longest first; of equal ones
@@ -32,15 +34,25 @@ struct TranslateOptions {
 std::vector<std::vector<int64_t>> translation_batches(std::span<const int64_t> lengths,
                                                       const TranslateOptions& options);
 
+/// A sentence's tokens, by its number.
+using TokensOf = std::function<std::vector<int32_t>(int64_t sentence)>;
+
+/// Of each sentence its hypotheses, the best first, on rank 0; elsewhere nothing. One without
+/// tokens is not asked about and has one empty hypothesis. The same for every world size, whose
+/// ranks give the same lengths and tokens: batch b is rank b % world's. What fails on a rank ends
+/// the job on all. Collective: every rank of comm calls this.
+std::vector<std::vector<Hypothesis>> translate_tokens(StepDecoder& decoder, const TargetEnds& ends,
+                                                      std::span<const int64_t> lengths,
+                                                      const TokensOf& tokens_of,
+                                                      const TranslateOptions& options,
+                                                      Communicator& comm);
+
 struct Translation {
   std::string text;                  // one line
   double score = 0, normalized = 0;  // as Hypothesis has them
 };
 
-/// Of each line its translations, the best first, on rank 0; elsewhere nothing. A line without
-/// tokens is not asked about and has one empty translation. The same for every world size, whose
-/// ranks give the same lines: batch b is rank b % world's. What fails on a rank ends the job on
-/// all. Collective: every rank of comm calls this.
+/// The same of lines, as text.
 std::vector<std::vector<Translation>> translate(StepDecoder& decoder,
                                                 const VocabularyPair& vocabularies,
                                                 const std::vector<std::string>& lines,

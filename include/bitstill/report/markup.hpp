@@ -47,7 +47,7 @@ std::string shorten(const std::string& text, std::size_t most);
 std::string fixed(double value, int decimals);
 
 /// "+0.3 (-0.2 to +0.8)"; "-" for NaN.
-std::string signed_points(const Interval& interval);
+std::string signed_points(const Interval& interval, int decimals = 1);
 
 /// At most `digits` significant digits with k, M, G or a power of ten: "0.05", "1.23k", "5e-05".
 std::string compact(double value, int digits = 3);

@@ -6,6 +6,7 @@
 #include <string>
 #include <vector>
 
+#include "bitstill/metrics/bleu.hpp"
 #include "bitstill/metrics/intervals.hpp"
 #include "bitstill/report/markup.hpp"
 #include "bitstill/report/report.hpp"
@@ -18,6 +19,8 @@ struct StudyMember {
   Evaluation test, validation;   // of the file that ships
   Evaluation trained_norm_test;  // where batch norm was re-estimated: without that
   Evaluation teacher_test;       // of whom it learned from
+  std::vector<BleuCounts> bleu;  // of the study's sentences, one each; empty: it translated none
+  double chrf = kMissing;        // chrF2 over all of them
   double bytes = kMissing;       // of that file
   double under_fp32 = kMissing, under_teacher = kMissing;  // as in Summary
   Run run;                                                 // its whole log but the steps
@@ -56,14 +59,23 @@ Interval difference(const StudyRow& a, const StudyRow& b, Measure measure = &Stu
 /// Of the students' test accuracy to their teacher's, in the same way.
 Interval points_to_teacher(const StudyRow& row);
 
+/// BLEU over all of the study's sentences, and a - b over the seeds that both have: means over
+/// seeds, the intervals by the bootstrap over sentences and seeds (metrics/bootstrap.hpp). NaN
+/// without translations.
+Interval bleu(const StudyRow& row);
+Interval bleu_difference(const StudyRow& a, const StudyRow& b);
+
+/// What arms are compared by: BLEU where both have translated, else the test accuracy.
+Interval judged_difference(const StudyRow& a, const StudyRow& b);
+
 /// Null when the study has no such row.
 const StudyRow* find_row(const Study& study, const std::string& arm, int64_t bits);
-/// The row of higher mean accuracy of QD and DQ at these bits; null without either.
+/// The better one of QD and DQ at these bits, as arms are compared; null without either.
 const StudyRow* better_of_qd_and_dq(const Study& study, int64_t bits);
 
 struct Target {
   std::string name;    // "2 bits: QD above PM"
-  std::string figure;  // "+41.3 (35.0 to 47.6) points"
+  std::string figure;  // "+41.3 (35.0 to 47.6) points, wanted: ..."
   bool pass = false;
   bool separation = false;  // of QD from PM: a grid without it fails
 };

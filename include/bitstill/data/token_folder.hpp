@@ -21,7 +21,9 @@ using TokenSplits = std::array<std::vector<TokenPair>, kSplits>;
 /// target's), shards, index. Takes name, split_rule, source and licence of `index` and finds the
 /// rest. Error(storage).
 void write_token_folder(const std::string& folder, const TokenSplits& rows,
-                        const std::vector<Vocabulary>& vocabularies, int64_t rows_per_shard,
+                        const std::vector<const Vocabulary*>& vocabularies, int64_t rows_per_shard,
                         ShardIndex* index);
+/// Error(settings) naming `setting` where the folder is there already.
+void require_new_folder(const std::string& folder, const std::string& setting);
 
 }  // namespace bitstill
