@@ -11,7 +11,7 @@ transformer=(--data.folder text --model.kind transformer --model.size 32 --model
   --train.micro_tokens 64 --train.optimizer adam --train.rate 0.01 --train.weight_decay 0 --train.clip_norm 5
   --train.schedule inverse_sqrt --train.warmup_steps 60 --run.threads 1)
 must 2 train "${transformer[@]}" --run.folder teacher --model.layers 2 --model.decoder_layers 1 \
-  --train.global_tokens 128 --train.epochs 5
+  --train.global_tokens 128 --train.epochs 10
 teacher=(--teacher.file teacher/master.safetensors --distill.temperature 1)
 
 # small RANKS RUN SETTING...
@@ -33,14 +33,14 @@ done
 same_weights tied.1 tied.3
 
 # The job that counts: 4 bits keep what the teacher knows, and the file alone translates.
-must 2 distill "${transformer[@]}" "${teacher[@]}" --run.folder student --train.epochs 2 --quant.bits 4 \
+must 2 distill "${transformer[@]}" "${teacher[@]}" --run.folder student --train.epochs 6 --train.rate 0.003 --quant.bits 4 \
   --train.global_tokens 128 --model.layers 2 --model.decoder_layers 1 --student.init teacher/master.safetensors
 must 1 compress student --out again.safetensors
 cmp student/student.safetensors again.safetensors || fail "compress makes another file"
 must 1 inspect student/student.safetensors
 for name in encoder.transformer.1.self_attn.linear_keys decoder.transformer_layers.0.context_attn.final_linear \
   encoder.transformer.0.feed_forward.w_2 encoder.embeddings.make_embedding.emb_luts.0; do
-  grep -q "^$name\.weight .* 4 bits" out || fail "$name is not in 4 bits: $(cat out)"
+  grep -q "^$name\.weight .* 16 points" out || fail "$name is not in 4 bits"
 done
 for ranks in 1 3; do
   must "$ranks" evaluate --model.file student --against teacher/master.safetensors --data.folder text --json
@@ -54,7 +54,7 @@ python3 - <<'END' || fail "scores and translations: $(cat scores.1) $(head -n 5 
 import json
 student, teacher = json.load(open("scores.1"))
 assert teacher["perplexity"] < 1.2 and student["perplexity"] < 1.3, (teacher, student)
-assert student["bytes"] < 0.5 * teacher["bytes"]
+assert student["bytes"] + 90_000 < teacher["bytes"]  # of 115 kB in fp32, the vocabulary in both
 got, right = open("lines.1").read().splitlines(), open("test.de").read().splitlines()
 assert len(got) == 40 and sum(a == b for a, b in zip(got, right)) >= 38
 END
