@@ -58,11 +58,11 @@ void fit_to_sentences(const VocabularyPair& vocabularies, NetworkSpec* spec) {
 void require_content(const NetworkSpec& spec, const std::string& section, const DataIndex& shards) {
   const bool sentences = shards.content == Content::tokens;
   if (of_sentences(spec) == sentences) return;
-  throw Error(
-      ExitCode::settings,
-      concat(section, ".kind = ", spec.kind, " sees ", sentences ? "images" : "sentences", ", and ",
-             shards.name, " holds ", sentences ? "pairs of sentences" : "images", "; give ",
-             sentences ? "lstm" : "a kind of image networks", ", or another data.folder"));
+  throw Error(ExitCode::settings,
+              concat(section, ".kind = ", spec.kind, " sees ", sentences ? "images" : "sentences",
+                     ", and ", shards.name, " holds ", sentences ? "pairs of sentences" : "images",
+                     "; give ", sentences ? "lstm or transformer" : "a kind of image networks",
+                     ", or another data.folder"));
 }
 
 void settle_images(RunConfig* config, Dataset* shards) {

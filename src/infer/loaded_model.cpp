@@ -137,7 +137,9 @@ Json layers_of(const NetworkSpec& spec) {
   };
   visit_settings(options_of<ConvnetOptions>(spec), add);
   visit_settings(options_of<ResidualOptions>(spec), add);
+  visit_settings(options_of<SentenceOptions>(spec), add);
   visit_settings(options_of<RecurrentOptions>(spec), add);
+  visit_settings(options_of<TransformerOptions>(spec), add);
   json.erase("zero_norm");  // training's affair
   return json;
 }

@@ -22,8 +22,8 @@ bool takes_products(const at::Tensor& x) {
 Product::Product(const at::Tensor& weight, at::ScalarType type)
     : weight_(onednn_linear_weight(weight.detach().to(type).contiguous())) {}
 
-at::Tensor Product::operator()(const at::Tensor& x, const at::Tensor& bias) const {
-  return onednn_linear(x, weight_, bias, false);
+at::Tensor Product::operator()(const at::Tensor& x, const at::Tensor& bias, bool relu) const {
+  return onednn_linear(x, weight_, bias, relu);
 }
 
 at::Tensor weight_gradient(const at::Tensor& dy, const at::Tensor& x) {

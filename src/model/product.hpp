@@ -16,9 +16,9 @@ class Product {
  public:
   /// weight [out, in].
   Product(const at::Tensor& weight, at::ScalarType type);
-  /// x [n, in] of that type -> [n, out] of that type [+ bias]. For n > 1 a row's answer does not
-  /// depend, to the bit, on the others.
-  at::Tensor operator()(const at::Tensor& x, const at::Tensor& bias = {}) const;
+  /// x [n, in] of that type -> [n, out] of that type [+ bias] [behind ReLU]. For n > 1 a row's
+  /// answer does not depend, to the bit, on the others.
+  at::Tensor operator()(const at::Tensor& x, const at::Tensor& bias = {}, bool relu = false) const;
 
  private:
   at::Tensor weight_;

@@ -30,17 +30,6 @@ HWY_INLINE hn::Vec<D> slope(D d, hn::Vec<D> v) {
   return hn::Mul(v, hn::Sub(hn::Set(d, 1.0f), v));
 }
 
-/// Values i [to count) by whole vectors, then one by one.
-template <class Step>
-HWY_INLINE void over(int64_t count, const Step& step) {
-  const hn::ScalableTag<float> d;
-  const auto lanes = static_cast<int64_t>(hn::Lanes(d));
-  int64_t i = 0;
-  for (; i + lanes <= count; i += lanes) step(d, i);
-  const hn::CappedTag<float, 1> one;
-  for (; i < count; ++i) step(one, i);
-}
-
 template <class Value>
 void cell_row(const CellForward<Value>& cell, int64_t row) {
   const int64_t n = cell.size;
@@ -111,20 +100,6 @@ void cell_gradients(const CellBackward<Value>& cell, int64_t begin, int64_t end)
       std::fill_n(cell.dgates + row * 4 * cell.size, 4 * cell.size, Value(0));
     }
   }
-}
-
-HWY_INLINE float dot(const float* one, const float* other, int64_t count) {
-  const hn::ScalableTag<float> d;
-  const auto lanes = static_cast<int64_t>(hn::Lanes(d));
-  auto sum = hn::Zero(d), more = hn::Zero(d);
-  int64_t i = 0;
-  for (; i + 2 * lanes <= count; i += 2 * lanes) {
-    sum = hn::MulAdd(hn::LoadU(d, one + i), hn::LoadU(d, other + i), sum);
-    more = hn::MulAdd(hn::LoadU(d, one + i + lanes), hn::LoadU(d, other + i + lanes), more);
-  }
-  float total = hn::GetLane(hn::SumOfLanes(d, hn::Add(sum, more)));
-  for (; i < count; ++i) total += one[i] * other[i];
-  return total;
 }
 
 HWY_INLINE void add_scaled(float scale, const float* x, int64_t count, float* to) {

@@ -4,14 +4,10 @@
 #include <ATen/ops/arange.h>
 #include <ATen/ops/cat.h>
 #include <ATen/ops/embedding.h>
-#include <ATen/ops/empty.h>
 #include <ATen/ops/relu.h>
 #include <ATen/ops/stack.h>
 #include <ATen/ops/zeros.h>
 
-#include <stdexcept>
-
-#include "bitstill/base/random.hpp"
 #include "bitstill/base/text.hpp"
 #include "decoder_node.hpp"
 #include "layers.hpp"
@@ -24,33 +20,11 @@ namespace {
 /// Streams of dropout, one for each place; of the encoder's layers one each from kBetween on.
 enum DropoutPlace : uint64_t { kSource, kTarget, kDecoderLayers, kOutputs, kBetween };
 
-/// 0 or 1 / (1 - rate) for each value, drawn from (mode.dropout_seed, place) alone; undefined
-/// without dropout.
-at::Tensor dropout_factors(at::IntArrayRef sizes, double rate, uint64_t place,
-                           const ForwardMode& mode, const at::Device& device) {
-  if (!mode.training || !mode.dropout || rate == 0) return {};
-  RandomStream stream(mode.dropout_seed, StreamPurpose::dropout, place);
-  at::Tensor factors = at::empty(sizes);
-  const auto keep = static_cast<float>(1 / (1 - rate));
-  float* const value = factors.mutable_data_ptr<float>();
-  for (int64_t i = 0; i < factors.numel(); ++i) value[i] = stream.uniform() < rate ? 0.0f : keep;
-  return factors.to(device);
-}
-
-at::Tensor dropped(const at::Tensor& x, double rate, uint64_t place, const ForwardMode& mode) {
-  const at::Tensor factors = dropout_factors(x.sizes(), rate, place, mode, x.device());
-  return factors.defined() ? x * factors : x;
-}
-
 Parameter matrix(const std::string& name, int64_t out, int64_t in, const c10::Device& device) {
   return {name, ParameterRole::weight, at::zeros({out, in}, device)};
 }
 
 }  // namespace
-
-at::Tensor SentenceUnit::forward(const at::Tensor& /*x*/, const ForwardMode& /*mode*/) {
-  throw std::logic_error("a unit of sentences runs by pass()");
-}
 
 Embedding::Embedding(Side side, Parameter table, double dropout)
     : side_(side), table_(std::move(table)), dropout_(dropout) {}
@@ -65,17 +39,17 @@ void Embedding::pass(Flow& flow, const ForwardMode& mode) {
                    source ? kSource : kTarget, mode);
 }
 
-Encoder::Encoder(const RecurrentOptions& options, double dropout, const c10::Device& device)
-    : directions_(options.bidirectional ? 2 : 1), dropout_(dropout) {
-  const int64_t size = options.size, own = size / directions_;
-  for (int64_t layer = 0; layer < options.layers; ++layer) {
+Encoder::Encoder(const NetworkSpec& spec, const c10::Device& device)
+    : directions_(spec.bidirectional ? 2 : 1), dropout_(spec.dropout[0]) {
+  const int64_t size = spec.size, own = size / directions_;
+  for (int64_t layer = 0; layer < spec.layers; ++layer) {
     for (int64_t direction = 0; direction < directions_; ++direction) {
       layers_.emplace_back("encoder.rnn.", concat("_l", layer, direction == 0 ? "" : "_reverse"),
                            size, own, device);
     }
   }
-  if (!options.bridge) return;
-  const int64_t total = own * options.layers;
+  if (!spec.bridge) return;
+  const int64_t total = own * spec.layers;
   for (const char* state : {"encoder.bridge.0.", "encoder.bridge.1."}) {
     bridge_.push_back(matrix(concat(state, "weight"), total, total, device));
     bridge_.push_back({concat(state, "bias"), ParameterRole::bias, at::zeros({total}, device)});
@@ -139,15 +113,15 @@ std::vector<Parameter*> Encoder::parameters() {
   return all;
 }
 
-Decoder::Decoder(const RecurrentOptions& options, double dropout, const c10::Device& device)
-    : dropout_(dropout),
+Decoder::Decoder(const NetworkSpec& spec, const c10::Device& device)
+    : dropout_(spec.dropout[0]),
       weights_{{},
-               matrix("decoder.attn.linear_in.weight", options.size, options.size, device),
-               matrix("decoder.attn.linear_out.weight", options.size, 2 * options.size, device),
-               options.input_feed} {
-  const int64_t size = options.size;
-  for (int64_t layer = 0; layer < options.layers; ++layer) {
-    if (options.input_feed) {  // a stack of cells, as OpenNMT-py has it, else PyTorch's LSTM
+               matrix("decoder.attn.linear_in.weight", spec.size, spec.size, device),
+               matrix("decoder.attn.linear_out.weight", spec.size, 2 * spec.size, device),
+               spec.input_feed} {
+  const int64_t size = spec.size;
+  for (int64_t layer = 0; layer < spec.layers; ++layer) {
+    if (spec.input_feed) {  // a stack of cells, as OpenNMT-py has it, else PyTorch's LSTM
       weights_.layers.emplace_back(concat("decoder.rnn.layers.", layer, "."), "",
                                    layer == 0 ? 2 * size : size, size, device);
     } else {

@@ -6,16 +6,9 @@
 
 #include "bitstill/model/network.hpp"
 #include "recurrent_parts.hpp"
+#include "sentence_units.hpp"
 
 namespace bitstill {
-
-class SentenceUnit : public Unit {
- public:
-  /// std::logic_error: it takes more than one tensor.
-  at::Tensor forward(const at::Tensor& x, const ForwardMode& mode) final;
-};
-
-enum class Side { source, target };
 
 /// x = a row of the table for each id of the side, [time, n, size], dropped out.
 class Embedding final : public SentenceUnit {
@@ -35,7 +28,7 @@ class Embedding final : public SentenceUnit {
 /// directions one behind the other).
 class Encoder final : public SentenceUnit {
  public:
-  Encoder(const RecurrentOptions& options, double dropout, const c10::Device& device);
+  Encoder(const NetworkSpec& spec, const c10::Device& device);
   void pass(Flow& flow, const ForwardMode& mode) override;
   std::vector<Parameter*> parameters() override;
 
@@ -52,7 +45,7 @@ class Encoder final : public SentenceUnit {
 /// x [U, n, size] -> x [U, n, size], what the head takes.
 class Decoder final : public SentenceUnit {
  public:
-  Decoder(const RecurrentOptions& options, double dropout, const c10::Device& device);
+  Decoder(const NetworkSpec& spec, const c10::Device& device);
   void pass(Flow& flow, const ForwardMode& mode) override;
   const DecoderWeights& weights() const { return weights_; }
   std::vector<Parameter*> parameters() override;

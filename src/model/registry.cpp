@@ -9,8 +9,8 @@ namespace {
 
 // A table, not self-registering objects: the linker drops those from a static library.
 const std::vector<NetworkFamily>& families() {
-  static const std::vector<NetworkFamily> all = {convnets(), resnets(), wide_resnets(),
-                                                 recurrent()};
+  static const std::vector<NetworkFamily> all = {convnets(), resnets(), wide_resnets(), recurrent(),
+                                                 transformers()};
   return all;
 }
 

@@ -118,7 +118,11 @@ void visit_layers(Spec& spec, const Visit& visit) {
     case FamilyOptions::residual:
       return visit_settings(options_of<ResidualOptions>(spec), visit);
     case FamilyOptions::recurrent:
+      visit_settings(options_of<SentenceOptions>(spec), visit);
       return visit_settings(options_of<RecurrentOptions>(spec), visit);
+    case FamilyOptions::transformer:
+      visit_settings(options_of<SentenceOptions>(spec), visit);
+      return visit_settings(options_of<TransformerOptions>(spec), visit);
   }
 }
 
@@ -137,6 +141,9 @@ void check_sentences(const NetworkSpec& spec, const Source& place) {
   check_value<int64_t>(place, "end", spec.ends.end, 0, spec.classes - 1);
   check_value<int64_t>(place, "layers", spec.layers, 1, kMostLayers);
   check_value<int64_t>(place, "size", spec.size, 1, kMostWidth);
+  check_value<int64_t>(place, "decoder_layers", spec.decoder_layers, 0, kMostLayers);
+  check_value<int64_t>(place, "heads", spec.heads, 1, kMostWidth);
+  check_value<int64_t>(place, "filter", spec.filter, 0, kMostWidth);
 }
 
 void check_images(const NetworkSpec& spec, const Source& place) {

@@ -1,6 +1,6 @@
 // What the SIMD kernels share: vectors of floats from and to fp32 and bf16 (uint16_t, the upper
-// half of a float). Included once for every instruction set, inside a file that Google Highway
-// compiles for each.
+// half of a float), loops over them. Included once for every instruction set, inside a file that
+// Google Highway compiles for each.
 #if defined(BITSTILL_VALUES_TARGET) == defined(HWY_TARGET_TOGGLE)
 #ifdef BITSTILL_VALUES_TARGET
 #undef BITSTILL_VALUES_TARGET
@@ -46,6 +46,36 @@ HWY_INLINE void store(D /*d*/, hn::Vec<D> v, uint16_t* to) {
   const auto rounded = hn::IfThenElse(number, hn::ShiftRight<16>(sum), hn::Set(du, 0x7FC0));
   const hn::Rebind<uint16_t, D> d16;
   hn::StoreU(hn::DemoteTo(d16, hn::BitCast(di, rounded)), d16, to);
+}
+
+/// Values i [to count) by whole vectors, then one by one.
+template <class Step>
+HWY_INLINE void over(int64_t count, const Step& step) {
+  const hn::ScalableTag<float> d;
+  const auto lanes = static_cast<int64_t>(hn::Lanes(d));
+  int64_t i = 0;
+  for (; i + lanes <= count; i += lanes) step(d, i);
+  const hn::CappedTag<float, 1> one;
+  for (; i < count; ++i) step(one, i);
+}
+
+template <class Value>
+HWY_INLINE float dot(const Value* one, const Value* other, int64_t count) {
+  const hn::ScalableTag<float> d;
+  const auto lanes = static_cast<int64_t>(hn::Lanes(d));
+  auto sum = hn::Zero(d), more = hn::Zero(d);
+  int64_t i = 0;
+  for (; i + 2 * lanes <= count; i += 2 * lanes) {
+    sum = hn::MulAdd(load(d, one + i), load(d, other + i), sum);
+    more = hn::MulAdd(load(d, one + i + lanes), load(d, other + i + lanes), more);
+  }
+  for (; i + lanes <= count; i += lanes) {
+    sum = hn::MulAdd(load(d, one + i), load(d, other + i), sum);
+  }
+  float total = hn::GetLane(hn::SumOfLanes(d, hn::Add(sum, more)));
+  const hn::CappedTag<float, 1> rest;
+  for (; i < count; ++i) total += hn::GetLane(hn::Mul(load(rest, one + i), load(rest, other + i)));
+  return total;
 }
 
 }  // namespace HWY_NAMESPACE

@@ -52,7 +52,7 @@ TEST(Network, CountsAreThePapers) {
     EXPECT_NE(refusal(spec_of(kind), count - 1).find(std::to_string(count)), std::string::npos);
     EXPECT_EQ(refusal(spec_of(kind), count), "accepted");
   }
-  EXPECT_EQ(network_kinds().size(), 13u);
+  EXPECT_EQ(network_kinds().size(), 14u);
 }
 
 TEST(Network, NamesArePyTorchs) {

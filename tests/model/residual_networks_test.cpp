@@ -130,9 +130,9 @@ TEST(ResidualNetworks, SpecsSurviveJson) {
     EXPECT_EQ(back.zero_norm, spec.zero_norm);
   }
   const std::vector<std::pair<std::string, Json>> edits = {
-      {"depth", -1},         {"depth", 1001},        {"depth", 1.5},    {"width_factor", 33},
-      {"width_factor", "1"}, {"width_factor", -1},   {"stem", "large"}, {"stem", 3},
-      {"zero_norm", 1},      {"kind", "transformer"}};
+      {"depth", -1},         {"depth", 1001},       {"depth", 1.5},    {"width_factor", 33},
+      {"width_factor", "1"}, {"width_factor", -1},  {"stem", "large"}, {"stem", 3},
+      {"zero_norm", 1},      {"kind", "unheard of"}};
   for (const auto& [name, value] : edits) {
     Json bad = to_json(completed(kSmall[0]));
     bad[name] = value;

@@ -85,6 +85,43 @@ inline const std::vector<Shape> kShapes = {
     {2, 5, false, false, true, Tie::none},  {2, 6, true, true, true, Tie::all},
     {2, 10, true, false, false, Tie::none}, {1, 1, false, true, false, Tie::decoder}};
 
+struct TransformerShape {
+  int64_t layers = 1, decoder_layers = 1, size = 8, heads = 2, filter = 12;
+  Tie tie = Tie::none;
+};
+
+inline NetworkSpec transformer_spec(const TransformerShape& shape) {
+  NetworkSpec spec = lstm_spec({shape.layers, shape.size});
+  spec.kind = "transformer";
+  spec.decoder_layers = shape.decoder_layers;
+  spec.heads = shape.heads;
+  spec.filter = shape.filter;
+  spec.tie = shape.tie;
+  if (shape.tie == Tie::all) spec.source_pieces = spec.classes;
+  return spec;
+}
+
+/// Weights of `scale` times their usual size, biases and norms that are not 0 and 1.
+inline std::unique_ptr<Network> transformer(const NetworkSpec& spec, double scale = 2) {
+  auto network = make_network(spec);
+  initialize(*network, 3);
+  RandomStream stream(4, StreamPurpose::order);
+  for (Parameter* parameter : network->parameters()) {
+    if (parameter->role == ParameterRole::weight) {
+      parameter->value.mul_(scale);
+      continue;
+    }
+    float* const value = parameter->value.mutable_data_ptr<float>();
+    for (int64_t i = 0; i < parameter->value.numel(); ++i) value[i] += stream.uniform() - 0.5f;
+  }
+  return network;
+}
+
+inline const std::vector<TransformerShape> kTransformerShapes = {{1, 1, 8, 2, 12, Tie::none},
+                                                                 {2, 1, 10, 5, 7, Tie::decoder},
+                                                                 {1, 3, 12, 1, 9, Tie::all},
+                                                                 {2, 2, 36, 2, 50, Tie::none}};
+
 inline const std::vector<SentenceLengths> kLengths = {{3, 5}, {7, 0}, {1, 2}, {5, 9}, {4, 4}};
 
 }  // namespace bitstill

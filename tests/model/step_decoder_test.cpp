@@ -9,10 +9,29 @@
 #include <gtest/gtest.h>
 
 #include "../../src/model/recurrent_step_decoder.hpp"
+#include "../../src/model/transformer_step_decoder.hpp"
 #include "sentences_fixture.hpp"
 
 namespace bitstill {
 namespace {
+
+std::vector<std::unique_ptr<Network>> all_networks() {
+  std::vector<std::unique_ptr<Network>> all;
+  for (const Shape& shape : kShapes) all.push_back(lstm(lstm_spec(shape)));
+  for (const TransformerShape& shape : kTransformerShapes) {
+    all.push_back(transformer(transformer_spec(shape)));
+  }
+  return all;
+}
+
+/// The network's own decoder, and the one by operators.
+std::vector<std::unique_ptr<StepDecoder>> decoders_of(const Network& network, bool bf16) {
+  std::vector<std::unique_ptr<StepDecoder>> all;
+  all.push_back(make_step_decoder(network, bf16));
+  all.push_back(network.spec().kind == "lstm" ? plain_step_decoder(network, bf16)
+                                              : plain_transformer_decoder(network, bf16));
+  return all;
+}
 
 DecoderState picked(const DecoderState& state, const at::Tensor& which) {
   DecoderState result;
@@ -32,35 +51,33 @@ at::Tensor forced(StepDecoder& decoder, const Tokens& tokens) {
 }
 
 TEST(StepDecoder, StepsAreTheWholeTargets) {
-  for (const Shape& shape : kShapes) {
-    const NetworkSpec spec = lstm_spec(shape);
-    const auto network = lstm(spec);
+  for (const auto& network : all_networks()) {
+    const NetworkSpec& spec = network->spec();
     const Tokens tokens = tokens_of(spec, random_pairs(spec, kLengths));
     const at::Tensor whole = network->head(network->hidden(tokens, {}), {});
-    for (const auto make : {make_step_decoder, plain_step_decoder}) {
-      EXPECT_TRUE(at::allclose(forced(*make(*network, false), tokens), whole, 1e-5, 1e-4));
+    for (const auto& decoder : decoders_of(*network, false)) {
+      EXPECT_TRUE(at::allclose(forced(*decoder, tokens), whole, 1e-5, 1e-4));
     }
   }
 }
 
 TEST(StepDecoder, Bf16IsNearFp32) {
-  const NetworkSpec spec = lstm_spec({2, 32, true});
-  const auto network = lstm(spec, 2);
-  const Tokens tokens = tokens_of(spec, random_pairs(spec, kLengths));
-  const at::Tensor whole = network->head(network->hidden(tokens, {}), {});
-  for (const auto make : {make_step_decoder, plain_step_decoder}) {
-    const at::Tensor rounded = forced(*make(*network, true), tokens);
-    EXPECT_EQ(rounded.scalar_type(), at::kFloat);
-    EXPECT_FALSE(at::equal(rounded, whole));
-    EXPECT_TRUE(at::allclose(rounded, whole, 0.02, 0.02));
-  }
+  const auto expect_near = [](const Network& network, double tolerance) {
+    const Tokens tokens = tokens_of(network.spec(), random_pairs(network.spec(), kLengths));
+    const at::Tensor whole = network.head(network.hidden(tokens, {}), {});
+    for (const auto& decoder : decoders_of(network, true)) {
+      const at::Tensor rounded = forced(*decoder, tokens);
+      EXPECT_EQ(rounded.scalar_type(), at::kFloat);
+      EXPECT_FALSE(at::equal(rounded, whole));
+      EXPECT_TRUE(at::allclose(rounded, whole, tolerance, tolerance));
+    }
+  };
+  expect_near(*lstm(lstm_spec({2, 32, true}), 2), 0.02);
+  expect_near(*transformer(transformer_spec({2, 2, 64, 4, 128}), 1), 0.05);
 }
 
-TEST(StepDecoder, HypothesesAreReorderedRepeatedAndDropped) {
-  const NetworkSpec spec = lstm_spec({2, 6, true});
-  const auto network = lstm(spec);
+void expect_paths(const NetworkSpec& spec, StepDecoder* decoder) {
   const auto pairs = random_pairs(spec, kLengths);
-  const auto decoder = make_step_decoder(*network, false);
   const at::Tensor begin = at::full({5}, spec.ends.begin, at::kLong);
   DecoderState state = decoder->begin(tokens_of(spec, pairs));
   const at::Tensor first = decoder->next(&state, begin);
@@ -81,10 +98,19 @@ TEST(StepDecoder, HypothesesAreReorderedRepeatedAndDropped) {
   }
 }
 
+TEST(StepDecoder, HypothesesAreReorderedRepeatedAndDropped) {
+  for (const auto& network : all_networks()) {
+    for (const auto& decoder : decoders_of(*network, false)) {
+      expect_paths(network->spec(), decoder.get());
+    }
+  }
+}
+
 TEST(StepDecoder, AHypothesisDoesNotDependOnOthersToTheBit) {
-  for (const Shape& shape : kShapes) {
-    const NetworkSpec spec = lstm_spec(shape);
-    const auto network = lstm(spec);
+  auto networks = all_networks();
+  networks.push_back(transformer(transformer_spec({1, 1, 256, 8, 512}), 1));  // of usual widths
+  for (const auto& network : networks) {
+    const NetworkSpec& spec = network->spec();
     const auto pairs = random_pairs(spec, kLengths);
     for (const bool bf16 : {false, true}) {
       const auto decoder = make_step_decoder(*network, bf16);

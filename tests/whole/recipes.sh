@@ -74,7 +74,7 @@ for recipe in "${recipes[@]}"; do
   command=distill
   grep -q 'bitstill train  *--config' "$recipe" && command=train
   pass=(--train.micro_batch 2)
-  grep -q '^kind = lstm' "$recipe" && pass=(--train.micro_tokens 64)
+  grep -qE '^kind = (lstm|transformer)' "$recipe" && pass=(--train.micro_tokens 64)
   must 2 $command --config "$recipe" --dry-run "${pass[@]}" --run.folder runs/none
   echo "$name: $(sed -n 's/^# measured: //p' out | tr '\n' ';')"
   python3 - "$(parameters "$name")" <<'END' || fail "the plan of $name: $(grep '^#' out)"

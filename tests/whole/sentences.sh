@@ -2,20 +2,7 @@
 # Networks of sentences as whole jobs: the number of ranks and the teacher's layout leave no trace in fixed
 # order, resumed equals uninterrupted, the shipped file translates what it learned, and what is refused.
 . "$SOURCE/tests/whole/jobs.bash"
-python3 - "$WORK" <<'END' || exit 1
-import random, sys
-random.seed(1)
-words = [("dog", "Hund"), ("green", "grün"), ("walks", "läuft"), ("over", "über"), ("bridge", "Brücke"),
-         ("house", "Haus"), ("seven", "sieben"), ("yellow", "gelb"), ("fox", "Fuchs"), ("river", "Fluß")]
-def put(name, count):
-    with open(f"{sys.argv[1]}/{name}.en", "w") as en, open(f"{sys.argv[1]}/{name}.de", "w") as de:
-        for _ in range(count):
-            chosen = random.choices(words, k=random.randint(1, 4))
-            en.write(" ".join(word[0] for word in chosen) + "\n")
-            de.write(" ".join(word[1] for word in chosen) + "\n")
-put("train", 2500)
-put("test", 40)
-END
+python3 "$SOURCE/tests/whole/word_pairs.py" "$WORK" 2500 40 || exit 1
 cd "$WORK" || exit 1
 must 1 shard --vocabulary words:24 --name words --validation 40 --source train.en,train.de \
   --test-source test.en,test.de --rows 300 --out text

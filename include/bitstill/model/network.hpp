@@ -63,7 +63,7 @@ void visit_settings(Options& options, const Visit& visit) {
   visit("zero_norm", options.zero_norm, "resnet: each block's last norm starts at 0");
 }
 
-/// Which tensors of a recurrent network are one.
+/// Which tensors of a network of sentences are one.
 enum class Tie { none, decoder, all };
 template <>
 struct WordsOf<Tie> {
@@ -74,33 +74,62 @@ struct WordsOf<Tie> {
       {all, "all", "and the source's embedding too"}};
 };
 
-/// Of the recurrent networks of sentences: lstm.
-struct RecurrentOptions {
+/// Of the networks of sentences: lstm and transformer.
+struct SentenceOptions {
   int64_t layers = 1;
   int64_t size = 256;
-  bool bidirectional = false;
-  bool bridge = false;
-  bool input_feed = true;
   Tie tie = Tie::none;
   int64_t source_pieces = 0;  // from the shards, as the target's pieces (classes) and the ends
   TargetEnds ends;
 };
 
+template <ConstOr<SentenceOptions> Options, class Visit>
+void visit_settings(Options& options, const Visit& visit) {
+  visit("layers", options.layers,
+        "lstm: layers of the encoder, and of the decoder; transformer: of the encoder");
+  visit("size", options.size, "lstm, transformer: width of embeddings and states");
+  visit("tie", options.tie, "lstm, transformer: which weights are one");
+}
+
+/// Of the recurrent networks: lstm.
+struct RecurrentOptions {
+  bool bidirectional = false;
+  bool bridge = false;
+  bool input_feed = true;
+};
+
 template <ConstOr<RecurrentOptions> Options, class Visit>
 void visit_settings(Options& options, const Visit& visit) {
-  visit("layers", options.layers, "lstm: layers of the encoder, and of the decoder");
-  visit("size", options.size, "lstm: width of embeddings and states");
   visit("bidirectional", options.bidirectional,
         "lstm: the encoder reads both ways, half of its state each");
   visit("bridge", options.bridge,
         "lstm: a linear layer with ReLU between the encoder's last state and the decoder's first");
   visit("input_feed", options.input_feed, "lstm: the decoder sees its last output");
-  visit("tie", options.tie, "lstm: which weights are one");
+}
+
+/// Of the Transformers.
+struct TransformerOptions {
+  int64_t decoder_layers = 0;
+  int64_t heads = 8;
+  int64_t filter = 0;
+};
+
+template <ConstOr<TransformerOptions> Options, class Visit>
+void visit_settings(Options& options, const Visit& visit) {
+  visit("decoder_layers", options.decoder_layers,
+        "transformer: layers of the decoder; 0: as many as model.layers");
+  visit("heads", options.heads, "transformer: heads of attention, each of size / heads");
+  visit("filter", options.filter,
+        "transformer: width between a layer's two linear ones; 0: 4 x size");
 }
 
 /// Everything that is needed to build a network: recipe settings, and what a model file carries.
 /// Of the families' options only those of `kind`'s family count.
-struct NetworkSpec : ConvnetOptions, ResidualOptions, RecurrentOptions {
+struct NetworkSpec : ConvnetOptions,
+                     ResidualOptions,
+                     SentenceOptions,
+                     RecurrentOptions,
+                     TransformerOptions {
   std::string kind = "convnet";  // model.kind: teacher, student1-3, deeper, convnet, ...
   ImageShape input;              // from the shards; none of sentences
   int64_t classes = 0;           // from the shards; of sentences the target's pieces
@@ -108,9 +137,10 @@ struct NetworkSpec : ConvnetOptions, ResidualOptions, RecurrentOptions {
   // the shards'. Files carry it beside the rest of the spec (infer's describe_model).
   Normalization normalization;
   // model.dropout: a convnet has one per convolution, then one per hidden layer (one value: for
-  // all); a wrn one; an lstm one, for embeddings, between layers and for the decoder's outputs.
-  // Empty: the kind's own as the paper has it, none for convnet, wrn and lstm. Distilled students
-  // have none: {0}.
+  // all); a wrn one; an lstm one, for embeddings, between layers and for the decoder's outputs; a
+  // transformer one, for embeddings and what attention and filters add. Empty: the kind's own as
+  // the paper has it, none for convnet, wrn, lstm and transformer. Distilled students have none:
+  // {0}.
   std::vector<double> dropout;
 };
 
@@ -135,10 +165,12 @@ void visit_settings(Spec& spec, const Visit& visit) {
   visit("kind", spec.kind, list_names(network_kinds(), 20));
   visit_settings(options_of<ConvnetOptions>(spec), visit);
   visit_settings(options_of<ResidualOptions>(spec), visit);
+  visit_settings(options_of<SentenceOptions>(spec), visit);
   visit_settings(options_of<RecurrentOptions>(spec), visit);
+  visit_settings(options_of<TransformerOptions>(spec), visit);
   visit("dropout", spec.dropout,
-        "convnet: one a convolution, then one a hidden layer, or one for all; wrn, lstm: one; "
-        "empty: the kind's own; 0: none");
+        "convnet: one a convolution, then one a hidden layer, or one for all; wrn, lstm, "
+        "transformer: one; empty: the kind's own; 0: none");
   visit("mean", spec.normalization.mean,
         "of each channel, white being 1; empty: its file's own, else the shards'");
   visit("std", spec.normalization.deviation, "of each channel, with mean");

@@ -15,7 +15,7 @@
 namespace bitstill {
 
 /// Which of NetworkSpec's options are a family's.
-enum class FamilyOptions { convnet, residual, recurrent };
+enum class FamilyOptions { convnet, residual, recurrent, transformer };
 
 struct NetworkFamily {
   std::vector<std::string> kinds;
@@ -44,5 +44,6 @@ NetworkFamily convnets();      // the paper's: teacher, student1-3, deeper, conv
 NetworkFamily resnets();       // resnet18, 34, 50, 101, 152
 NetworkFamily wide_resnets();  // wrn
 NetworkFamily recurrent();     // lstm
+NetworkFamily transformers();  // transformer
 
 }  // namespace bitstill
