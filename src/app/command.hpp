@@ -67,5 +67,7 @@ std::string instruction_set();
 /// once with exit code 75.
 void watch_signals();
 bool stop_requested();
+/// The same of any rank: a signal may have reached some only. Collective.
+bool stop_requested_anywhere(Communicator& control);
 
 }  // namespace bitstill

@@ -29,4 +29,10 @@ bool stop_requested() {
   return stop_flag.load(std::memory_order_relaxed);
 }
 
+bool stop_requested_anywhere(Communicator& control) {
+  int64_t asked = stop_requested() ? 1 : 0;
+  control.all_reduce(&asked, 1, ElementType::i64, Reduction::max);
+  return asked != 0;
+}
+
 }  // namespace bitstill

@@ -67,7 +67,6 @@ class StudyJob {
   bool run_one(const StudyRun& run, const std::string& progress);
   bool run_unless_finished(BoundConfig& bound, bool distill, const Json& label,
                            const std::string& progress);
-  bool stop_asked();
   bool translate(const std::string& folder);
   void print_plan() const;
   int report();
@@ -123,21 +122,15 @@ void StudyJob::prepare() {
 /// False: stopped by a signal.
 bool StudyJob::translate(const std::string& folder) {
   if (sentences_.sources.empty()) return true;
-  if (stop_asked()) return false;
+  if (stop_requested_anywhere(world_.control())) return false;
   translate_run(world_, sentences_, folder);
   return true;
-}
-
-bool StudyJob::stop_asked() {
-  int64_t asked = stop_requested() ? 1 : 0;  // the signal may have reached some ranks only
-  world_.control().all_reduce(&asked, 1, ElementType::i64, Reduction::max);
-  return asked != 0;
 }
 
 /// False: stopped by a signal.
 bool StudyJob::run_unless_finished(BoundConfig& bound, bool distill, const Json& label,
                                    const std::string& progress) {
-  if (stop_asked()) return false;
+  if (stop_requested_anywhere(world_.control())) return false;
   const std::string& folder = bound.config.run.folder;
   auto stage = static_cast<int64_t>(Stage::none);
   agree(world_.control(), [&] {

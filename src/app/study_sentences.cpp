@@ -8,6 +8,7 @@
 #include "bitstill/base/text.hpp"
 #include "bitstill/comm/agree.hpp"
 #include "bitstill/metrics/bleu.hpp"
+#include "bitstill/report/markup.hpp"
 #include "bitstill/report/translations.hpp"
 
 namespace bitstill {
@@ -33,9 +34,7 @@ std::string score_text(const Translations& made) {
   for (std::size_t i = 0; i < made.lines.size(); ++i) {
     counts += bleu_counts(made.lines[i], made.references[i]);
   }
-  char text[32];
-  std::snprintf(text, sizeof text, "BLEU %.2f", counts.score());
-  return text;
+  return "BLEU " + fixed(counts.score(), 2);
 }
 
 }  // namespace

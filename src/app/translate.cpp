@@ -123,12 +123,6 @@ void say_scores(const std::vector<std::vector<Translation>>& translations,
   line("chrF2", chrf.score(), chrf_signature());
 }
 
-bool stop_asked(Communicator& control) {
-  int64_t asked = stop_requested() ? 1 : 0;  // the signal may have reached some ranks only
-  control.all_reduce(&asked, 1, ElementType::i64, Reduction::max);
-  return asked != 0;
-}
-
 TranslatedShardsOptions shards_options(World& world, const Settings& s,
                                        const Translator& translator, const Dataset& dataset) {
   TranslatedShardsOptions options;
@@ -143,7 +137,7 @@ TranslatedShardsOptions shards_options(World& world, const Settings& s,
                      {"most_tokens", s.translate.search.most_tokens},
                      {"interpolate", s.interpolate},
                      {"precision", word(s.precision)}};
-  options.stop_requested = [&world] { return stop_asked(world.control()); };
+  options.stop_requested = [&world] { return stop_requested_anywhere(world.control()); };
   return options;
 }
 

@@ -14,6 +14,7 @@
 #include "bitstill/base/log.hpp"
 #include "bitstill/base/text.hpp"
 #include "bitstill/data/image_files.hpp"
+#include "bitstill/data/shard_writer.hpp"
 #include "convert_parts.hpp"
 #include "examined_images.hpp"
 #include "jpeg_row.hpp"
@@ -219,12 +220,7 @@ class JpegConversion {
 
   /// On rank 0: the folder that the shards go to, with what an earlier try of the same left there.
   void claim() {
-    std::error_code ignored;
-    const std::string folder = without_slash(options_.out);
-    if (std::filesystem::exists(folder, ignored) && !std::filesystem::is_empty(folder, ignored)) {
-      throw Error(ExitCode::settings,
-                  concat(folder, ": exists already; remove it or give another --out"));
-    }
+    require_new_folder(options_.out);
     if (!known_) remove_partial(partial_);
     make_folder(partial_);
     if (!known_) images_.save(partial_, key_);

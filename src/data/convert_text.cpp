@@ -11,6 +11,7 @@
 #include "bitstill/base/log.hpp"
 #include "bitstill/base/text.hpp"
 #include "bitstill/base/timer.hpp"
+#include "bitstill/data/shard_writer.hpp"
 #include "bitstill/data/token_folder.hpp"
 #include "convert_parts.hpp"
 #include "sentence_pairs.hpp"
@@ -281,7 +282,7 @@ void check_options(const TextOptions& options) {
   const std::vector<std::string> specs = comma_parts(options.vocabulary);
   if (specs.size() > 2) refuse("--vocabulary: give one for both sides, or source's,target's");
   for (const std::string& spec : specs) parse_vocabulary_spec(spec, "--vocabulary");
-  require_new_folder(options.out, "--out");
+  require_new_folder(options.out);
 }
 
 }  // namespace

@@ -51,6 +51,14 @@ std::string without_slash(std::string folder) {
   return folder;
 }
 
+void require_new_folder(const std::string& folder, const std::string& setting) {
+  std::error_code ignored;
+  const std::string name = without_slash(folder);
+  if (!std::filesystem::exists(name, ignored) || std::filesystem::is_empty(name, ignored)) return;
+  throw Error(ExitCode::settings,
+              concat(name, ": exists already; remove it or give another ", setting));
+}
+
 void remove_partial(const std::string& folder) {
   std::error_code ignored;
   for (const auto& file : fs::directory_iterator(folder, ignored)) {

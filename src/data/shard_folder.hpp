@@ -24,8 +24,6 @@ Normalization normalization_of(const std::vector<ChannelSums>& channels);
 /// "train-00002.h5"
 std::string shard_name(Split split, std::size_t number);
 
-std::string without_slash(std::string folder);
-
 /// Removes an unfinished folder, but nothing that a writer of shards did not put there.
 void remove_partial(const std::string& folder);
 

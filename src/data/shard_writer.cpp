@@ -86,11 +86,7 @@ ShardWriter::ShardWriter(const ShardWriterOptions& options) : state_(std::make_u
   State& state = *state_;
   state.options = options;
   state.options.folder = without_slash(options.folder);
-  std::error_code ignored;
-  if (fs::exists(state.options.folder, ignored) && !fs::is_empty(state.options.folder, ignored)) {
-    throw Error(ExitCode::settings,
-                concat(state.options.folder, ": exists already; remove it or give another --out"));
-  }
+  require_new_folder(state.options.folder);
   state.partial = state.options.folder + ".partial";
   state.rows_per_shard = options.rows_per_shard;
   if (state.rows_per_shard <= 0) {

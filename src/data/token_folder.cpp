@@ -1,11 +1,10 @@
 #include "bitstill/data/token_folder.hpp"
 
 #include <algorithm>
-#include <filesystem>
 
 #include "bitstill/base/file.hpp"
 #include "bitstill/base/sha256.hpp"
-#include "bitstill/base/text.hpp"
+#include "bitstill/data/shard_writer.hpp"
 #include "shard_folder.hpp"
 #include "token_rows.hpp"
 #include "written_shard.hpp"
@@ -101,14 +100,6 @@ void write_token_folder(const std::string& folder, const TokenSplits& rows,
   writing.put_vocabularies(vocabularies);
   for (std::size_t split = 0; split < kSplits; ++split) writing.put_split(split, rows[split]);
   writing.publish(final_name);
-}
-
-void require_new_folder(const std::string& folder, const std::string& setting) {
-  std::error_code ignored;
-  const std::string name = without_slash(folder);
-  if (!std::filesystem::exists(name, ignored) || std::filesystem::is_empty(name, ignored)) return;
-  throw Error(ExitCode::settings,
-              concat(name, ": exists already; remove it or give another ", setting));
 }
 
 }  // namespace bitstill

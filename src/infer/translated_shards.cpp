@@ -8,6 +8,7 @@
 #include "bitstill/base/file.hpp"
 #include "bitstill/base/text.hpp"
 #include "bitstill/comm/agree.hpp"
+#include "bitstill/data/shard_writer.hpp"
 #include "bitstill/data/token_folder.hpp"
 #include "bitstill/infer/sentence_lengths.hpp"
 
@@ -15,7 +16,6 @@ namespace bitstill {
 namespace {
 
 constexpr int64_t kPartRows = 16'384;
-constexpr int64_t kReadRows = 1000;
 
 using Ids = std::vector<int32_t>;
 
@@ -24,11 +24,6 @@ TokenPair pair_of(const Dataset& dataset, Split split, int64_t row) {
   const Batch batch = read_batch(dataset, split, {row});
   const auto middle = batch.tokens.begin() + batch.lengths.front().source;
   return {{batch.tokens.begin(), middle}, {middle, batch.tokens.end()}};
-}
-
-/// "a/b.parts" of "a/b" or "a/b/".
-std::string beside(const std::string& folder, const char* ending) {
-  return (std::filesystem::path(folder) / "").lexically_normal().parent_path().string() + ending;
 }
 
 /// What became of some rows.
@@ -71,7 +66,7 @@ class ShardTranslation {
         dataset_(dataset),
         options_(options),
         comm_(comm),
-        parts_(beside(options.out, ".parts")) {}
+        parts_(without_slash(options.out) + ".parts") {}
 
   TranslatedShards run() {
     agree(comm_, [&] {

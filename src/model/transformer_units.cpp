@@ -26,6 +26,17 @@ Parameter matrix(const std::string& name, int64_t size, const c10::Device& devic
   return {name, ParameterRole::weight, at::zeros({size, size}, device)};
 }
 
+/// x grows by what a layer's parts give, dropped out; each has a place of its own.
+struct ResidualSum {
+  at::Tensor& x;
+  double dropout;
+  uint64_t first_place;
+  const ForwardMode& mode;
+  void operator()(const at::Tensor& more, uint64_t place) const {
+    x = x + dropped(more, dropout, first_place + place, mode);
+  }
+};
+
 std::string prefix_of(Side side, int64_t layer) {
   return concat(side == Side::source ? "encoder.transformer." : "decoder.transformer_layers.",
                 layer, ".");
@@ -141,9 +152,7 @@ EncoderLayer::EncoderLayer(const NetworkSpec& spec, int64_t layer, uint64_t numb
       number_(number) {}
 
 void EncoderLayer::pass(Flow& flow, const ForwardMode& mode) {
-  const auto add = [&](const at::Tensor& more, uint64_t place) {
-    flow.x = flow.x + dropped(more, dropout_, kPlaces * number_ + place, mode);
-  };
+  const ResidualSum add{flow.x, dropout_, kPlaces * number_, mode};
   const at::Tensor x = norm(flow.x);
   add(attention(x, attention.of(x), {allowed_by(flow.masked), false}), 0);
   add(filter(flow.x), 1);
@@ -167,9 +176,7 @@ DecoderLayer::DecoderLayer(const NetworkSpec& spec, int64_t layer, uint64_t numb
       number_(number) {}
 
 void DecoderLayer::pass(Flow& flow, const ForwardMode& mode) {
-  const auto add = [&](const at::Tensor& more, uint64_t place) {
-    flow.x = flow.x + dropped(more, dropout_, kPlaces * number_ + place, mode);
-  };
+  const ResidualSum add{flow.x, dropout_, kPlaces * number_, mode};
   const at::Tensor x = own_norm(flow.x);
   add(own(x, own.of(x), {{}, true}), 0);  // padding comes last, where no real position looks
   add(context(context_norm(flow.x), context.of(flow.memory), {allowed_by(flow.masked), false}), 1);

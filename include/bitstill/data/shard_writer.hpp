@@ -12,6 +12,11 @@
 
 namespace bitstill {
 
+std::string without_slash(std::string folder);
+
+/// Error(settings) naming `setting` where there is such a folder already, and not empty.
+void require_new_folder(const std::string& folder, const std::string& setting = "--out");
+
 struct ShardWriterOptions {
   std::string folder;  // FOLDER.partial until finish(); must not exist, or be empty
   ImageShape shape;

@@ -23,7 +23,5 @@ using TokenSplits = std::array<std::vector<TokenPair>, kSplits>;
 void write_token_folder(const std::string& folder, const TokenSplits& rows,
                         const std::vector<const Vocabulary*>& vocabularies, int64_t rows_per_shard,
                         ShardIndex* index);
-/// Error(settings) naming `setting` where the folder is there already.
-void require_new_folder(const std::string& folder, const std::string& setting);
 
 }  // namespace bitstill
