@@ -1,6 +1,7 @@
 #include "recurrent_parts.hpp"
 
 #include <ATen/TensorOperators.h>
+#include <ATen/ops/_thnn_fused_lstm_cell.h>
 #include <ATen/ops/bmm.h>
 #include <ATen/ops/cat.h>
 #include <ATen/ops/linear.h>
@@ -11,6 +12,7 @@
 #include <ATen/ops/where.h>
 #include <ATen/ops/zeros.h>
 #include <ATen/ops/zeros_like.h>
+#include <c10/core/impl/LocalDispatchKeySet.h>
 
 #include <limits>
 
@@ -25,7 +27,14 @@ Parameter bias_of(const std::string& name, int64_t size, const c10::Device& devi
   return {name, ParameterRole::bias, at::zeros({size}, device)};
 }
 
-LstmState after_gates(const at::Tensor& gates, const at::Tensor& c) {
+/// Of gates = own + others: on a GPU one kernel, forward and backward.
+LstmState after_gates(const at::Tensor& own, const at::Tensor& others, const at::Tensor& c) {
+  if (own.is_cuda()) {
+    const c10::impl::ExcludeDispatchKeyGuard no_autocast(c10::autocast_dispatch_keyset);
+    const auto [h, next, unused] = at::_thnn_fused_lstm_cell(own, others, c);
+    return {h, next};
+  }
+  const at::Tensor gates = own + others;
   const std::vector<at::Tensor> part = gates.chunk(4, 1);
   const at::Tensor next = at::sigmoid(part[1]) * c + at::sigmoid(part[0]) * at::tanh(part[2]);
   return {at::sigmoid(part[3]) * at::tanh(next), next};
@@ -53,7 +62,7 @@ void LstmLayer::add_to(std::vector<Parameter*>& all) {
 }
 
 LstmState lstm_step(const LstmLayer& layer, const at::Tensor& x, const LstmState& state) {
-  return after_gates(input_gates(layer, x) + recurrent_gates(layer, state.h), state.c);
+  return after_gates(input_gates(layer, x), recurrent_gates(layer, state.h), state.c);
 }
 
 at::Tensor lstm_over(const LstmLayer& layer, const at::Tensor& x, const at::Tensor& real,
@@ -65,7 +74,7 @@ at::Tensor lstm_over(const LstmLayer& layer, const at::Tensor& x, const at::Tens
   std::vector<at::Tensor> outputs(static_cast<std::size_t>(steps));
   for (int64_t i = 0; i < steps; ++i) {
     const int64_t t = backward ? steps - 1 - i : i;
-    const LstmState next = after_gates(gates[t] + recurrent_gates(layer, state.h), state.c);
+    const LstmState next = after_gates(gates[t], recurrent_gates(layer, state.h), state.c);
     const at::Tensor here = real[t];
     outputs[static_cast<std::size_t>(t)] = at::where(here, next.h, zero);
     state = {at::where(here, next.h, state.h), at::where(here, next.c, state.c)};

@@ -1,13 +1,11 @@
 #include "sentence_units.hpp"
 
 #include <ATen/TensorOperators.h>
-#include <ATen/ops/empty.h>
 #include <ATen/ops/zeros.h>
 
 #include <cstdlib>
 #include <stdexcept>
 
-#include "bitstill/base/random.hpp"
 #include "bitstill/base/text.hpp"
 #include "layers.hpp"
 
@@ -59,17 +57,6 @@ NetworkSpec completed_sentences(const NetworkSpec& given) {
 void keep_fewer_products() {
   constexpr const char* kMost = "128";
   setenv("ONEDNN_PRIMITIVE_CACHE_CAPACITY", kMost, 0);
-}
-
-at::Tensor dropout_factors(at::IntArrayRef sizes, double rate, uint64_t place,
-                           const ForwardMode& mode, const at::Device& device) {
-  if (!mode.training || !mode.dropout || rate == 0) return {};
-  RandomStream stream(mode.dropout_seed, StreamPurpose::dropout, place);
-  at::Tensor factors = at::empty(sizes);
-  const auto keep = static_cast<float>(1 / (1 - rate));
-  float* const value = factors.mutable_data_ptr<float>();
-  for (int64_t i = 0; i < factors.numel(); ++i) value[i] = stream.uniform() < rate ? 0.0f : keep;
-  return factors.to(device);
 }
 
 at::Tensor dropped(const at::Tensor& x, double rate, uint64_t place, const ForwardMode& mode) {

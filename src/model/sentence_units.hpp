@@ -48,10 +48,7 @@ NetworkSpec completed_sentences(const NetworkSpec& given);
 /// many, and they came to 0.4 GB in bf16. It reads this once, at its first product.
 void keep_fewer_products();
 
-/// 0 or 1 / (1 - rate) for each value, drawn from (mode.dropout_seed, place) alone; undefined
-/// without dropout.
-at::Tensor dropout_factors(at::IntArrayRef sizes, double rate, uint64_t place,
-                           const ForwardMode& mode, const at::Device& device);
+/// x times dropout_factors of its sizes, or x without dropout.
 at::Tensor dropped(const at::Tensor& x, double rate, uint64_t place, const ForwardMode& mode);
 
 }  // namespace bitstill

@@ -12,10 +12,11 @@ struct Nearest {
   float thresholds[kMostPoints], points[kMostPoints];
   uint8_t lowest[kMostPoints];  // index of an equal point
 };
-__device__ void prepare(const float* points, int count, Nearest& nearest) {
+/// The first `width` of each, of which only `count` are points'.
+__device__ void prepare(const float* points, int count, int width, Nearest& nearest) {
   const auto threads = static_cast<int>(blockDim.x * blockDim.y);
   const auto thread = static_cast<int>(threadIdx.y * blockDim.x + threadIdx.x);
-  for (int j = thread; j < kMostPoints; j += threads) {
+  for (int j = thread; j < width; j += threads) {
     nearest.thresholds[j] = INFINITY;
     if (j >= count) continue;
     if (j + 1 < count) {
@@ -31,23 +32,25 @@ __device__ void prepare(const float* points, int count, Nearest& nearest) {
 }
 
 /// width: the power of two >= point_count.
-template <bool kLong>
+template <Length kLength>
 __global__ void quantize(PointsRun run, int width, CudaOutputs outputs) {
   __shared__ Nearest nearest;
-  prepare(run.points, run.point_count, nearest);
-  const Share share = share_of<kLong>(run.count, run.bucket);
+  prepare(run.points, run.point_count, width, nearest);
+  const Share share = share_of<kLength>(run.count, run.bucket);
   if (share.begin >= run.count) return;
+  const ShareValues<kLength> values(run.masters, share);
   const DeviceScale scale =
-      find_scale<kLong>(run, share, run.points[0], run.points[run.point_count - 1], outputs.bad);
+      find_scale(run, values, run.points[0], run.points[run.point_count - 1], outputs.bad);
   put_scale(share, scale, outputs);
-  for (int64_t i = share.begin + share.first; i < share.end; i += share.threads) {
-    const float x = (run.masters[i] - scale.beta) / scale.alpha;
+  const Divisor alpha(scale.alpha);
+  values.each([&](int64_t i, float value) {
+    const float x = alpha.of(value - scale.beta);
     int index = 0;
     for (int half = width / 2; half > 0; half /= 2) {
       if (x > nearest.thresholds[index + half - 1]) index += half;
     }
     put(i, nearest.lowest[index], nearest.points[index], scale.alpha, scale.beta, outputs);
-  }
+  });
 }
 
 /// One block of threads a block of values; thread (lane, group) adds the terms of its lane whose
@@ -101,7 +104,9 @@ __global__ void clip(CodedRun run, int point_count, const float* masters, float*
 void cuda_quantize_points(const PointsRun& run, const CudaOutputs& outputs, void* stream) {
   int width = 1;
   while (width < run.point_count) width *= 2;
-  launch_buckets("given points", quantize<false>, quantize<true>, run, stream, width, outputs);
+  const BucketKernels<PointsRun, int, CudaOutputs> kernels{
+      quantize<Length::held>, quantize<Length::warp>, quantize<Length::block>};
+  launch_buckets("given points", kernels, run, stream, width, outputs);
 }
 
 void cuda_points_gradient(const CodedRun& run, int point_count, const float* gradients, float* sums,

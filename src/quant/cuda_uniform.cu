@@ -28,15 +28,17 @@ __device__ float random_number(const Random& random, uint64_t step, uint64_t ind
   return static_cast<float>(c[index % 4] >> 8) * 0x1p-24f;
 }
 
-template <bool kLong>
+template <Length kLength>
 __global__ void quantize(UniformRun run, Random random, CudaOutputs outputs) {
-  const Share share = share_of<kLong>(run.count, run.bucket);
+  const Share share = share_of<kLength>(run.count, run.bucket);
   if (share.begin >= run.count) return;
-  const DeviceScale scale = find_scale<kLong>(run, share, 0, 1, outputs.bad);
+  const ShareValues<kLength> values(run.masters, share);
+  const DeviceScale scale = find_scale(run, values, 0, 1, outputs.bad);
   put_scale(share, scale, outputs);
   const auto last = static_cast<float>(run.points - 1);
-  for (int64_t i = share.begin + share.first; i < share.end; i += share.threads) {
-    const float x = (run.masters[i] - scale.beta) / scale.alpha;
+  const Divisor alpha(scale.alpha), steps(last);
+  values.each([&](int64_t i, float value) {
+    const float x = alpha.of(value - scale.beta);
     const float scaled = fminf(fmaxf(x * last, 0.0f), last) + 0.0f;  // never -0
     float code = rintf(scaled);
     if (random.used) {
@@ -44,14 +46,16 @@ __global__ void quantize(UniformRun run, Random random, CudaOutputs outputs) {
       const uint64_t index = run.first + static_cast<uint64_t>(i);
       if (random_number(random, run.step, index) < scaled - code) code += 1;
     }
-    put(i, static_cast<int>(code), code / last, scale.alpha, scale.beta, outputs);
-  }
+    put(i, static_cast<int>(code), steps.of(code), scale.alpha, scale.beta, outputs);
+  });
 }
 
 }  // namespace
 
 void cuda_quantize_uniform(const UniformRun& run, const CudaOutputs& outputs, void* stream) {
-  launch_buckets("uniform points", quantize<false>, quantize<true>, run, stream,
+  const BucketKernels<UniformRun, Random, CudaOutputs> kernels{
+      quantize<Length::held>, quantize<Length::warp>, quantize<Length::block>};
+  launch_buckets("uniform points", kernels, run, stream,
                  Random{run.stochastic, run.key[0], run.key[1]}, outputs);
 }
 

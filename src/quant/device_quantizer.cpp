@@ -1,15 +1,18 @@
 // The quantizer over flat buffers on a device: each tensor by its kernels, or, where these lack a
 // setting, all through host memory.
 #include <ATen/core/Tensor.h>
+#include <ATen/ops/empty.h>
 #include <ATen/ops/empty_like.h>
 #include <ATen/ops/from_blob.h>
 #include <ATen/ops/full.h>
 #include <ATen/ops/zeros_like.h>
 #include <c10/core/DeviceGuard.h>
+#include <c10/core/Event.h>
 #include <c10/core/Stream.h>
 #include <c10/core/impl/VirtualGuardImpl.h>
 
 #include <algorithm>
+#include <optional>
 
 #include "bitstill/base/error.hpp"
 #include "bitstill/base/log.hpp"
@@ -40,6 +43,7 @@ class DeviceQuantizer final : public FlatQuantizer {
                   const c10::Device& device);
 
   void quantize(const float* masters, float* shadows, int64_t step) const override;
+  void require_good() const override;
   void backward(const float* masters, int64_t step, float* gradients,
                 float* learned_gradients) const override;
   void start(const float* masters) override;
@@ -50,7 +54,9 @@ class DeviceQuantizer final : public FlatQuantizer {
                      int64_t step) const;
 
   c10::Device device_;
-  at::Tensor copies_;  // bytes of the CopyRanges, on the device
+  at::Tensor copies_;       // bytes of the CopyRanges, on the device
+  mutable at::Tensor bad_;  // of the last quantize(): each tensor's first bad bucket or -1, once
+  mutable std::optional<c10::Event> arrived_;  // on the host
 };
 
 DeviceQuantizer::DeviceQuantizer(const QuantOptions& options, const std::vector<Segment>& segments,
@@ -100,9 +106,21 @@ void DeviceQuantizer::quantize(const float* masters, float* shadows, int64_t ste
   cuda_copy(reinterpret_cast<const CopyRange*>(copies_.const_data_ptr<uint8_t>()),
             copies_.numel() / static_cast<int64_t>(sizeof(CopyRange)), masters, shadows,
             current_stream(device_));
-  const at::Tensor found = bad.cpu();  // waits for the passes
+  if (!bad_.defined()) {
+    const auto host = at::TensorOptions().dtype(at::kLong).pinned_memory(device_.is_cuda());
+    bad_ = at::empty(bad.sizes(), host);
+    if (device_.is_cuda()) arrived_.emplace(device_.type());
+  }
+  bad_.copy_(bad, /*non_blocking=*/true);
+  if (!arrived_) return require_good();
+  arrived_->record(c10::impl::VirtualGuardImpl(device_.type()).getStream(device_));
+}
+
+void DeviceQuantizer::require_good() const {
+  if (!bad_.defined()) return;
+  if (arrived_) arrived_->synchronize();
   for (std::size_t t = 0; t < tensors().size(); ++t) {
-    const int64_t bucket = found.const_data_ptr<int64_t>()[t];
+    const int64_t bucket = bad_.const_data_ptr<int64_t>()[t];
     if (bucket >= 0) tensors()[t]->refuse({}, bucket);
   }
 }

@@ -14,17 +14,21 @@
 namespace bitstill {
 namespace {
 
-constexpr int64_t kFewRows = 64;  // whose fp32 copies fit beside a slice
+/// Whose fp32 copies fit beside a slice; a GPU is fed by few, large kernels.
+int64_t rows_at_once(const at::Tensor& logits) {
+  constexpr int64_t kFewRows = 64;
+  return logits.is_cpu() ? kFewRows : std::max<int64_t>(logits.size(0), 1);
+}
 
 /// Logits [rows, pieces] become their gradient, in their own type; the sums of
 /// their loss.
 at::Tensor replace_by_gradient(const at::Tensor& logits, at::Tensor teacher_logits,
                                const at::Tensor& labels, const SliceSettings& settings) {
-  const int64_t rows = logits.size(0);
+  const int64_t rows = logits.size(0), count = rows_at_once(logits);
   at::Tensor sums = at::zeros({3}, logits.options().dtype(at::kFloat));
-  for (int64_t first = 0; first < rows; first += kFewRows) {
+  for (int64_t first = 0; first < rows; first += count) {
     const auto few = [&](const at::Tensor& all) {
-      return all.defined() ? all.narrow(0, first, std::min(kFewRows, rows - first)) : all;
+      return all.defined() ? all.narrow(0, first, std::min(count, rows - first)) : all;
     };
     const Loss loss =
         distillation_loss(few(logits).to(at::kFloat), few(teacher_logits), {few(labels)},

@@ -52,6 +52,7 @@ StepResult TrainingStep::run(int64_t step, const StepPlan& plan, Prefetcher& bat
     });
   }
 
+  parts_.student.require_good();
   parts_.watchdog.progress(Phase::update, step);
   if (std::isfinite(result.totals.soft) && std::isfinite(result.totals.hard)) {
     update(rate, trained, &result);

@@ -193,6 +193,7 @@ void Run::log_interval(const Moment& moment, double rate) {
 void Run::validate() {
   const AveragedStudent averaged(parts_.average);
   student_.quantize(state_.step);
+  student_.require_good();
   validation_ = evaluate(student_.network(), dataset_, Split::validation, evaluate_options(),
                          world_.control());
 }
@@ -332,6 +333,7 @@ void Run::finish(RunResult* result) {
   if (student_.quantizer() != nullptr) student_.quantizer()->use_uniform_points(false);
   const int64_t step = shipped_step();
   student_.quantize(step);
+  student_.require_good();
   Json end = {{"type", "end"}, {"best_epoch", state_.best_epoch}};
   if (options_.train.reestimate_batches > 0) {
     const std::string trained = "student_trained_norm.safetensors";

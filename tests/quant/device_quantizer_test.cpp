@@ -114,6 +114,7 @@ class Pair {
   std::string message_of(Quantizer& quantizer, const float* masters, float* shadows) {
     try {
       quantizer.quantize(masters, shadows, 0);
+      quantizer.require_good();
     } catch (const Error& error) {
       EXPECT_EQ(error.code(), ExitCode::numbers);
       return error.what();

@@ -2,7 +2,7 @@
 """compare.py losses RUN.JSONL RUN.JSONL: the steps and epochs of two runs, all but times, bytes and memory
 compare.py first_loss RUN.JSONL RUN.JSONL BOUND: the first logged losses differ by at most BOUND
 compare.py mean_loss RUN.JSONL RUN.JSONL BOUND: the logged losses differ by at most BOUND on average
-compare.py weights A.SAFETENSORS B.SAFETENSORS BOUND: no fp32 value differs by more than BOUND
+compare.py weights A.SAFETENSORS B.SAFETENSORS BOUND: no value differs by more than BOUND
 compare.py same_tensors A.SAFETENSORS B.SAFETENSORS PREFIX: all tensors are equal, some begin with PREFIX
 compare.py same_but_running A.SAFETENSORS B.SAFETENSORS: only running statistics differ, and they do
 compare.py get RUN.JSONL TYPE KEY...: a member of the last line of that type"""
@@ -57,9 +57,12 @@ def tensors(path):
     found = {}
     for name, entry in header.items():
         begin, end = entry["data_offsets"]
-        if entry["dtype"] != "F32":
+        if entry["dtype"] == "U8":  # a vocabulary
+            found[name] = tuple(data[begin:end])
+        elif entry["dtype"] == "F32":
+            found[name] = struct.unpack(f"<{(end - begin) // 4}f", data[begin:end])
+        else:
             sys.exit(f"{path}: {name} is {entry['dtype']}")
-        found[name] = struct.unpack(f"<{(end - begin) // 4}f", data[begin:end])
     return found
 
 

@@ -50,16 +50,20 @@ struct LearnedRun {
   int64_t weights = 0;  // of the tensor
 };
 
-/// Maps masters to shadows. Const calls are thread-safe. Flat buffers of quantize() and backward()
-/// lie on the quantizer's device, in LibTorch's current stream's order; all else is the host's.
+/// Maps masters to shadows. Const calls are thread-safe on the CPU. Flat buffers of quantize() and
+/// backward() lie on the quantizer's device, in LibTorch's current stream's order; all else is the
+/// host's.
 class Quantizer {
  public:
   virtual ~Quantizer() = default;
   /// shadows[i] = Q(masters[i]) in quantized segments, masters[i] in the others; both flat buffers.
   /// Padding between segments becomes zero. `step` names the random stream of stochastic rounding;
   /// the result does not depend on the number of threads (LibTorch's). Throws Error(numbers) naming
-  /// the tensor and the bucket when its range overflows or is not finite.
+  /// the tensor and the bucket when its range overflows or is not finite; on a GPU, which it does
+  /// not wait for, require_good() does.
   virtual void quantize(const float* masters, float* shadows, int64_t step) const = 0;
+  /// Waits for what the last quantize() found on a GPU, not for what was enqueued behind it.
+  virtual void require_good() const {}
   /// Codes, points and scales of one segment of the flat buffer `masters`; decode() of them equals
   /// quantize()'s shadows bit for bit for the same step.
   virtual QuantizedTensor encode(const Segment& segment, const float* masters,

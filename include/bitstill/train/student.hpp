@@ -50,6 +50,10 @@ class Student {
 
   /// shadows = Q(masters), one fused pass.
   void quantize(int64_t step);
+  /// Error(numbers) of the last quantize(), where that did not wait for its GPU.
+  void require_good() const {
+    if (quantizer_) quantizer_->require_good();
+  }
   /// gradients() of the shadows become those of the masters, and learned_gradients(), where asked
   /// for, those of what is learned, for the weights of the last quantize(). Linear in the
   /// gradients.
