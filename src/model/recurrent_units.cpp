@@ -9,6 +9,7 @@
 #include <ATen/ops/zeros.h>
 
 #include "bitstill/base/text.hpp"
+#include "bitstill/model/dropout.hpp"
 #include "decoder_node.hpp"
 #include "layers.hpp"
 #include "lstm_node.hpp"

@@ -7,6 +7,7 @@
 #include <stdexcept>
 
 #include "bitstill/base/text.hpp"
+#include "bitstill/model/dropout.hpp"
 #include "layers.hpp"
 
 namespace bitstill {

@@ -5,6 +5,7 @@
 #include <cmath>
 
 #include "bitstill/base/text.hpp"
+#include "bitstill/model/dropout.hpp"
 #include "bitstill/model/registry.hpp"
 #include "initial_values.hpp"
 #include "residual_parts.hpp"

@@ -14,6 +14,13 @@
 #include "bitstill/base/error.hpp"
 #include "bitstill/base/text.hpp"
 
+/// Before a loop whose arrays are to lie in registers.
+#ifdef __CUDACC__
+#define BITSTILL_UNROLL _Pragma("unroll")
+#else
+#define BITSTILL_UNROLL
+#endif
+
 namespace bitstill {
 
 /// Blocks of a grid that take `each` items. Error(environment) where that is beyond a grid.

@@ -16,7 +16,8 @@ __global__ void quantize(LsqRun run, float qn, CudaOutputs outputs) {
     const float value = run.masters[i], step = run.steps[b];
     if (!isfinite(value) || !is_good(step, 0, -qn, qn - 1)) report(b, outputs.bad);
     const float level = rintf(fminf(fmaxf(value / step, -qn), qn - 1));
-    put(i, static_cast<int>(level + qn), level, step, 0, outputs);
+    if (outputs.codes != nullptr) outputs.codes[i] = static_cast<uint8_t>(level + qn);
+    if (outputs.shadows != nullptr) outputs.shadows[i] = level * step + 0.0f;  // never -0
   }
 }
 

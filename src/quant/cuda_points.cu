@@ -36,20 +36,20 @@ template <Length kLength>
 __global__ void quantize(PointsRun run, int width, CudaOutputs outputs) {
   __shared__ Nearest nearest;
   prepare(run.points, run.point_count, width, nearest);
-  const Share share = share_of<kLength>(run.count, run.bucket);
-  if (share.begin >= run.count) return;
-  const ShareValues<kLength> values(run.masters, share);
-  const DeviceScale scale =
-      find_scale(run, values, run.points[0], run.points[run.point_count - 1], outputs.bad);
-  put_scale(share, scale, outputs);
-  const Divisor alpha(scale.alpha);
-  values.each([&](int64_t i, float value) {
-    const float x = alpha.of(value - scale.beta);
-    int index = 0;
-    for (int half = width / 2; half > 0; half /= 2) {
-      if (x > nearest.thresholds[index + half - 1]) index += half;
-    }
-    put(i, nearest.lowest[index], nearest.points[index], scale.alpha, scale.beta, outputs);
+  each_bucket<kLength>(run, [&](const Share& share) {
+    const ShareValues<kLength> values(run.masters, share, outputs);
+    const DeviceScale scale =
+        find_scale(run, values, run.points[0], run.points[run.point_count - 1], outputs.bad);
+    put_scale(share, scale, outputs);
+    const Divisor alpha(scale.alpha, run.alpha != nullptr);
+    values.put(scale, outputs, [&](int64_t, float value) {
+      const float x = alpha.of(value - scale.beta);
+      int index = 0;
+      for (int half = width / 2; half > 0; half /= 2) {
+        if (x > nearest.thresholds[index + half - 1]) index += half;
+      }
+      return Quantized{nearest.lowest[index], nearest.points[index]};
+    });
   });
 }
 

@@ -30,23 +30,24 @@ __device__ float random_number(const Random& random, uint64_t step, uint64_t ind
 
 template <Length kLength>
 __global__ void quantize(UniformRun run, Random random, CudaOutputs outputs) {
-  const Share share = share_of<kLength>(run.count, run.bucket);
-  if (share.begin >= run.count) return;
-  const ShareValues<kLength> values(run.masters, share);
-  const DeviceScale scale = find_scale(run, values, 0, 1, outputs.bad);
-  put_scale(share, scale, outputs);
   const auto last = static_cast<float>(run.points - 1);
-  const Divisor alpha(scale.alpha), steps(last);
-  values.each([&](int64_t i, float value) {
-    const float x = alpha.of(value - scale.beta);
-    const float scaled = fminf(fmaxf(x * last, 0.0f), last) + 0.0f;  // never -0
-    float code = rintf(scaled);
-    if (random.used) {
-      code = floorf(scaled);
-      const uint64_t index = run.first + static_cast<uint64_t>(i);
-      if (random_number(random, run.step, index) < scaled - code) code += 1;
-    }
-    put(i, static_cast<int>(code), steps.of(code), scale.alpha, scale.beta, outputs);
+  const Divisor steps(last, false);
+  each_bucket<kLength>(run, [&](const Share& share) {
+    const ShareValues<kLength> values(run.masters, share, outputs);
+    const DeviceScale scale = find_scale(run, values, 0, 1, outputs.bad);
+    put_scale(share, scale, outputs);
+    const Divisor alpha(scale.alpha, run.alpha != nullptr);
+    values.put(scale, outputs, [&](int64_t i, float value) {
+      const float x = alpha.of(value - scale.beta);
+      const float scaled = fminf(fmaxf(x * last, 0.0f), last) + 0.0f;  // never -0
+      float code = rintf(scaled);
+      if (random.used) {
+        code = floorf(scaled);
+        const uint64_t index = run.first + static_cast<uint64_t>(i);
+        if (random_number(random, run.step, index) < scaled - code) code += 1;
+      }
+      return Quantized{static_cast<int>(code), steps.of(code)};
+    });
   });
 }
 

@@ -8,7 +8,9 @@
 #include <ATen/ops/randn.h>
 #include <gtest/gtest.h>
 
+#include "bitstill/base/random.hpp"
 #include "bitstill/model/blocks.hpp"
+#include "bitstill/model/dropout.hpp"
 #include "bitstill/model/weights.hpp"
 
 namespace bitstill {
@@ -225,6 +227,28 @@ TEST(Network, ChannelsLastStaysAndAgrees) {
         network->units()[1]->forward(network->units()[0]->forward(last, mode), mode);
     EXPECT_TRUE(hidden.is_contiguous(at::MemoryFormat::ChannelsLast));
     EXPECT_TRUE(at::allclose(network->forward(last, mode), network->forward(x, mode), 1e-5, 1e-5));
+  }
+}
+
+TEST(Dropout, ADevicesOwnOperationsDrawTheSameNumbers) {
+  const std::array<uint32_t, 2> key = stream_key(7, StreamPurpose::dropout);
+  const uint64_t place = (uint64_t{5} << 32) + 0xFFFFFFF0;
+  const at::Tensor words = philox_blocks(key, place, 9, at::kCPU);
+  RandomStream stream(7, StreamPurpose::dropout, place);
+  for (int64_t i = 0; i < words.numel(); ++i) {
+    ASSERT_EQ(words.flatten()[i].item<int64_t>(), int64_t{stream.next()}) << i;
+  }
+}
+
+TEST(Dropout, FactorsAreThoseOfTheStreamForAnyNumberOfThreads) {
+  ForwardMode mode;
+  mode.training = true;
+  mode.dropout_seed = 7;
+  const at::Tensor factors = dropout_factors({3, 7, 1001}, 0.3, 2, mode, at::kCPU);
+  const float* const value = factors.const_data_ptr<float>();
+  RandomStream stream(7, StreamPurpose::dropout, 2);
+  for (int64_t i = 0; i < factors.numel(); ++i) {
+    ASSERT_EQ(value[i], stream.uniform() < 0.3 ? 0.0f : static_cast<float>(1 / 0.7)) << i;
   }
 }
 

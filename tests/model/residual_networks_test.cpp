@@ -15,6 +15,7 @@
 #include <map>
 
 #include "bitstill/base/text.hpp"
+#include "bitstill/model/dropout.hpp"
 #include "bitstill/model/weights.hpp"
 #include "network_fixture.hpp"
 

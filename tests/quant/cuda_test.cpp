@@ -283,10 +283,10 @@ TEST_F(CudaTest, FirstBadBucketIsReported) {
 }
 
 TEST_F(CudaTest, TooManyBlocksAreAnError) {
-  UniformRun run;
-  run.count = int64_t{1} << 40;
+  LsqRun run;
+  run.count = int64_t{1} << 43;
   try {
-    cuda_quantize_uniform(run, {}, nullptr);
+    cuda_quantize_lsq(run, {}, nullptr);
     FAIL() << "nothing was thrown";
   } catch (const Error& error) {
     EXPECT_EQ(error.code(), ExitCode::environment);

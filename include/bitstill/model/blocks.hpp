@@ -19,18 +19,6 @@ struct Affine {
   Parameter weight, bias;
 };
 
-/// Inverted dropout: 0 or 1 / (1 - rate) for each value, fp32, drawn from (mode.dropout_seed,
-/// place) alone; undefined in evaluation or where rate = 0.
-at::Tensor dropout_factors(at::IntArrayRef sizes, double rate, uint64_t place,
-                           const ForwardMode& mode, const at::Device& device);
-
-/// x [n, C, ...] times factors, one a sample and channel; x where there are none.
-at::Tensor dropout(const at::Tensor& x, double rate, uint64_t unit, const ForwardMode& mode);
-
-/// The same of x [n, C, H, W], one number a value.
-at::Tensor element_dropout(const at::Tensor& x, double rate, uint64_t unit,
-                           const ForwardMode& mode);
-
 /// Convolution (same padding) -> ReLU -> batch norm [-> 2x2 max-pool] [-> dropout of channels].
 class ConvolutionBlock : public Unit {
  public:
