@@ -9,7 +9,7 @@ namespace bitstill {
 namespace {
 
 template <class Value>
-void require(bool good, const char* key, const Value& value, const char* allowed) {
+void require(bool good, const char* key, const Value& value, std::string_view allowed) {
   if (!good) throw Error(ExitCode::settings, concat(key, " = ", value, ": ", allowed));
 }
 
@@ -33,6 +33,9 @@ void check(const TrainOptions& o) {
   require(o.global_tokens >= 1, "train.global_tokens", o.global_tokens, "give at least 1");
   require(o.micro_tokens >= 0, "train.micro_tokens", o.micro_tokens,
           "give 0 (a rank's part of train.global_tokens) or more");
+  require(o.micro_tokens <= o.global_tokens, "train.micro_tokens", o.micro_tokens,
+          concat("above train.global_tokens = ", o.global_tokens,
+                 ", a forward pass would hold more than a step; lower it, or raise that"));
   require(o.micro_tokens == 0 || o.micro_batch == 0, "train.micro_tokens", o.micro_tokens,
           "of sentences, and train.micro_batch of images; give one of the two");
   require(o.rate > 0 && o.rate <= 1000, "train.rate", o.rate, "give a number above 0");

@@ -3,6 +3,7 @@
 #include <ATen/Parallel.h>
 #include <ATen/TensorOperators.h>
 #include <ATen/core/grad_mode.h>
+#include <ATen/cpu/Utils.h>
 #include <ATen/ops/randn.h>
 #include <gtest/gtest.h>
 
@@ -191,6 +192,13 @@ TEST_F(FrozenNetworkTest, AResidualNetworkIsThatOfItsUnits) {
   }
 }
 
+/// Equal, but where AMX is there: oneDNN's convolutions in bf16 and int8 sum in another order for
+/// other batches there, which the program finds out at its start (teacher/batch_check.hpp).
+bool same_logits(const at::Tensor& one, const at::Tensor& other) {
+  static const bool amx = at::cpu::init_amx();
+  return one.equal(other) || (amx && relative_error(one, other) < 0.02);
+}
+
 /// Parts of forward(x), for all sizes of batches and both numbers of threads.
 void expect_batches_do_not_matter(const std::function<at::Tensor(const at::Tensor&)>& forward,
                                   const at::Tensor& x, const std::string& what) {
@@ -202,7 +210,7 @@ void expect_batches_do_not_matter(const std::function<at::Tensor(const at::Tenso
     for (const int64_t batch : {1, 2, 3, 5, 13, 32}) {
       for (const int64_t first : {int64_t{0}, (x.size(0) - batch) / 3, x.size(0) - batch}) {
         const int64_t end = first + batch;
-        EXPECT_TRUE(forward(x.slice(0, first, end)).equal(truth.slice(0, first, end)))
+        EXPECT_TRUE(same_logits(forward(x.slice(0, first, end)), truth.slice(0, first, end)))
             << what << ", " << used << " threads, samples " << first << " to " << end;
       }
     }

@@ -308,6 +308,7 @@ TEST(Options, EveryBadValueIsNamed) {
       {"train.warmup_steps", [](T& o) { o.warmup_steps = 10; }},  // of cosine
       {"train.micro_tokens", [](T& o) { o.micro_tokens = -1; }},
       {"train.micro_tokens", [](T& o) { o.micro_tokens = o.micro_batch = 64; }},
+      {"train.micro_tokens", [](T& o) { o.micro_tokens = o.global_tokens + 1; }},
       {"train.global_tokens", [](T& o) { o.global_tokens = 0; }},
       {"train.step_epochs",
        [](T& o) {
