@@ -41,6 +41,8 @@ constexpr RowKind kRows[] = {
     {"T2", "a distilled step in 4 bits against PyTorch, and over the same without quantization",
      bench_distilled_lstm},
     {"T3", "translate from a compressed file against OpenNMT-py", bench_translate},
+    {"T4", "translate from a Transformer's compressed file against CTranslate2",
+     bench_translate_transformer},
     {"T5", "padding of sentences; memory of a step beside its models, 50,000 pieces",
      bench_sentence_cost},
     {"V1", "JPEGs decoded, cropped, scaled to 224 and normalized, images a CPU second", bench_jpeg},

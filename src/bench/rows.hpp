@@ -30,29 +30,30 @@ struct Row {
   std::string skip;  // why nothing was measured
 };
 
-Row bench_distillation_step(const BenchOptions& options);  // P1
-Row bench_quantized_step(const BenchOptions& options);     // P2
-Row bench_kernels(const BenchOptions& options);            // P3
-Row bench_hidden_exchange(const BenchOptions& options);    // P4
-Row bench_coded_exchange(const BenchOptions& options);     // P4q
-Row bench_slice_memory(const BenchOptions& options);       // P7
-Row bench_slice_time(const BenchOptions& options);         // P8
-Row bench_cached_step(const BenchOptions& options);        // P9
-Row bench_traffic(const BenchOptions& options);            // P10
-Row bench_file_size(const BenchOptions& options);          // P12
-Row bench_decode(const BenchOptions& options);             // P13
-Row bench_start(const BenchOptions& options);              // P16
-Row bench_gpu(const BenchOptions& options);                // P18
-Row bench_translation_step(const BenchOptions& options);   // T1
-Row bench_distilled_lstm(const BenchOptions& options);     // T2
-Row bench_translate(const BenchOptions& options);          // T3
-Row bench_sentence_cost(const BenchOptions& options);      // T5
-Row bench_jpeg(const BenchOptions& options);               // V1
-Row bench_residual_step(const BenchOptions& options);      // V2
-Row bench_frozen_residual(const BenchOptions& options);    // V3
-Row bench_decode_threads(const BenchOptions& options);     // V4
-Row bench_large_start(const BenchOptions& options);        // V5
-Row bench_residual_bits(const BenchOptions& options);      // V6
+Row bench_distillation_step(const BenchOptions& options);      // P1
+Row bench_quantized_step(const BenchOptions& options);         // P2
+Row bench_kernels(const BenchOptions& options);                // P3
+Row bench_hidden_exchange(const BenchOptions& options);        // P4
+Row bench_coded_exchange(const BenchOptions& options);         // P4q
+Row bench_slice_memory(const BenchOptions& options);           // P7
+Row bench_slice_time(const BenchOptions& options);             // P8
+Row bench_cached_step(const BenchOptions& options);            // P9
+Row bench_traffic(const BenchOptions& options);                // P10
+Row bench_file_size(const BenchOptions& options);              // P12
+Row bench_decode(const BenchOptions& options);                 // P13
+Row bench_start(const BenchOptions& options);                  // P16
+Row bench_gpu(const BenchOptions& options);                    // P18
+Row bench_translation_step(const BenchOptions& options);       // T1
+Row bench_distilled_lstm(const BenchOptions& options);         // T2
+Row bench_translate(const BenchOptions& options);              // T3
+Row bench_translate_transformer(const BenchOptions& options);  // T4
+Row bench_sentence_cost(const BenchOptions& options);          // T5
+Row bench_jpeg(const BenchOptions& options);                   // V1
+Row bench_residual_step(const BenchOptions& options);          // V2
+Row bench_frozen_residual(const BenchOptions& options);        // V3
+Row bench_decode_threads(const BenchOptions& options);         // V4
+Row bench_large_start(const BenchOptions& options);            // V5
+Row bench_residual_bits(const BenchOptions& options);          // V6
 
 /// Whether train.precision = auto means bf16 on this processor.
 bool has_bf16();
