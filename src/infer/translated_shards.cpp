@@ -15,8 +15,6 @@
 namespace bitstill {
 namespace {
 
-constexpr int64_t kPartRows = 16'384;
-
 using Ids = std::vector<int32_t>;
 
 /// A pair of a batch of one.
@@ -76,13 +74,13 @@ class ShardTranslation {
     lengths_ = lengths_for_all(dataset_, Split::train, comm_);
     const auto rows = static_cast<int64_t>(lengths_.size());
     found_.rows = rows;
-    for (int64_t first = 0; first < rows; first += kPartRows) {
+    for (int64_t first = 0; first < rows; first += options_.part_rows) {
       if (options_.stop_requested()) {
         found_.stopped = true;
         return found_;
       }
       if (writes() && options_.progress) options_.progress(first, rows);
-      put(part(first, std::min(kPartRows, rows - first)));
+      put(part(first, std::min(options_.part_rows, rows - first)));
     }
     agree(comm_, [&] {
       if (writes()) publish();

@@ -16,6 +16,7 @@ struct TranslatedShardsOptions {
   TranslateOptions translate;  // the best one becomes the target
   std::string out;             // the folder to make
   bool interpolate = false;    // instead the one of all n-best nearest the old target, by BLEU
+  int64_t part_rows = 16'384;  // that are lost at most where it is stopped
   /// What else decides the translations, such as the model's SHA-256: finished parts that were made
   /// otherwise are not taken over.
   Json made_by;
@@ -35,7 +36,7 @@ struct TranslatedShards {
 };
 
 /// The data set with the target of each pair of train replaced; validation and test as they are.
-/// Parts of 16,384 rows are kept in OUT.parts until all are there. The same for every world size.
+/// Parts are kept in OUT.parts until all are there. The same for every world size.
 /// Error(settings) where `out` exists, Error(storage). What is returned is rank 0's to tell but for
 /// `stopped`. Collective: every rank of comm calls this.
 TranslatedShards translate_shards(StepDecoder& decoder, const VocabularyPair& vocabularies,
