@@ -104,6 +104,7 @@ def write_spec(network, tensors, folder):
         register([pieces.id_to_piece(i) for i in range(pieces.get_piece_size())])
     spec.validate()
     spec.optimize()
+    os.mkdir(folder)
     spec.save(folder)
 
 
@@ -148,8 +149,9 @@ def main():
         greedy, _ = ours(bitstill, model, clean, "--beam", "1", "--precision", "fp32")
         found, _ = theirs(translator, pieces, beam_size=1, return_logits_vocab=True)
         different = far = 0
-        for line, result in zip(greedy, found):
-            ids = [target.piece_to_id(piece) for piece in result.hypotheses[0]]
+        for line, source_pieces, result in zip(greedy, pieces, found):
+            most = 3 * len(source_pieces) + 20  # of ours
+            ids = [target.piece_to_id(piece) for piece in result.hypotheses[0]][:most]
             if target.decode(ids) == line:
                 continue
             different += 1
