@@ -54,9 +54,10 @@ class DeviceQuantizer final : public FlatQuantizer {
                      int64_t step) const;
 
   c10::Device device_;
-  at::Tensor copies_;       // bytes of the CopyRanges, on the device
-  mutable at::Tensor bad_;  // of the last quantize(): each tensor's first bad bucket or -1, once
-  mutable std::optional<c10::Event> arrived_;  // on the host
+  at::Tensor copies_;  // bytes of the CopyRanges, on the device
+  /// On the host, once `arrived_`: each tensor's first bad bucket of the last quantize(), or -1.
+  mutable at::Tensor bad_;
+  mutable std::optional<c10::Event> arrived_;
 };
 
 DeviceQuantizer::DeviceQuantizer(const QuantOptions& options, const std::vector<Segment>& segments,
