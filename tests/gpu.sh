@@ -138,4 +138,4 @@ timeout 300 "$BITSTILL" bench P18
 code=$?
 [ $code -eq 0 ] || [ $code -eq 4 ] || fail "bench P18: exit $code"  # 4: a target is missed, as it says
 section "done"
-finish "a GPU: kernels, NCCL's verbs, training by every quantizer, two ranks, a teacher in slices"
+finish "a GPU: kernels, NCCL's verbs, training by every quantizer, two ranks, a teacher in slices, sentences, JPEG shards"
