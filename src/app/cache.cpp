@@ -13,6 +13,7 @@
 #include "bitstill/comm/agree.hpp"
 #include "bitstill/comm/watchdog.hpp"
 #include "bitstill/config/recipe.hpp"
+#include "bitstill/infer/sentence_lengths.hpp"
 #include "bitstill/teacher/batch_check.hpp"
 #include "cache_rows.hpp"
 #include "command.hpp"
@@ -29,16 +30,22 @@ namespace fs = std::filesystem;
 
 constexpr const char* kSummary =
     "bitstill cache --config RECIPE --out DIR: asks the teacher of a recipe once about every "
-    "training image in\nevery variant of its augmentation, and keeps the answers. distill and "
-    "study read them by --teacher.cache\nDIR: at any run.seed (data.augment_seed is the cache's), "
-    "order and number of ranks. Of the recipe teacher.*,\ndata.* and run.* count, and of distill.* "
-    "the temperature with --top. --resume goes on, on as many ranks,\nwhere an earlier call was "
-    "killed; --overwrite moves an earlier cache to DIR.N.";
+    "training image in\nevery variant of its augmentation, or every target token of sentences, and "
+    "keeps the answers. distill and\nstudy read them by --teacher.cache DIR: at any run.seed "
+    "(data.augment_seed is the cache's), order and number\nof ranks; bit for bit for images, "
+    "within "
+    "rounding for sentences. Of the recipe teacher.*, data.* and run.*\ncount, and of distill.* "
+    "the "
+    "temperature with --top. --resume goes on, on as many ranks, where an earlier\ncall was "
+    "killed; "
+    "--overwrite moves an earlier cache to DIR.N.";
+
+constexpr int64_t kImages = 64, kPaddedTokens = 2048;  // of a forward pass, unless it is given
 
 struct Settings {
   RunConfig config;
   std::string out;
-  int64_t top = 0, batch = 64;
+  int64_t top = 0, batch = 0;
 };
 
 void check_settings(const Settings& s) {
@@ -55,7 +62,7 @@ void check_settings(const Settings& s) {
           "data.mixup and data.cutmix mix pictures anew in every epoch, so no cache can hold them; "
           "leave them out (here and from distill)");
   require(s.top >= 0, concat("top = ", s.top, ": give 0 (all logits) or more"));
-  require(s.batch >= 2, concat("batch = ", s.batch, ": give 2 or more"));
+  require(s.batch == 0 || s.batch >= 2, concat("batch = ", s.batch, ": give 2 or more"));
 }
 
 /// Of settled options.
@@ -127,6 +134,7 @@ class CacheJob {
  private:
   void prepare();
   void compare_files();
+  CachedFacts held() const;
   void print_plan() const;
   void print_result(const CacheCost& cost) const;
 
@@ -135,6 +143,7 @@ class CacheJob {
   NamedValues values_;
   DeviceChoice device_;
   std::unique_ptr<Dataset> dataset_;
+  std::vector<SentenceLengths> lengths_;  // of train's sentences
   std::unique_ptr<Teacher> teacher_;
   CacheFacts facts_;
 };
@@ -148,27 +157,38 @@ void CacheJob::prepare() {
                  {"the processor's instructions", instruction_set()}},
                 ExitCode::environment);
   device_ = choose_device(world_, config.run.device, config.run.threads, false);
-  dataset_ = open_dataset(world_, config.data_folder);
+  dataset_ = open_dataset(world_, config.data_folder, Holds::anything);
+  const DataIndex& index = dataset_->index();
+  const bool sentences = index.content == Content::tokens;
   agree(control, [&] {
     settle_images(&s_.config, dataset_.get());
     require_variants(config.augmentation);
+    if (sentences) {
+      fit_to_sentences(vocabularies_of(config.data_folder, index), &s_.config.model);
+    } else {
+      s_.config.model.classes = static_cast<int64_t>(index.classes.size());
+    }
   });
-  facts_ = cache_facts(config, *dataset_);
+  if (sentences) lengths_ = lengths_for_all(*dataset_, Split::train, control);
+  facts_ = cache_facts(config, *dataset_, lengths_);
   facts_.top = s_.top;
-  facts_.batch = s_.batch;
+  facts_.batch = s_.batch > 0 ? s_.batch : sentences ? kPaddedTokens : kImages;
   agree(control, [&] {
     if (facts_.top < facts_.classes && facts_.samples > 0) return;
+    const char* const held = sentences ? "sentences" : "images";
     throw Error(ExitCode::settings, facts_.samples == 0
-                                        ? concat(config.data_folder, " has no train images")
+                                        ? concat(config.data_folder, " has no train ", held)
                                         : concat("top = ", s_.top, ": there are ", facts_.classes,
-                                                 " classes; give fewer, or 0 for all logits"));
+                                                 sentences ? " pieces" : " classes",
+                                                 "; give fewer, or 0 for all logits"));
   });
   if (facts_.top == 0) facts_.temperature = 0;
   compare_files();
   teacher_ = load_teacher(world_, config, *dataset_, device_.device);
   facts_.precision = precision_name(teacher_->traits().precision);
   facts_.normalization = teacher_->traits().normalization;
-  int64_t depends = depends_on_batch(*teacher_, dataset_->index().shape, device_.device) ? 1 : 0;
+  if (sentences) return;
+  int64_t depends = depends_on_batch(*teacher_, index.shape, device_.device) ? 1 : 0;
   control.all_reduce(&depends, 1, ElementType::i64, Reduction::max);
   facts_.any_batch = depends == 0;
 }
@@ -187,22 +207,24 @@ void CacheJob::compare_files() {
   facts_.teacher_sha256 = broadcast_text(control, facts_.teacher_sha256, 0);
 }
 
+CachedFacts CacheJob::held() const {
+  return {facts_.variants, facts_.samples,    facts_.terms, facts_.rows() * facts_.row_bytes(),
+          facts_.top,      facts_.temperature};
+}
+
 void CacheJob::print_plan() const {
   if (world_.place().rank != 0) return;
   std::printf("%s", recipe_text(values_).c_str());
-  std::printf("# cache: %lld samples in %lld variants, %s: %s\n",
-              static_cast<long long>(facts_.samples), static_cast<long long>(facts_.variants),
-              kept_text(facts_.top, facts_.temperature).c_str(),
-              human_bytes(static_cast<double>(facts_.rows() * facts_.row_bytes())).c_str());
+  std::printf("# cache: %s: %s\n", held_text(held()).c_str(),
+              human_bytes(static_cast<double>(held().bytes)).c_str());
   std::printf("# teacher: %s\n", layout_text(*teacher_).c_str());
 }
 
 void CacheJob::print_result(const CacheCost& cost) const {
   if (world_.place().rank != 0) return;
-  std::printf("%s: %lld bytes, %lld samples in %lld variants, %s, by the teacher in %s\n",
-              s_.out.c_str(), static_cast<long long>(facts_.rows() * facts_.row_bytes()),
-              static_cast<long long>(facts_.samples), static_cast<long long>(facts_.variants),
-              kept_text(facts_.top, facts_.temperature).c_str(), facts_.precision.c_str());
+  std::printf("%s: %lld bytes, %s, by the teacher in %s\n", s_.out.c_str(),
+              static_cast<long long>(held().bytes), held_text(held()).c_str(),
+              facts_.precision.c_str());
   if (facts_.top > 0) {
     std::printf("mean KL divergence of all logits from those kept, at T = %g: %.3g%s\n",
                 facts_.temperature, cost.divergence,
@@ -244,8 +266,8 @@ void CacheJob::run() {
     return;
   }
   Watchdog watchdog(world_, s_.config.run.timeout_s);
-  const CacheCost cost = write_cache({world_, s_.config, *dataset_, *teacher_, facts_, s_.out,
-                                      resume != Resume::no, device_.device},
+  const CacheCost cost = write_cache({world_, s_.config, *dataset_, *teacher_, facts_, lengths_,
+                                      s_.out, resume != Resume::no, device_.device},
                                      watchdog);
   watchdog.stop();
   print_result(cost);
@@ -257,8 +279,9 @@ int run_cache(World& world, const Words& arguments) {
   Settings s;
   SettingTable table;
   table.add("out", &s.out, "the cache's folder; without it teacher.cache");
-  table.add("top", &s.top, "logits kept of an image, and the mass of the others; 0: all logits");
-  table.add("batch", &s.batch, "images of a forward pass");
+  table.add("top", &s.top,
+            "logits kept of an image or a target token, and the mass of the others; 0: all logits");
+  table.add("batch", &s.batch, "images of a forward pass (0: 64), or padded tokens (0: 2048)");
   add_settings(table, s.config);
   if (!read_settings(world, table, arguments, kSummary)) return 0;
   if (s.out.empty()) s.out = s.config.teacher_cache;

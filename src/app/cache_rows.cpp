@@ -10,6 +10,7 @@
 #include "bitstill/base/text.hpp"
 #include "bitstill/base/timer.hpp"
 #include "bitstill/comm/agree.hpp"
+#include "bitstill/data/length_buckets.hpp"
 #include "bitstill/data/prefetch.hpp"
 #include "bitstill/model/input.hpp"
 
@@ -23,36 +24,74 @@ int64_t sweep_size(const TeacherLayout& layout) {
   return layout.sweep_batches > 0 ? layout.sweep_batches : kSweep;
 }
 
+/// Forward passes over all rows, in order.
+class Passes {
+ public:
+  explicit Passes(const CacheWork& job) : facts_(job.facts) {
+    if (facts_.terms == 0) return;
+    batches_ = batches_by_length(job.lengths, facts_.batch);
+    first_rows_.push_back(0);
+    for (const auto& batch : batches_) {
+      int64_t terms = 0;
+      for (const int64_t s : batch) terms += job.lengths[static_cast<std::size_t>(s)].target + 1;
+      first_rows_.push_back(first_rows_.back() + terms);
+    }
+  }
+  int64_t count() const {
+    return facts_.terms > 0 ? static_cast<int64_t>(batches_.size()) : facts_.passes();
+  }
+  int64_t first_row(int64_t pass) const {
+    return facts_.terms > 0 ? first_rows_[static_cast<std::size_t>(pass)] : facts_.first_row(pass);
+  }
+  int64_t rows(int64_t pass) const { return first_row(pass + 1) - first_row(pass); }
+  /// The samples of a pass; epoch v shows variant v.
+  void samples(int64_t pass, std::vector<int64_t>* samples, int64_t* epoch) const {
+    *epoch = first_row(pass) / facts_.rows_of_variant();
+    if (facts_.terms > 0) {
+      *samples = batches_[static_cast<std::size_t>(pass)];
+      return;
+    }
+    samples->resize(static_cast<std::size_t>(rows(pass)));
+    std::iota(samples->begin(), samples->end(), first_row(pass) % facts_.samples);
+  }
+
+ private:
+  const CacheFacts& facts_;
+  std::vector<std::vector<int64_t>> batches_;  // of sentences
+  std::vector<int64_t> first_rows_;            // of these, and the end
+};
+
 /// What a teacher is asked at once. The questions' rows lie in the batches.
 struct Sweep {
   std::vector<Batch> batches;
+  std::vector<Tokens> tokens;
   std::vector<Question> questions;
 };
 
 class CacheRows {
  public:
-  explicit CacheRows(const CacheWork& job) : job_(job) {}
+  explicit CacheRows(const CacheWork& job) : job_(job), passes_(job) {}
   CacheCost write(Watchdog& watchdog);
 
  private:
   CacheRange range_of(int rank) const;
-  int64_t first_pass(int rank) const {
-    return job_.facts.passes() * rank / job_.world.place().world;
-  }
+  int64_t first_pass(int rank) const { return passes_.count() * rank / job_.world.place().world; }
   void open_writer();
   BatchPlan plan() const;
+  void add(int64_t row, const Answer& answer, int64_t count);
   Sweep read(Prefetcher& prefetcher, int64_t count) const;
   std::exception_ptr write_rows(Watchdog& watchdog);
 
   const CacheWork& job_;
+  const Passes passes_;
   std::optional<CacheWriter> writer_;     // none without rows
   int64_t next_pass_ = 0, end_pass_ = 0;  // of this rank
   double teacher_seconds_ = 0;
 };
 
 CacheRange CacheRows::range_of(int rank) const {
-  const int64_t first = job_.facts.first_row(first_pass(rank));
-  return {first, job_.facts.first_row(first_pass(rank + 1)) - first};
+  const int64_t first = passes_.first_row(first_pass(rank));
+  return {first, passes_.first_row(first_pass(rank + 1)) - first};
 }
 
 /// Passes of which a row is not there yet are this rank's to do.
@@ -64,18 +103,15 @@ void CacheRows::open_writer() {
   if (mine.count == 0) return;
   writer_.emplace(job_.folder, job_.facts, static_cast<std::size_t>(rank), mine, job_.go_on);
   const int64_t kept_end = mine.first + writer_->rows_kept();
-  while (next_pass_ < end_pass_ && job_.facts.first_row(next_pass_ + 1) <= kept_end) ++next_pass_;
+  while (next_pass_ < end_pass_ && passes_.first_row(next_pass_ + 1) <= kept_end) ++next_pass_;
 }
 
 /// This rank's passes, in order.
 BatchPlan CacheRows::plan() const {
-  return [facts = job_.facts, first = next_pass_, end = end_pass_](
+  return [&passes = passes_, first = next_pass_, end = end_pass_](
              int64_t n, std::vector<int64_t>* rows, int64_t* epoch) {
     if (first + n >= end) return false;
-    const int64_t begin = facts.first_row(first + n);
-    *epoch = begin / facts.samples;  // epoch v shows variant v
-    rows->resize(static_cast<std::size_t>(facts.first_row(first + n + 1) - begin));
-    std::iota(rows->begin(), rows->end(), begin % facts.samples);
+    passes.samples(first + n, rows, epoch);
     return true;
   };
 }
@@ -86,12 +122,27 @@ Sweep CacheRows::read(Prefetcher& prefetcher, int64_t count) const {
   for (Batch batch; count-- > 0 && prefetcher.next(&batch);) {
     sweep.batches.push_back(std::move(batch));
   }
+  sweep.tokens.reserve(sweep.batches.size());  // questions point to them
   for (const Batch& batch : sweep.batches) {
-    sweep.questions.push_back({to_input(batch, job_.dataset.index().shape,
-                                        job_.teacher.traits().normalization, job_.device, true),
-                               batch.rows, batch.variant});
+    Question question{{}, batch.rows, batch.variant};
+    if (job_.facts.terms > 0) {
+      sweep.tokens.push_back(to_tokens(batch, job_.config.model.ends, job_.device));
+      question.tokens = &sweep.tokens.back();
+    } else {
+      question.x = to_input(batch, job_.dataset.index().shape, job_.teacher.traits().normalization,
+                            job_.device, true);
+    }
+    sweep.questions.push_back(question);
   }
   return sweep;
+}
+
+/// All logits of a pass of sentences would take target tokens times pieces at once.
+void CacheRows::add(int64_t row, const Answer& answer, int64_t count) {
+  const int64_t slice = job_.facts.terms > 0 ? job_.config.distill.slice_rows : count;
+  for (int64_t first = 0; first < count; first += slice) {
+    writer_->add(row + first, answer.logits(first, std::min(slice, count - first)).cpu());
+  }
 }
 
 /// What fails on this rank alone is returned; ranks that answer together go on without its samples.
@@ -103,7 +154,7 @@ std::exception_ptr CacheRows::write_rows(Watchdog& watchdog) {
     job_.world.control().all_reduce(&passes, 1, ElementType::i64, Reduction::max);
   }
   const int64_t size = together ? sweep_size(job_.config.layout) : 1;
-  int64_t pass = 0, row = job_.facts.first_row(next_pass_);
+  int64_t pass = 0, row = passes_.first_row(next_pass_);
   job_.teacher.on_wait(
       [&](bool waits) { watchdog.progress(waits ? Phase::gather : Phase::teacher, pass); });
   const auto decoder =
@@ -135,8 +186,8 @@ std::exception_ptr CacheRows::write_rows(Watchdog& watchdog) {
     }
     teacher_seconds_ += timer.seconds();
     for (std::size_t i = 0; i < answers.size(); ++i) {
-      const int64_t count = sweep.batches[i].count();
-      guarded([&] { writer_->add(row, answers[i].logits(0, count).cpu()); });
+      const int64_t count = passes_.rows(next_pass_ + pass + static_cast<int64_t>(i));
+      guarded([&] { add(row, answers[i], count); });
       row += count;
     }
     bar.show(std::min(pass + size, mine), mine, "");
@@ -151,7 +202,7 @@ CacheCost CacheRows::write(Watchdog& watchdog) {
   const Timer timer;
   agree(control, [&] { open_writer(); });
   CacheCost cost;
-  cost.rows_kept = job_.facts.first_row(next_pass_) - range_of(place.rank).first;
+  cost.rows_kept = passes_.first_row(next_pass_) - range_of(place.rank).first;
   control.all_reduce(&cost.rows_kept, 1, ElementType::i64);
   if (cost.rows_kept > 0) {
     say(concat("resuming after ", cost.rows_kept, " of ", job_.facts.rows(), " rows"));

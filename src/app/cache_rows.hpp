@@ -1,6 +1,8 @@
-// The rows of a logit cache: images in order, the teacher's answers, a file a rank.
+// The rows of a logit cache: a teacher's answers to images in order or sentences by length, a file
+// a rank.
 #pragma once
 
+#include <span>
 #include <string>
 
 #include "bitstill/comm/watchdog.hpp"
@@ -17,8 +19,9 @@ struct CacheWork {
   const Dataset& dataset;
   Teacher& teacher;
   const CacheFacts& facts;
-  const std::string& folder;  // rank 0 has it locked
-  bool go_on;                 // with what an earlier writer left there
+  std::span<const SentenceLengths> lengths;  // of train's sentences; of images none
+  const std::string& folder;                 // rank 0 has it locked
+  bool go_on;                                // with what an earlier writer left there
   at::Device device;
 };
 

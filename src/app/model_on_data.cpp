@@ -23,8 +23,8 @@ std::unique_ptr<Dataset> open_dataset(World& world, const std::string& folder, H
     if (holds == Holds::images && shards->index().content == Content::tokens) {
       throw Error(ExitCode::settings,
                   concat(folder,
-                         ": holds pairs of sentences, which train, distill, evaluate and "
-                         "inspect take; give a data.folder of images here"));
+                         ": holds pairs of sentences, which train, distill, cache, evaluate "
+                         "and inspect take; give a data.folder of images here"));
     }
     shards->check_shards(place.local_rank, place.local_world, place.rank == 0);
   });
@@ -157,6 +157,7 @@ Json describe_teacher(const Teacher& teacher) {
                      {"samples", traits.cache->samples},
                      {"bytes", traits.cache->bytes},
                      {"top", traits.cache->top}};
+    if (traits.cache->terms > 0) json["cache"]["terms"] = traits.cache->terms;
   }
   return json;
 }

@@ -253,9 +253,7 @@ std::string layout_text(const Teacher& teacher) {
   const TeacherTraits& traits = teacher.traits();
   const std::string precision = precision_name(traits.precision);
   if (traits.cache) {
-    return concat("its answers in ", precision, " from files: ", traits.cache->samples,
-                  " samples in ", traits.cache->variants, " variants, ",
-                  kept_text(traits.cache->top, traits.cache->temperature), ", ",
+    return concat("its answers in ", precision, " from files: ", held_text(*traits.cache), ", ",
                   bytes(traits.cache->bytes));
   }
   if (!traits.slices) return concat("whole on every rank, ", precision);

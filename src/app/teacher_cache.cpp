@@ -5,7 +5,8 @@
 
 namespace bitstill {
 
-CacheFacts cache_facts(const RunConfig& config, const Dataset& dataset) {
+CacheFacts cache_facts(const RunConfig& config, const Dataset& dataset,
+                       std::span<const SentenceLengths> lengths) {
   CacheFacts facts;
   facts.normalization = config.teacher.normalization;
   facts.processor = instruction_set();
@@ -14,15 +15,17 @@ CacheFacts cache_facts(const RunConfig& config, const Dataset& dataset) {
   facts.augmentation.seed = static_cast<int64_t>(augmentation_seed(config));
   facts.variants = facts.augments() ? config.augmentation.variants : 1;
   facts.samples = dataset.size(Split::train);
-  facts.classes = static_cast<int64_t>(dataset.index().classes.size());
+  facts.classes = config.model.classes;
+  for (const SentenceLengths& pair : lengths) facts.terms += pair.target + 1;
   facts.temperature = config.distill.temperature;
   return facts;
 }
 
 std::unique_ptr<LogitCache> open_cache_for(const RunConfig& config, const Dataset& dataset,
+                                           std::span<const SentenceLengths> lengths,
                                            const std::string& teacher_sha256,
                                            const std::string& teacher_samples, int64_t world) {
-  CacheFacts wanted = cache_facts(config, dataset);
+  CacheFacts wanted = cache_facts(config, dataset, lengths);
   const TrainOptions& train = config.train;
   wanted.batch = train.micro_batch > 0 ? train.micro_batch : train.global_batch / world;
   wanted.teacher_sha256 = teacher_sha256;
@@ -35,11 +38,18 @@ std::unique_ptr<LogitCache> open_cache_for(const RunConfig& config, const Datase
     wanted.augmentation.seed = cache->facts().augmentation.seed;
   }
   require_fits(*cache, wanted);
+  if (dataset.index().content == Content::tokens) cache->set_lengths(lengths);
   return cache;
 }
 
 std::string kept_text(int64_t top, double temperature) {
   return top == 0 ? "all logits" : concat("the ", top, " largest logits at T = ", temperature);
+}
+
+std::string held_text(const CachedFacts& cache) {
+  const std::string kept = kept_text(cache.top, cache.temperature);
+  if (cache.terms > 0) return concat(cache.terms, " target tokens, ", kept);
+  return concat(cache.samples, " samples in ", cache.variants, " variants, ", kept);
 }
 
 }  // namespace bitstill

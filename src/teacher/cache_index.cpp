@@ -62,6 +62,10 @@ Json to_json(const CacheFacts& facts) {
   const Json crop = to_json(augmentation.crop), colour = to_json(augmentation.colour);
   if (!crop.is_null()) json["augmentation"]["crop"] = crop;
   if (!colour.is_null()) json["augmentation"]["colour"] = colour;
+  if (facts.terms > 0) {
+    json["terms"] = facts.terms;
+    json.erase("normalization");  // of images
+  }
   return json;
 }
 
@@ -84,7 +88,6 @@ CacheFacts facts_from_json(const Json& json, const std::string& path) {
   facts.teacher_samples = json.at("teacher_samples").get<std::string>();
   facts.teacher_bytes = count(json, "teacher_bytes", 0, path);
   facts.precision = json.at("teacher_precision").get<std::string>();
-  facts.normalization = normalization_from_json(json.at("normalization"), path, ExitCode::data);
   facts.processor = json.at("processor").get<std::string>();
   facts.data = json.at("data").get<std::string>();
   const Json& augmentation = json.at("augmentation");
@@ -95,12 +98,17 @@ CacheFacts facts_from_json(const Json& json, const std::string& path) {
   facts.augmentation.colour = colour_from_json(augmentation.value("colour", Json()));
   facts.variants = facts.augmentation.variants = count(json, "variants", 1, path);
   facts.samples = count(json, "samples", 1, path);
+  if (json.contains("terms")) {
+    facts.terms = count(json, "terms", 1, path);
+  } else {
+    facts.normalization = normalization_from_json(json.at("normalization"), path, ExitCode::data);
+  }
   facts.classes = count(json, "classes", 1, path);
   facts.top = count(json, "top", 0, path);
   facts.temperature = json.at("temperature").get<double>();
   facts.batch = count(json, "batch", 1, path);
   facts.any_batch = json.at("any_batch").get<bool>();
-  if (facts.variants > kMost / facts.samples || facts.top >= facts.classes) {
+  if (facts.variants > kMost / facts.rows_of_variant() || facts.top >= facts.classes) {
     refuse(path, "its counts do not fit together");
   }
   return facts;

@@ -1,7 +1,10 @@
+#include <ATen/core/Tensor.h>
+
 #include <algorithm>
 #include <cstring>
 
 #include "bitstill/base/text.hpp"
+#include "bitstill/data/length_buckets.hpp"
 #include "cache_index.hpp"
 
 namespace bitstill {
@@ -23,16 +26,12 @@ RawFile open_file(const std::string& path, const std::string& digest, int64_t by
   return file;
 }
 
-/// `row`: classes, logits, the others' logit. False for a class that there is not.
-bool spread(const char* row, int64_t top, int64_t classes, float* logits) {
-  float others = 0;
-  std::memcpy(&others, row + 8 * top, sizeof others);
-  std::fill(logits, logits + classes, others);
+/// Whether all classes of a row of the largest are some.
+bool good_classes(const std::vector<char>& row, int64_t top, int64_t classes) {
   for (int64_t k = 0; k < top; ++k) {
     uint32_t number = 0;
-    std::memcpy(&number, row + 4 * k, sizeof number);
+    std::memcpy(&number, row.data() + 4 * k, sizeof number);
     if (number >= static_cast<uint64_t>(classes)) return false;
-    std::memcpy(logits + number, row + 4 * (top + k), sizeof(float));
   }
   return true;
 }
@@ -63,35 +62,69 @@ bool LogitCache::is_of(const CacheFacts& facts) const {
   return digest_of(facts) == digest_;
 }
 
-void LogitCache::read(int64_t variant, std::span<const int64_t> samples, float* logits) const {
-  const int64_t bytes = facts_.row_bytes();
-  std::vector<char> row(static_cast<std::size_t>(bytes));
+void LogitCache::set_lengths(std::span<const SentenceLengths> lengths) {
+  constexpr int64_t kAll = int64_t{1} << 40;  // padded tokens: one batch
+  terms_.resize(lengths.size());
+  int64_t first = 0;
+  for (const auto& batch : batches_by_length(lengths, kAll)) {
+    for (const int64_t sentence : batch) {
+      const auto s = static_cast<std::size_t>(sentence);
+      terms_[s] = {first, lengths[s].target + 1};
+      first += terms_[s].count;
+    }
+  }
+  if (static_cast<int64_t>(lengths.size()) == facts_.samples && first == facts_.terms) return;
+  throw Error(ExitCode::data, concat(folder_, ": holds ", facts_.terms, " rows of ", facts_.samples,
+                                     " sentences, and train has ", first, " target tokens in ",
+                                     lengths.size(), "; write the cache again"));
+}
+
+CacheRange LogitCache::rows_of(int64_t sample) const {
+  return facts_.terms > 0 ? terms_[static_cast<std::size_t>(sample)] : CacheRange{sample, 1};
+}
+
+void LogitCache::read_row(int64_t number, std::vector<char>* row) const {
+  const CacheFile& file = *std::upper_bound(
+      files_.begin(), files_.end(), number,
+      [](int64_t r, const CacheFile& f) { return r < f.range.first + f.range.count; });
+  const auto bytes = static_cast<int64_t>(row->size());
+  const int64_t within = number - file.range.first;
+  file.file.read(row->data(), bytes, static_cast<int64_t>(kDigestBytes) + within * bytes);
+  if (is_whole(*row, digest_, number) && good_classes(*row, facts_.top, facts_.classes)) return;
+  throw Error(ExitCode::data, concat(file.file.path(), ", row ", within,
+                                     ": its bytes were changed since it was written (CRC-32C "
+                                     "differs); write the cache again"));
+}
+
+std::vector<float> LogitCache::read(int64_t variant, std::span<const int64_t> samples) const {
+  const auto words = static_cast<std::size_t>(facts_.words());
+  std::vector<char> row(static_cast<std::size_t>(facts_.row_bytes()));
+  std::vector<float> kept;
+  kept.reserve(samples.size() * words);
   for (const int64_t sample : samples) {
     if (variant < 0 || variant >= facts_.variants || sample < 0 || sample >= facts_.samples) {
       throw Error(ExitCode::data,
                   concat(folder_, ": holds ", facts_.samples, " samples in ", facts_.variants,
                          " variants, not sample ", sample, " in variant ", variant));
     }
-    const int64_t number = variant * facts_.samples + sample;
-    const CacheFile& file = *std::upper_bound(
-        files_.begin(), files_.end(), number,
-        [](int64_t r, const CacheFile& f) { return r < f.range.first + f.range.count; });
-    const int64_t within = number - file.range.first;
-    file.file.read(row.data(), bytes, static_cast<int64_t>(kDigestBytes) + within * bytes);
-    bool good = is_whole(row, digest_, number);
-    if (facts_.top > 0) {
-      good = good && spread(row.data(), facts_.top, facts_.classes, logits);
-    } else {
-      std::memcpy(logits, row.data(), row.size() - sizeof(uint32_t));
+    const CacheRange rows = rows_of(sample);
+    for (int64_t i = 0; i < rows.count; ++i) {
+      read_row(variant * facts_.rows_of_variant() + rows.first + i, &row);
+      kept.resize(kept.size() + words);
+      std::memcpy(kept.data() + kept.size() - words, row.data(), words * sizeof(float));
     }
-    if (!good) {
-      throw Error(ExitCode::data,
-                  concat(file.file.path(), ", row ", within,
-                         ": its bytes were changed since it was written (CRC-32C differs); write "
-                         "the cache again"));
-    }
-    logits += facts_.classes;
   }
+  return kept;
+}
+
+at::Tensor LogitCache::logits(const at::Tensor& kept) const {
+  const int64_t top = facts_.top;
+  if (top == 0) return kept;
+  const at::Tensor classes = kept.narrow(1, 0, top).view(at::kInt).to(at::kLong);
+  return kept.narrow(1, 2 * top, 1)
+      .expand({kept.size(0), facts_.classes})
+      .contiguous()
+      .scatter_(1, classes, kept.narrow(1, top, top));
 }
 
 }  // namespace bitstill

@@ -129,9 +129,12 @@ void CacheWriter::add(int64_t first, const at::Tensor& logits) {
   const int64_t n = full.size(0);
   const at::Tensor bad = at::isfinite(full).all(1).logical_not();
   if (bad.any().item<bool>()) {
-    const int64_t row = first + bad.to(at::kInt).argmax().item<int64_t>();
-    throw Error(ExitCode::numbers, concat("the teacher's answer to row ", row % facts_.samples,
-                                          " of train is not finite; its weights are damaged"));
+    const int64_t row =
+        (first + bad.to(at::kInt).argmax().item<int64_t>()) % facts_.rows_of_variant();
+    throw Error(ExitCode::numbers,
+                concat("the teacher's answer to ", facts_.terms > 0 ? "target token " : "row ", row,
+                       " of train", facts_.terms > 0 ? " by length" : "",
+                       " is not finite; its weights are damaged"));
   }
   TopLogits top;
   if (facts_.top > 0) {

@@ -15,7 +15,8 @@ TeacherTraits traits_of(const LogitCache& cache) {
   for (const auto precision : {InferencePrecision::bf16, InferencePrecision::int8}) {
     if (facts.precision == precision_name(precision)) traits.precision = precision;
   }
-  traits.cache = {facts.variants, facts.samples, cache.bytes(), facts.top, facts.temperature};
+  traits.cache = {facts.variants, facts.samples, facts.terms,
+                  cache.bytes(),  facts.top,     facts.temperature};
   return traits;
 }
 
@@ -25,22 +26,20 @@ class CachedTeacher final : public Teacher {
       : Teacher(traits_of(*cache)), cache_(std::move(cache)), device_(device) {}
 
   void read_ahead(Batch* batch) const override {
-    batch->logits.resize(batch->rows.size() * static_cast<std::size_t>(cache_->facts().classes));
-    cache_->read(batch->variant, batch->rows, batch->logits.data());
+    batch->kept = cache_->read(batch->variant, batch->rows);
   }
 
   std::vector<Answer> answer(std::span<const Question> questions, bool /*more*/) override {
     std::vector<Answer> answers;
     for (const Question& question : questions) {
-      const auto n = static_cast<int64_t>(question.rows.size());
-      at::Tensor logits = at::empty({n, cache_->facts().classes}, at::kFloat);
-      auto* const to = logits.mutable_data_ptr<float>();
-      if (question.ahead.empty()) {
-        cache_->read(question.variant, question.rows, to);
-      } else {
-        std::copy(question.ahead.begin(), question.ahead.end(), to);
-      }
-      answers.emplace_back(logits.to(device_));
+      std::vector<float> read;
+      std::span<const float> kept = question.ahead;
+      if (kept.empty()) kept = read = cache_->read(question.variant, question.rows);
+      const int64_t words = cache_->facts().words();
+      at::Tensor rows = at::empty({static_cast<int64_t>(kept.size()) / words, words}, at::kFloat);
+      std::copy(kept.begin(), kept.end(), rows.mutable_data_ptr<float>());
+      answers.push_back(
+          {rows.to(device_), [this](const at::Tensor& some) { return cache_->logits(some); }});
     }
     return answers;
   }

@@ -139,8 +139,7 @@ void TrainingStep::prepare(Pass* pass) const {
     if (batch.count() == 0) return;
     const TargetEnds& ends = parts_.student.network().spec().ends;
     pass->tokens = std::make_unique<Tokens>(to_tokens(batch, ends, settings_.device));
-    pass->question.rows = batch.rows;
-    pass->question.tokens = pass->tokens.get();
+    pass->question = {{}, batch.rows, batch.variant, batch.kept, pass->tokens.get()};
     return;
   }
   const auto input = [&](const Normalization& normalization) {
@@ -154,7 +153,7 @@ void TrainingStep::prepare(Pass* pass) const {
   const TeacherTraits& its = parts_.teacher->traits();
   const bool same = its.cache || its.normalization == own;
   pass->question = {same ? pass->x : input(its.normalization), batch.rows, batch.variant,
-                    batch.logits};
+                    batch.kept};
 }
 
 void TrainingStep::ask(std::span<Pass> passes, bool more) {

@@ -88,8 +88,8 @@ TEST(Prefetcher, AHookAddsToBatchesWithSamplesAndFailsAsReadingWould) {
   const auto decoder = make_training_decoder(dataset.index(), options, 9, 1);
   const auto hook = [](Batch* batch) {
     if (batch->rows[0] == 22 - 16) throw Error(ExitCode::data, "the hook's own");
-    batch->logits.assign(batch->rows.begin(), batch->rows.end());
-    batch->logits.push_back(static_cast<float>(batch->variant));
+    batch->kept.assign(batch->rows.begin(), batch->rows.end());
+    batch->kept.push_back(static_cast<float>(batch->variant));
   };
   Prefetcher prefetcher(dataset, Split::train, plan_batches, *decoder, 3, hook);
   Batch batch;
@@ -97,7 +97,7 @@ TEST(Prefetcher, AHookAddsToBatchesWithSamplesAndFailsAsReadingWould) {
     ASSERT_TRUE(prefetcher.next(&batch));
     std::vector<float> expected(batch.rows.begin(), batch.rows.end());
     if (n % 2 == 0) expected.push_back(1);  // epoch 1 shows variant 1
-    EXPECT_EQ(batch.logits, expected);
+    EXPECT_EQ(batch.kept, expected);
   }
   EXPECT_HOLDS(error_of(ExitCode::data, [&] { prefetcher.next(&batch); }), "the hook's own");
 }

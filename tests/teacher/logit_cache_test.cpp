@@ -66,10 +66,9 @@ double write_cache(const std::string& folder, const CacheFacts& facts, const at:
 }
 
 at::Tensor read(const LogitCache& cache, int64_t variant, const std::vector<int64_t>& samples) {
-  at::Tensor logits =
-      at::zeros({static_cast<int64_t>(samples.size()), cache.facts().classes}, at::kFloat);
-  cache.read(variant, samples, logits.mutable_data_ptr<float>());
-  return logits;
+  std::vector<float> kept = cache.read(variant, samples);
+  const int64_t words = cache.facts().words();
+  return cache.logits(at::tensor(kept).view({-1, words})).contiguous();
 }
 
 void flip_bit(const std::string& path, std::size_t at) {
@@ -134,13 +133,65 @@ TEST(LogitCache, TheTeacherAnswersFromItAheadAndAtOnce) {
   batch.variant = 1;
   teacher->read_ahead(&batch);
   const std::vector<int64_t> other = {3};
-  const Question questions[] = {{{}, batch.rows, batch.variant, batch.logits}, {{}, other, 0}};
+  const Question questions[] = {{{}, batch.rows, batch.variant, batch.kept}, {{}, other, 0}};
   const std::vector<Answer> answers = teacher->answer(questions, true);
   ASSERT_EQ(answers.size(), 2U);
   for (int64_t i = 0; i < 3; ++i) {
     EXPECT_TRUE(at::equal(answers[0].logits(i, 1)[0], logits[9 + batch.rows[i]]));
   }
   EXPECT_TRUE(at::equal(answers[1].logits(0, 1)[0], logits[3]));
+}
+
+TEST(LogitCache, SentencesHaveARowATermAndLieByLength) {
+  const ScratchFolder scratch;
+  const std::vector<SentenceLengths> lengths = {{3, 2}, {1, 4}, {2, 0}, {3, 2}};
+  const std::vector<int64_t> first = {1, 7, 0, 4},
+                             terms = {3, 5, 1, 3};  // by target, source, number
+  for (const int64_t top : {0, 2}) {
+    CacheFacts facts = facts_of(1, 4, 5, top);
+    facts.terms = 12;
+    const at::Tensor logits = at::randn({12, 5});
+    const std::string folder = scratch / std::to_string(top);
+    std::filesystem::create_directories(folder);
+    std::vector<CacheRange> ranges = {{0, 4}, {4, 8}};
+    for (std::size_t i = 0; i < 2; ++i) {
+      CacheWriter writer(folder, facts, i, ranges[i]);
+      writer.add(ranges[i].first, logits.narrow(0, ranges[i].first, ranges[i].count));
+      writer.finish();
+    }
+    write_cache_index(folder, facts, ranges);
+    auto cache = std::make_unique<LogitCache>(folder);
+    EXPECT_TRUE(cache->is_of(facts));
+    EXPECT_TRUE(holds(error_of(ExitCode::data,
+                               [&] {
+                                 cache->set_lengths({{{3, 2}, {1, 4}}});
+                               }),
+                      "holds 12 rows of 4 sentences, and train has 8 target tokens in 2"));
+    cache->set_lengths(lengths);
+    EXPECT_TRUE(holds(error_of(ExitCode::data, [&] { read(*cache, 0, {4}); }), "sample 4"));
+    const auto teacher = make_cached_teacher(std::move(cache), at::kCPU);
+    EXPECT_EQ(teacher->traits().cache->terms, 12);
+    Batch batch;
+    batch.rows = {3, 1, 2};
+    teacher->read_ahead(&batch);
+    const Question questions[] = {{{}, batch.rows, 0, batch.kept}, {{}, batch.rows, 0}};
+    for (const Answer& answer : teacher->answer(questions, true)) {
+      int64_t row = 0;
+      for (const int64_t sentence : batch.rows) {
+        const auto s = static_cast<std::size_t>(sentence);
+        for (int64_t i = 0; i < terms[s]; ++i, ++row) {
+          const at::Tensor wanted = logits[first[s] + i], got = answer.logits(row, 1)[0];
+          const auto [values, classes] = wanted.topk(top > 0 ? top : 5);
+          EXPECT_TRUE(at::equal(got.index_select(0, classes), values));
+          if (top == 0) continue;
+          EXPECT_NEAR(
+              at::softmax(got.to(at::kDouble) / 2, 0).index_select(0, classes)[0].item<double>(),
+              at::softmax(wanted.to(at::kDouble) / 2, 0).index_select(0, classes)[0].item<double>(),
+              1e-5);
+        }
+      }
+    }
+  }
 }
 
 TEST(LogitCache, TheLargestStayAndTheOthersKeepTheirMass) {

@@ -39,6 +39,26 @@ must 3 distill "${lstm[@]}" "${fixed[@]}" "${teacher[@]}" --run.folder sliced "$
   --quant.bits 4 --teacher.sharding gather --teacher.precision fp32
 same_weights plain.3 sliced
 
+# From a cache, whoever wrote it: within rounding, since there other sentences are padded together.
+# Of its largest logits other losses, but near ones.
+must 2 cache "${lstm[@]}" --teacher.file teacher/master.safetensors --out cache.2 --batch 100
+must 3 cache "${lstm[@]}" --teacher.file teacher/master.safetensors --out cache.3 --teacher.sharding gather
+must 1 cache "${lstm[@]}" --teacher.file teacher/master.safetensors --out cache.top --top 8 --distill.temperature 1
+grep -q '^cache.top: [0-9]* bytes, [0-9]* target tokens, the 8 largest logits at T = 1, by the teacher in fp32$' out ||
+  { fail "cache said:"; cat out; }
+for from in live cache.2 cache.3 cache.top; do
+  asked=(--teacher.cache $from)
+  [ $from != live ] || asked=(--teacher.file teacher/master.safetensors)
+  must 2 distill "${lstm[@]}" "${fixed[@]}" "${asked[@]}" --distill.temperature 1 "${small[@]}" --run.log_steps 1 \
+    --train.epochs 1 --quant.bits 4 --run.folder from.$from
+done
+for cache in 2 3; do
+  python3 "$compare" first_loss from.live/run.jsonl from.cache.$cache/run.jsonl 3e-5 &&
+    python3 "$compare" mean_loss from.live/run.jsonl from.cache.$cache/run.jsonl 2e-3 || fail "cache.$cache is not its teacher"
+done
+python3 "$compare" first_loss from.live/run.jsonl from.cache.top/run.jsonl 0.05 || fail "8 of 28 logits are far from all"
+python3 "$compare" first_loss from.live/run.jsonl from.cache.top/run.jsonl 1e-5 >/dev/null 2>&1 && fail "nothing was left out"
+
 # A first epoch, then the second one by --resume: as if never stopped.
 must 2 distill "${lstm[@]}" "${fixed[@]}" "${teacher[@]}" --run.folder resumed "${small[@]}" --train.epochs 1 \
   --train.schedule constant --quant.bits 4
@@ -79,7 +99,10 @@ refused images 2 2 'model.kind = lstm sees sentences' train --data.folder pictur
 refused kind 2 2 'model.kind = convnet sees images' train --data.folder text --model.kind convnet --model.widths 4
 must 1 shard --vocabulary words:20 --source test.en,test.de --validation 5 --test 5 --out other
 refused vocabulary 2 4 'vocabulary' evaluate --model.file student --data.folder other
+refused cache 2 2 'the index of data.folder was' distill "${lstm[@]}" --data.folder other --teacher.cache cache.2 \
+  --run.folder never
+refused pieces 2 2 'there are [0-9]* pieces' cache "${lstm[@]}" --teacher.file teacher/master.safetensors --out c --top 99
 refused predict 1 2 'pairs of sentences' predict --model.file student --data.folder text
 refused micro_tokens 2 2 'train.micro_tokens = 3' train "${lstm[@]}" --train.micro_tokens 3 --run.folder never
-finish "lstm: fixed order at 1 to 4 ranks, tied, two layers, joint points, the teacher in slices, resumed," \
-  "perplexity of 1 and 3 ranks, translations of the 4-bit file, a report, and refusals"
+finish "lstm: fixed order at 1 to 4 ranks, tied, two layers, joint points, the teacher in slices and cached," \
+  "resumed, perplexity of 1 and 3 ranks, translations of the 4-bit file, a report, and refusals"

@@ -20,7 +20,7 @@ struct Batch {
   std::vector<int64_t> partners;  // [n] labels of what was mixed into them; none: nothing
   double share = 1;               // of `labels`; the partners have the rest
   int64_t variant = 0;            // of augmentation: variant_of() its epoch
-  std::vector<float> logits;      // [n, classes] or none: of a teacher that is read (BatchHook)
+  std::vector<float> kept;        // of a teacher that is read (BatchHook); or none
   // Of sentences: each row's source and then its target, without specials, one row behind the
   // other.
   std::vector<int32_t> tokens;

@@ -1,10 +1,12 @@
-// A teacher's logits in files, of every training sample in every variant of its augmentation:
-// written once, read in any order by any number of ranks and students.
+// A teacher's logits in files, of every training sample in every variant of its augmentation, of a
+// pair of sentences for every target token and the end: written once, read in any order by any
+// number of ranks and students.
 //
 //   index.json         what the logits hang on and which files hold them; written last of all
 //   logits-00000.bin   64 characters, the index's digest; then rows, without gaps
 //
-// Over all files in order, row variant * samples + s is of sample s of the train split:
+// Over all files in order, row variant * samples + s is of image s of the train split. Sentences
+// lie one behind the other, sorted as batches_by_length() does, each with a row a term:
 //   all logits          float [classes];                         uint32 sum
 //   the k largest       uint32 [k] classes, float [k] logits,
 //                       float: a logit for each other class;     uint32 sum
@@ -24,6 +26,7 @@
 
 #include "bitstill/base/json.hpp"
 #include "bitstill/data/augmentation.hpp"
+#include "bitstill/data/batch.hpp"
 #include "bitstill/data/raw_file.hpp"
 #include "bitstill/teacher/teacher.hpp"
 
@@ -40,16 +43,21 @@ struct CacheFacts {
   std::string data;                  // fingerprint of the shards' index
   AugmentationOptions augmentation;  // its seed is >= 0
   int64_t variants = 1, samples = 0, classes = 0;
+  int64_t terms = 0;       // target tokens and ends of all sentences; 0: images
   int64_t top = 0;         // logits kept of a row; 0: all
   double temperature = 0;  // at which the others keep their mass; 0 where all are kept
-  int64_t batch = 1;       // samples of a forward pass
-  bool any_batch = true;   // its logits are also those of other batches (batch_check.hpp)
+  int64_t batch = 1;       // images, or padded tokens, of a forward pass
+  /// Its images' logits are also those of other batches (batch_check.hpp). Sentences' are so within
+  /// rounding alone: padding is part of sums.
+  bool any_batch = true;
 
-  int64_t rows() const { return variants * samples; }
-  int64_t row_bytes() const { return 4 * (top > 0 ? 2 * top + 1 : classes) + 4; }
+  int64_t rows_of_variant() const { return terms > 0 ? terms : samples; }
+  int64_t rows() const { return variants * rows_of_variant(); }
+  int64_t words() const { return top > 0 ? 2 * top + 1 : classes; }  // of 4 bytes, kept of a row
+  int64_t row_bytes() const { return 4 * words() + 4; }
   bool augments() const { return bitstill::augments(augmentation); }
-  /// Forward passes over all rows, in order, each of `batch` samples of one variant; a last sample
-  /// that would be alone joins the pass before.
+  /// Forward passes over all images, in order, each of `batch` of one variant; a last one that
+  /// would be alone joins the pass before.
   int64_t passes() const { return variants * passes_of_variant(); }
   int64_t first_row(int64_t pass) const {
     const int64_t each = passes_of_variant();
@@ -127,15 +135,26 @@ class LogitCache {
   const std::string& digest() const { return digest_; }  // of the facts: names the cache
   int64_t bytes() const { return facts_.rows() * facts_.row_bytes(); }
 
-  /// logits [n, classes] of these samples. Error(data) naming file and row where bytes were
-  /// changed, and for a sample or variant that it does not hold.
-  void read(int64_t variant, std::span<const int64_t> samples, float* logits) const;
+  /// Before a cache of sentences is read: the lengths of all in train. Error(data) where they are
+  /// not those it was written of.
+  void set_lengths(std::span<const SentenceLengths> lengths);
+  /// [rows, words] as they were kept: a row of each image, those of each sentence's terms.
+  /// Error(data) naming file and row where bytes were changed, and for a sample or variant that it
+  /// does not hold.
+  std::vector<float> read(int64_t variant, std::span<const int64_t> samples) const;
+  /// Logits [n, classes] of kept rows [n, words], on their device.
+  at::Tensor logits(const at::Tensor& kept) const;
 
  private:
+  /// Rows of a variant.
+  CacheRange rows_of(int64_t sample) const;
+  void read_row(int64_t number, std::vector<char>* row) const;
+
   std::string folder_;
   CacheFacts facts_;
   std::string digest_;
   std::vector<CacheFile> files_;
+  std::vector<CacheRange> terms_;  // of each sentence
 };
 
 /// Error(settings) naming the first fact that is not what `wanted` says, with both values. What

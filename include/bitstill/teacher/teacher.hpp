@@ -41,8 +41,10 @@ struct GatherSeconds {
 
 /// Logits read from files (logit_cache.hpp) instead of computed.
 struct CachedFacts {
-  int64_t variants = 1, samples = 0, bytes = 0;
-  int64_t top = 0;  // logits kept of a sample; 0: all
+  int64_t variants = 1, samples = 0;
+  int64_t terms = 0;  // target tokens and ends of sentences; 0: images
+  int64_t bytes = 0;
+  int64_t top = 0;  // logits kept of an image or a term; 0: all
   double temperature = 0;
 };
 
@@ -61,7 +63,7 @@ struct Question {
   at::Tensor x;  // [n, C, H, W] fp32, normalized as its traits say, n > 0; undefined for sentences
   std::span<const int64_t> rows;      // of the train split, one a sample
   int64_t variant = 0;                // of augmentation: Batch::variant
-  std::span<const float> ahead = {};  // Batch::logits: what read_ahead() found, or nothing
+  std::span<const float> ahead = {};  // Batch::kept: what read_ahead() found, or nothing
   const Tokens* tokens = nullptr;     // a micro-batch of sentences
 };
 
@@ -94,7 +96,7 @@ class Teacher {
   /// collective: every rank calls it equally often, with no questions where it has no samples, and
   /// `more` says whether it will be called again.
   virtual std::vector<Answer> answer(std::span<const Question> questions, bool more) = 0;
-  /// What of the answer can be had before the question is asked, into batch->logits. Thread-safe:
+  /// What of the answer can be had before the question is asked, into batch->kept. Thread-safe:
   /// called where batches are read ahead.
   virtual void read_ahead(Batch* /*batch*/) const {}
   /// Waits for what travels ahead of the next answer. Collective, as answer().
