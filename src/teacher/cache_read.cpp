@@ -27,7 +27,7 @@ RawFile open_file(const std::string& path, const std::string& digest, int64_t by
 }
 
 /// Whether all classes of a row of the largest are some.
-bool good_classes(const std::vector<char>& row, int64_t top, int64_t classes) {
+bool good_classes(std::span<const char> row, int64_t top, int64_t classes) {
   for (int64_t k = 0; k < top; ++k) {
     uint32_t number = 0;
     std::memcpy(&number, row.data() + 4 * k, sizeof number);
@@ -83,22 +83,29 @@ CacheRange LogitCache::rows_of(int64_t sample) const {
   return facts_.terms > 0 ? terms_[static_cast<std::size_t>(sample)] : CacheRange{sample, 1};
 }
 
-void LogitCache::read_row(int64_t number, std::vector<char>* row) const {
+void LogitCache::read_rows(const CacheRange& rows, std::vector<char>* bytes) const {
   const CacheFile& file = *std::upper_bound(
-      files_.begin(), files_.end(), number,
+      files_.begin(), files_.end(), rows.first,
       [](int64_t r, const CacheFile& f) { return r < f.range.first + f.range.count; });
-  const auto bytes = static_cast<int64_t>(row->size());
-  const int64_t within = number - file.range.first;
-  file.file.read(row->data(), bytes, static_cast<int64_t>(kDigestBytes) + within * bytes);
-  if (is_whole(*row, digest_, number) && good_classes(*row, facts_.top, facts_.classes)) return;
-  throw Error(ExitCode::data, concat(file.file.path(), ", row ", within,
-                                     ": its bytes were changed since it was written (CRC-32C "
-                                     "differs); write the cache again"));
+  const int64_t each = facts_.row_bytes(), within = rows.first - file.range.first;
+  bytes->resize(static_cast<std::size_t>(rows.count * each));
+  file.file.read(bytes->data(), rows.count * each,
+                 static_cast<int64_t>(kDigestBytes) + within * each);
+  for (int64_t i = 0; i < rows.count; ++i) {
+    const std::span row(bytes->data() + i * each, static_cast<std::size_t>(each));
+    if (is_whole(row, digest_, rows.first + i) && good_classes(row, facts_.top, facts_.classes)) {
+      continue;
+    }
+    throw Error(ExitCode::data, concat(file.file.path(), ", row ", within + i,
+                                       ": its bytes were changed since it was written (CRC-32C "
+                                       "differs); write the cache again"));
+  }
 }
 
 std::vector<float> LogitCache::read(int64_t variant, std::span<const int64_t> samples) const {
   const auto words = static_cast<std::size_t>(facts_.words());
-  std::vector<char> row(static_cast<std::size_t>(facts_.row_bytes()));
+  const auto row_bytes = static_cast<std::size_t>(facts_.row_bytes());
+  std::vector<char> bytes;
   std::vector<float> kept;
   kept.reserve(samples.size() * words);
   for (const int64_t sample : samples) {
@@ -108,10 +115,10 @@ std::vector<float> LogitCache::read(int64_t variant, std::span<const int64_t> sa
                          " variants, not sample ", sample, " in variant ", variant));
     }
     const CacheRange rows = rows_of(sample);
-    for (int64_t i = 0; i < rows.count; ++i) {
-      read_row(variant * facts_.rows_of_variant() + rows.first + i, &row);
+    read_rows({variant * facts_.rows_of_variant() + rows.first, rows.count}, &bytes);
+    for (std::size_t from = 0; from < bytes.size(); from += row_bytes) {
       kept.resize(kept.size() + words);
-      std::memcpy(kept.data() + kept.size() - words, row.data(), words * sizeof(float));
+      std::memcpy(kept.data() + kept.size() - words, bytes.data() + from, words * sizeof(float));
     }
   }
   return kept;

@@ -148,7 +148,8 @@ class LogitCache {
  private:
   /// Rows of a variant.
   CacheRange rows_of(int64_t sample) const;
-  void read_row(int64_t number, std::vector<char>* row) const;
+  /// Into *bytes; they lie in one file.
+  void read_rows(const CacheRange& rows, std::vector<char>* bytes) const;
 
   std::string folder_;
   CacheFacts facts_;
