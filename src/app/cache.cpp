@@ -33,12 +33,9 @@ constexpr const char* kSummary =
     "training image in\nevery variant of its augmentation, or every target token of sentences, and "
     "keeps the answers. distill and\nstudy read them by --teacher.cache DIR: at any run.seed "
     "(data.augment_seed is the cache's), order and number\nof ranks; bit for bit for images, "
-    "within "
-    "rounding for sentences. Of the recipe teacher.*, data.* and run.*\ncount, and of distill.* "
-    "the "
-    "temperature with --top. --resume goes on, on as many ranks, where an earlier\ncall was "
-    "killed; "
-    "--overwrite moves an earlier cache to DIR.N.";
+    "within rounding for sentences. Of the recipe teacher.*, data.* and run.*\ncount, and of "
+    "distill.* the temperature with --top. --resume goes on, on as many ranks, where an earlier\n"
+    "call was killed; --overwrite moves an earlier cache to DIR.N.";
 
 constexpr int64_t kImages = 64, kPaddedTokens = 2048;  // of a forward pass, unless it is given
 

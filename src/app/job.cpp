@@ -14,7 +14,6 @@
 #include "bitstill/base/version.hpp"
 #include "bitstill/config/recipe.hpp"
 #include "bitstill/infer/loaded_model.hpp"
-#include "bitstill/infer/sentence_lengths.hpp"
 #include "bitstill/model/weights.hpp"
 #include "bitstill/report/report.hpp"
 #include "bitstill/train/assemble.hpp"
@@ -106,11 +105,9 @@ void Job::load_teacher() {
                               *dataset_, device_.device);
     return;
   }
-  std::vector<SentenceLengths> lengths;
-  if (vocabularies_) lengths = lengths_for_all(*dataset_, Split::train, world_.control());
   std::unique_ptr<LogitCache> cache;
   agree(world_.control(), [&] {
-    cache = open_cache_for(config_, *dataset_, lengths, teacher_sha256_, teacher_samples_,
+    cache = open_cache_for(config_, *dataset_, plan_->lengths(), teacher_sha256_, teacher_samples_,
                            world_.place().world);
   });
   require_equal(world_.control(), {{"the index of teacher.cache", cache->digest()}},

@@ -48,7 +48,7 @@ struct CacheFacts {
   double temperature = 0;  // at which the others keep their mass; 0 where all are kept
   int64_t batch = 1;       // images, or padded tokens, of a forward pass
   /// Its images' logits are also those of other batches (batch_check.hpp). Sentences' are so within
-  /// rounding alone: padding is part of sums.
+  /// rounding, which is not looked at.
   bool any_batch = true;
 
   int64_t rows_of_variant() const { return terms > 0 ? terms : samples; }

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <span>
 #include <vector>
 
 #include "bitstill/comm/communicator.hpp"
@@ -25,6 +26,7 @@ class RunPlan {
   EpochPlan epoch(int64_t epoch) const;
   /// What is padding of the first epoch of sentences, 0 to 1 (padding_share); images have none.
   double padding() const;
+  std::span<const SentenceLengths> lengths() const { return lengths_; }  // of images none
 
  private:
   uint64_t seed_;
