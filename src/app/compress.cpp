@@ -10,6 +10,7 @@
 #include "bitstill/config/run_config.hpp"
 #include "bitstill/infer/loaded_model.hpp"
 #include "bitstill/report/report.hpp"
+#include "bitstill/store/checkpoint_folder.hpp"
 #include "bitstill/train/checkpoint.hpp"
 #include "bitstill/train/ship.hpp"
 #include "command.hpp"
@@ -48,15 +49,16 @@ std::string state_of_run(const std::string& folder) {
   const std::pair<std::string, std::string> select = {"train.select", word(Select::best)};
   const bool selects =
       std::find(run.settings.begin(), run.settings.end(), select) != run.settings.end();
-  const std::string best = folder + "/checkpoints/best.safetensors";
-  const std::string file =
-      selects && fs::exists(best) ? best : folder + "/checkpoints/last.safetensors";
-  if (!fs::exists(file)) {
+  const std::string checkpoints = folder + "/checkpoints/";
+  const std::vector<int64_t> steps = checkpoint_steps(checkpoints);
+  if (steps.empty()) {
     throw Error(ExitCode::model, concat(folder,
                                         ": the run has no checkpoint yet; wait until its first "
                                         "epoch ends, or continue it with --resume"));
   }
-  return file;
+  const std::string newest = checkpoints + checkpoint_name(steps[0]);
+  const Manifest manifest = read_manifest(newest);
+  return selects && manifest.best ? checkpoints + best_name(manifest.best_step) : newest;
 }
 
 ModelFile ship_again(const std::string& from) {
@@ -108,7 +110,7 @@ void check(const Settings& s, const Words& arguments) {
 void compress(const Settings& s) {
   const std::string& given = s.words.front();
   std::error_code ignored;  // what is wrong with the path, opening it says
-  const bool folder = fs::is_directory(given, ignored);
+  const bool folder = fs::is_directory(given, ignored) && !is_checkpoint(given);
   if (s.post_mortem && folder) {
     throw Error(ExitCode::model,
                 concat(given, " is a folder; --post-mortem takes a file of fp32 weights, as ",

@@ -95,7 +95,10 @@ Measured load_in_slices(World& world, const Settings& s, const Dataset& shards,
                         const EvaluateOptions& options) {
   Measured one;
   one.path = s.model_file;
-  agree(world.control(), [&] { one.fingerprint = sha256_of_samples(one.path, ExitCode::model); });
+  agree(world.control(), [&] {
+    one.fingerprint = sha256_of_samples(one.path, ExitCode::model);
+    if (world.place().rank == 0) verify_model_file(one.path);
+  });
   require_equal(world.control(), {{one.path, one.fingerprint}}, ExitCode::model);
   SharedModel shared = load_shared_model(world, one.path, {"model", s.model, &shards.index()},
                                          s.precision, s.layout, shards, options);

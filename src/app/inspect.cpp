@@ -12,6 +12,7 @@
 #include "bitstill/base/text.hpp"
 #include "bitstill/codec/measure.hpp"
 #include "bitstill/comm/agree.hpp"
+#include "bitstill/store/checkpoint_folder.hpp"
 #include "bitstill/store/model_file.hpp"
 #include "command.hpp"
 #include "model_on_data.hpp"
@@ -114,7 +115,7 @@ Json inspect_model(const std::string& path, const std::string& against,
     return static_cast<int64_t>(std::filesystem::file_size(of));
   };
   Json result = {{"file", path},
-                 {"bytes", file_bytes(path)},
+                 {"bytes", file.sizes.file},
                  {"values", totals.values},
                  {"quantized_values", totals.quantized},
                  {"fp32_bytes", 4 * totals.values},
@@ -139,7 +140,7 @@ bool holds_shards(const std::string& path) {
   std::error_code ignored;
   return std::filesystem::is_directory(path, ignored) &&
          !std::filesystem::exists(path + "/student.safetensors", ignored) &&
-         !std::filesystem::exists(path + "/run.jsonl", ignored);
+         !std::filesystem::exists(path + "/run.jsonl", ignored) && !is_checkpoint(path);
 }
 
 void print_tensor(const Json& tensor) {

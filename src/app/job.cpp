@@ -240,7 +240,11 @@ void Job::compare_files() {
   agree(world_.control(), [&] {
     const std::string& teacher = config_.teacher_file;
     if (distill_ && !teacher.empty()) {
-      if (!in_slices(world_, config_)) teacher_sha256_ = sha256_of_file(teacher, ExitCode::model);
+      if (!in_slices(world_, config_)) {
+        teacher_sha256_ = sha256_of_file(teacher, ExitCode::model);
+      } else if (world_.place().rank == 0) {
+        verify_model_file(teacher);
+      }
       teacher_samples_ = sha256_of_samples(teacher, ExitCode::model);
       teacher_bytes_ = static_cast<int64_t>(std::filesystem::file_size(teacher));
     }

@@ -24,7 +24,8 @@ class StepTimer {
         on_cpu_(device.is_cpu()),
         decoder_(make_training_decoder(dataset.index(), options.augmentation,
                                        augmentation_seed(options), options.decode_threads)),
-        parts_(world, watchdog, dataset, student, teacher, options, device, [] { return false; }) {}
+        parts_(world, watchdog, dataset, student, teacher, options, device,
+               [] { return StepWishes{}; }) {}
 
   /// The epoch's first step, after one that is not timed.
   MeasuredStep time(const EpochPlan& epoch) {

@@ -5,6 +5,7 @@
 #include "bitstill/base/log.hpp"
 #include "bitstill/base/text.hpp"
 #include "bitstill/comm/agree.hpp"
+#include "bitstill/store/checkpoint_folder.hpp"
 
 namespace bitstill {
 
@@ -73,7 +74,7 @@ void settle_images(RunConfig* config, Dataset* shards) {
 
 std::string model_path(const std::string& path, const std::string& file) {
   std::error_code ignored;
-  if (!std::filesystem::is_directory(path, ignored)) return path;
+  if (!std::filesystem::is_directory(path, ignored) || is_checkpoint(path)) return path;
   std::string held = (std::filesystem::path(path) / file).string();
   if (std::filesystem::exists(held, ignored)) return held;
   throw Error(ExitCode::model,

@@ -11,6 +11,7 @@
 #include "bitstill/base/text.hpp"
 #include "bitstill/base/timer.hpp"
 #include "bitstill/comm/agree.hpp"
+#include "bitstill/store/checkpoint_folder.hpp"
 
 namespace bitstill {
 namespace {
@@ -37,9 +38,9 @@ bool is_nothing(const std::string& name) {
 }
 
 struct Contents {
-  std::vector<std::string> run;  // entries that runs write
-  std::string checkpoint;        // its path; empty: none
-  std::string foreign;           // the name of something else; empty: none
+  std::vector<std::string> run;          // entries that runs write
+  std::vector<std::string> checkpoints;  // their paths, the newest first
+  std::string foreign;                   // the name of something else; empty: none
   /// Nothing but words about a run: no weights.
   bool log_alone() const {
     return std::all_of(run.begin(), run.end(), [](const std::string& name) {
@@ -72,8 +73,12 @@ Contents contents_of(const std::string& folder) {
       contents.foreign = name;
     }
   }
-  const std::string last = folder + "/checkpoints/last.safetensors";
-  if (fs::exists(last)) contents.checkpoint = last;
+  const std::string checkpoints = folder + "/checkpoints";
+  for (const int64_t step : checkpoint_steps(checkpoints)) {
+    contents.checkpoints.push_back(concat(checkpoints, '/', checkpoint_name(step)));
+  }
+  const std::string last = checkpoints + "/last.safetensors";  // of version 0.1
+  if (fs::exists(last)) contents.checkpoints.push_back(last);
   return contents;
 }
 
@@ -95,10 +100,43 @@ std::string move_aside(const std::string& folder, const std::vector<std::string>
 namespace {
 
 struct Decision {
-  std::string checkpoint;
+  bool resumes = false;
   bool keeps_log = false;
   bool moves = false;
 };
+
+/// What is wrong with a checkpoint; empty: nothing.
+std::string fault_of(const std::string& checkpoint) {
+  try {
+    if (is_checkpoint(checkpoint)) {
+      verify_checkpoint(checkpoint);
+    } else {
+      verify_model_file(checkpoint);
+    }
+  } catch (const Error& error) {
+    return error.what();
+  }
+  return "";
+}
+
+/// The newest that is as it was written; with Resume::yes the newest alone will do.
+std::string whole_checkpoint(const std::vector<std::string>& checkpoints, Resume resume) {
+  std::vector<std::string> faults;
+  for (const std::string& checkpoint : checkpoints) {
+    faults.push_back(fault_of(checkpoint));
+    if (!faults.back().empty()) continue;
+    if (faults.size() == 1) return checkpoint;
+    if (resume == Resume::yes) {
+      throw Error(ExitCode::model, concat(faults[0], "; --resume=auto goes on from ", checkpoint));
+    }
+    for (std::size_t i = 0; i + 1 < faults.size(); ++i) {
+      warn(concat("--resume=auto: not from ", checkpoints[i], ": ", faults[i]));
+    }
+    return checkpoint;
+  }
+  throw Error(ExitCode::model, concat("--resume: no checkpoint is whole: ", faults[0],
+                                      "; --overwrite moves the run aside and starts anew"));
+}
 
 Decision decide(const std::string& folder, const Contents& contents, Resume resume,
                 bool overwrite) {
@@ -113,17 +151,17 @@ Decision decide(const std::string& folder, const Contents& contents, Resume resu
     }
     return {};
   }
-  if (overwrite) return {"", false, true};
+  if (overwrite) return {false, false, true};
   if (resume == Resume::no) {
     throw Error(ExitCode::settings,
                 concat("run.folder = ", folder, " holds a run (", list_names(contents.run),
                        "); --resume continues it, --overwrite moves it to ", folder,
                        ".N, or give another folder"));
   }
-  if (!contents.checkpoint.empty()) return {contents.checkpoint, true, false};
-  if (resume == Resume::automatic && contents.log_alone()) return {"", true, false};
+  if (!contents.checkpoints.empty()) return {true, true, false};
+  if (resume == Resume::automatic && contents.log_alone()) return {false, true, false};
   throw Error(ExitCode::model,
-              concat("--resume: ", folder, " holds no checkpoint (checkpoints/last.safetensors); ",
+              concat("--resume: ", folder, " holds no checkpoint (checkpoints/step-N); ",
                      contents.log_alone() ? "--resume=auto starts its run anew"
                                           : "--overwrite moves what is there and starts anew"));
 }
@@ -140,11 +178,11 @@ ClaimedFolder claim(const std::string& folder, Resume resume, bool overwrite) {
   if (decision.moves) {
     say(concat("the earlier run of ", folder, " is now ", move_aside(folder, contents.run)));
   }
-  if (resume == Resume::automatic && decision.checkpoint.empty()) {
+  if (decision.resumes) claimed.checkpoint = whole_checkpoint(contents.checkpoints, resume);
+  if (resume == Resume::automatic && !decision.resumes) {
     say(concat("--resume=auto: ", folder, " holds no checkpoint, the run starts anew"));
   }
   make_folder(folder + "/checkpoints");
-  claimed.checkpoint = decision.checkpoint;
   claimed.keeps_log = decision.keeps_log;
   return claimed;
 }

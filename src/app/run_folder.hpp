@@ -21,14 +21,17 @@ struct ClaimedFolder {
 ///   holds               --resume            --resume=auto           --overwrite     none
 ///   nothing, no folder  error               begins                  begins          begins
 ///   a run, checkpoint   goes on             goes on                 moves, begins   error
+///   ... damaged         error               goes on from an older   moves, begins   error
+///                                           one, else error
 ///   a run's log alone   error               begins, keeps the log   moves, begins   error
 ///   a run's files, no   error               error                   moves, begins   error
 ///   checkpoint
 ///   something else      error               error                   error           error
 /// Output files of schedulers (*.out, *.err, slurm-*) are nothing. `moves`: what runs write goes to
-/// the next free NAME.N. Then every rank has proved that it sees this folder. AgreedError(settings)
-/// and (model, no checkpoint) say what to give instead; (storage) where a folder cannot be written
-/// or is not shared. Collective: every rank of world calls this.
+/// the next free NAME.N. A checkpoint is read as a whole before it is chosen. Then every rank has
+/// proved that it sees this folder. AgreedError(settings) and (model, no checkpoint) say what to
+/// give instead; (storage) where a folder cannot be written or is not shared. Collective: every
+/// rank of world calls this.
 ClaimedFolder claim_run_folder(World& world, const std::string& folder, Resume resume,
                                bool overwrite);
 

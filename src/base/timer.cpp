@@ -3,6 +3,15 @@
 #include <ctime>
 
 namespace bitstill {
+namespace {
+
+const Timer since_start;
+
+}  // namespace
+
+double process_seconds() {
+  return since_start.seconds();
+}
 
 std::string utc_now() {
   const std::time_t now = std::time(nullptr);

@@ -69,7 +69,7 @@ class Arm {
                  at::kCPU),
         plan_(make_run_plan(dataset, options_, world.control())),
         parts_(world, watchdog, dataset, student_, teacher, options_, at::kCPU,
-               [] { return false; }),
+               [] { return StepWishes{}; }),
         decoder_(make_training_decoder(dataset.index(), options_.augmentation, kSeed, 1)) {}
 
   /// Target tokens of so many steps.

@@ -190,7 +190,7 @@ Arm::Arm(World& world, const BenchStepOptions& s, const at::Device& device, Quan
       student_(student_network(s, dataset, layers_), options_.quant, kSeed, device),
       plan_(dataset.size(Split::train), options_.train.global_batch, 0, world.place().world),
       parts_(world, watchdog, dataset, student_, teacher, settle(world, student_, &options_),
-             device, [] { return false; }),
+             device, [] { return StepWishes{}; }),
       decoder_(make_training_decoder(dataset.index(), options_.augmentation, kSeed, 1)),
       prefetcher_(dataset, Split::train, batch_plan(dataset), *decoder_, 4,
                   [teacher](Batch* batch) {

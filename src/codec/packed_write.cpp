@@ -4,9 +4,11 @@
 #include <cstring>
 #include <map>
 
+#include "bitstill/base/sha256.hpp"
 #include "bitstill/base/text.hpp"
 #include "bitstill/codec/bit_packing.hpp"
 #include "bitstill/codec/rans.hpp"
+#include "bitstill/codec/seal.hpp"
 #include "bitstill/codec/symbol_table.hpp"
 #include "packed_layout.hpp"
 
@@ -241,16 +243,27 @@ class FileParts {
     header.entries.push_back({tensor.name, tensor.dtype, tensor.shape, 0, 0});
     parts_.push_back({{}, tensor.data});
   }
-  void write(const ByteSink& sink) {
-    const std::string front = build_safetensors_header(header);
+  /// With the file's SHA-256, which is the answer.
+  std::string write(const ByteSink& sink) {
+    header.metadata[kSealName] = kNoSeal;
+    std::string front = build_safetensors_header(header);
+    Sha256 hash;
+    hash.add(front.data(), front.size());
+    put_parts([&](const void* bytes, std::size_t count) { hash.add(bytes, count); });
+    std::string seal = hash.hex();
+    front.replace(find_seal(front).value(), seal.size(), seal);
     sink(front.data(), front.size());
-    for (std::size_t i = 0; i < parts_.size(); ++i) {
-      sink(parts_[i].own.empty() ? parts_[i].data : parts_[i].own.data(), header.entries[i].bytes);
-    }
+    put_parts(sink);
+    return seal;
   }
   SafetensorsHeader header;
 
  private:
+  void put_parts(const ByteSink& sink) const {
+    for (std::size_t i = 0; i < parts_.size(); ++i) {
+      sink(parts_[i].own.empty() ? parts_[i].data : parts_[i].own.data(), header.entries[i].bytes);
+    }
+  }
   std::vector<Part> parts_;
 };
 
@@ -275,9 +288,9 @@ void add_coded(FileParts& parts, const std::vector<Draft>& drafts, const Layout&
 
 }  // namespace
 
-void write_packed_model(const std::string& where, const Json& about,
-                        const std::vector<PlainTensor>& plain,
-                        const std::vector<CodedTensor>& coded, const ByteSink& sink) {
+std::string write_packed_model(const std::string& where, const Json& about,
+                               const std::vector<PlainTensor>& plain,
+                               const std::vector<CodedTensor>& coded, const ByteSink& sink) {
   for (const auto& tensor : coded) check_parts(tensor, where);
   FileParts parts;
   Json description = {{"format", kModelFormat}};
@@ -314,7 +327,7 @@ void write_packed_model(const std::string& where, const Json& about,
       throw Error(ExitCode::model, where + ": its description is above 1 MiB; name fewer tensors");
     }
   }
-  parts.write(sink);
+  return parts.write(sink);
 }
 
 }  // namespace bitstill

@@ -146,7 +146,7 @@ std::vector<RecipeLine> parse_recipe(std::string_view text, const std::string& p
 
 bool of_one_call(const std::string& setting) {
   return setting == "config" || setting == "resume" || setting == "overwrite" ||
-         setting == "dry-run";
+         setting == "dry-run" || setting == "no-verify";
 }
 
 std::string recipe_text(const std::vector<std::pair<std::string, std::string>>& settings) {

@@ -45,6 +45,15 @@ void check(const RunConfig& c) {
           concat("run.threads = ", c.run.threads, ": give 0 (automatic) or more"));
   require(c.run.timeout_s >= 0,
           concat("run.timeout_s = ", c.run.timeout_s, ": give 0 (none) or the seconds to wait"));
+  require(c.run.walltime_s >= 0,
+          concat("run.walltime_s = ", c.run.walltime_s, ": give 0 (none) or seconds"));
+  require(c.run.save_steps >= 0,
+          concat("run.save_steps = ", c.run.save_steps, ": give 0 (none) or more"));
+  require(c.run.save_minutes >= 0,
+          concat("run.save_minutes = ", c.run.save_minutes, ": give 0 (none) or minutes"));
+  require(c.run.keep >= 1, concat("run.keep = ", c.run.keep, ": give 1 or more"));
+  require(c.run.keep_every >= 0,
+          concat("run.keep_every = ", c.run.keep_every, ": give 0 (none) or more"));
   require(c.run.check_steps >= 1,
           concat("run.check_steps = ", c.run.check_steps, ": give 1 or more"));
   require(c.run.log_steps >= 1, concat("run.log_steps = ", c.run.log_steps, ": give 1 or more"));

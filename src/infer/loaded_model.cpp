@@ -209,7 +209,6 @@ LoadedModel described_model(MakeNetwork make, const Json& about, const Json& inp
   }
   require_agrees(model.network->spec(), path, facts);
   model.network->set_trainable(false);
-  model.file_bytes = static_cast<int64_t>(std::filesystem::file_size(path));
   return model;
 }
 
@@ -236,6 +235,7 @@ LoadedModel load_model(const std::string& path, const FileFacts& facts) {
   LoadedModel model = described_model(make_network, file.about, file.input, values, path, facts);
   assign(*model.network, tensors, path);
   model.attached = file.attached;
+  model.file_bytes = static_cast<int64_t>(file.sizes.file);
   return model;
 }
 
@@ -252,6 +252,7 @@ LoadedModel load_skeleton(const TensorFile& file, const FileFacts& facts) {
       described_model(make_skeleton, front.about, front.input, values, file.path(), facts);
   require_fits(*model.network, tensors, file.path());
   model.attached = file.attached();
+  model.file_bytes = static_cast<int64_t>(std::filesystem::file_size(file.path()));
   return model;
 }
 

@@ -4,9 +4,12 @@
 #include <ATen/ops/empty.h>
 
 #include <algorithm>
+#include <atomic>
 
 #include "bitstill/base/file.hpp"
+#include "bitstill/base/log.hpp"
 #include "bitstill/base/text.hpp"
+#include "bitstill/store/checkpoint_folder.hpp"
 #include "scalar_types.hpp"
 
 namespace bitstill {
@@ -51,7 +54,7 @@ void take_attached(ModelFile& file, const std::string& path) {
   file.tensors = std::move(rest);
 }
 
-void put_model_file(const std::string& path, const ModelFile& file, const ByteSink& sink) {
+std::string put_model_file(const std::string& path, const ModelFile& file, const ByteSink& sink) {
   std::vector<at::Tensor> held;  // what `plain` points into
   std::vector<PlainTensor> plain;
   for (const NamedTensors* list : {&file.tensors, &file.attached}) {
@@ -66,7 +69,21 @@ void put_model_file(const std::string& path, const ModelFile& file, const ByteSi
     coded.push_back({name, tensor.shape, tensor.count, tensor.bucket, tensor.points, tensor.alpha,
                      tensor.beta, tensor.codes, 0, 0});
   }
-  write_packed_model(path, file.about, plain, coded, sink);
+  return write_packed_model(path, file.about, plain, coded, sink);
+}
+
+std::atomic<bool> verifies{true};
+
+ByteSource source_of(const InputFile& input) {
+  return {input.size(), [&input](uint64_t offset, void* bytes, std::size_t count) {
+            input.read(offset, bytes, count);
+          }};
+}
+
+void tell_of_unsealed(const std::string& path) {
+  static std::atomic<bool> told{false};
+  if (told.exchange(true)) return;
+  warn(path + ": an earlier version wrote it, without the SHA-256 by which damage is found");
 }
 
 }  // namespace
@@ -81,8 +98,29 @@ bool attaches(const std::string& name, Dtype dtype) {
   return dtype == Dtype::u8 && name.starts_with("vocabulary.");
 }
 
-void write_model_file(const std::string& path, const ModelFile& file) {
-  replace_file(path, [&](const ByteSink& sink) { put_model_file(path, file, sink); });
+SealedFile write_model_file(const std::string& path, const ModelFile& file) {
+  SealedFile written;
+  replace_file(path, [&](const ByteSink& sink) {
+    written.sha256 = put_model_file(path, file, [&](const void* bytes, std::size_t count) {
+      sink(bytes, count);
+      written.bytes += count;
+    });
+  });
+  return written;
+}
+
+void believe_model_files() {
+  verifies = false;
+}
+
+bool verifies_model_files() {
+  return verifies;
+}
+
+std::string verify_model_file(const std::string& path) {
+  if (!verifies) return "";
+  const InputFile input(path, ExitCode::model);
+  return verify_packed_model(source_of(input), path);
 }
 
 uint64_t model_file_bytes(const ModelFile& file) {
@@ -92,17 +130,18 @@ uint64_t model_file_bytes(const ModelFile& file) {
 }
 
 ModelFile read_model_file(const std::string& path) {
+  if (is_checkpoint(path)) return read_checkpoint(path);
   const InputFile input(path, ExitCode::model);
-  const ByteSource source{input.size(), [&](uint64_t offset, void* bytes, std::size_t count) {
-                            input.read(offset, bytes, count);
-                          }};
+  const ByteSource source = source_of(input);
   ModelFile file;
+  if (verifies) file.sha256 = verify_packed_model(source, path);
   PackedModel packed = read_packed_model(
       source, path, [&](const std::string& name, Dtype dtype, const std::vector<int64_t>& shape) {
         file.tensors.emplace_back(name, at::empty(shape, scalar_type_of(dtype)));
         return file.tensors.back().second.data_ptr();
       });
   file.about = std::move(packed.about);
+  if (verifies && file.sha256.empty() && file.about.is_object()) tell_of_unsealed(path);
   file.input = std::move(packed.input);
   file.sizes = {input.size(),       packed.header_bytes, packed.code_bytes,
                 packed.scale_bytes, packed.point_bytes,  {}};

@@ -24,7 +24,7 @@ std::unique_ptr<Channel> points_channel(World& world, const TrainingOptions& opt
 }
 
 StepSettings step_settings(const Dataset& dataset, const TrainingOptions& options,
-                           const at::Device& device, std::function<bool()> stop_requested) {
+                           const at::Device& device, std::function<StepWishes()> wishes) {
   StepSettings settings;
   settings.distill = options.distill;
   settings.label_smoothing = options.train.label_smoothing;
@@ -34,7 +34,7 @@ StepSettings step_settings(const Dataset& dataset, const TrainingOptions& option
   settings.device = device;
   settings.shape = dataset.index().shape;
   settings.sweep_batches = options.layout.sweep_batches;
-  settings.stop_requested = std::move(stop_requested);
+  settings.wishes = std::move(wishes);
   return settings;
 }
 
@@ -81,7 +81,7 @@ void settle_exchange(World& world, int64_t gradient_bytes, ExchangeOptions* opti
 
 TrainingParts::TrainingParts(World& world, Watchdog& watchdog, const Dataset& dataset,
                              Student& student, Teacher* teacher, const TrainingOptions& options,
-                             const at::Device& device, std::function<bool()> stop_requested)
+                             const at::Device& device, std::function<StepWishes()> wishes)
     : schedule(options.train),
       optimizer(student, options.train, trained_in_run(options.quant)),
       learned_optimizer(student, options.quant, options.train),
@@ -94,6 +94,6 @@ TrainingParts::TrainingParts(World& world, Watchdog& watchdog, const Dataset& da
                points_channel(world, options)),
       step({student, teacher, exchange, optimizer, learned_optimizer, watchdog, world.control(),
             statistics.get()},
-           step_settings(dataset, options, device, std::move(stop_requested))) {}
+           step_settings(dataset, options, device, std::move(wishes))) {}
 
 }  // namespace bitstill

@@ -66,8 +66,8 @@ void WeightAverage::swap() {
 
 NamedTensors WeightAverage::state() const {
   if (count_ == 0) return {};
-  return {{kPrefix + "masters", masters_.cpu().clone()},
-          {kPrefix + "running", running_.cpu().clone()},
+  return {{kPrefix + "masters", masters_.cpu()},
+          {kPrefix + "running", running_.cpu()},
           {kPrefix + "learned", at::tensor(learned_, at::kFloat)},
           {kPrefix + "count", at::full({1}, count_, at::kLong)}};
 }

@@ -102,20 +102,20 @@ void describe_state(Json& about, const char* kind, const Student& student, int64
   about["kind"] = kind;
 }
 
-void save_checkpoint(const std::string& path, Json about, const Json& record,
-                     const Student& student, const MasterOptimizer& optimizer,
-                     const LearnedOptimizer& learned_optimizer, const WeightAverage& average,
-                     const Schedule& schedule, const RunState& state) {
+ModelFile checkpoint_state(Json about, const Json& record, const Student& student,
+                           const MasterOptimizer& optimizer,
+                           const LearnedOptimizer& learned_optimizer, const WeightAverage& average,
+                           const Schedule& schedule, const RunState& state) {
   describe_state(about, "checkpoint", student, state.step);
   about["progress"] = to_json(state);
   about["schedule"] = schedule.state();
   about["run"] = record;
-  ModelFile file{about, student.state(), {}};
+  ModelFile file{std::move(about), student.state(), {}};
   file.attached = student.attached();
   for (auto& named : optimizer.state()) file.tensors.push_back(std::move(named));
   for (auto& named : learned_optimizer.state()) file.tensors.push_back(std::move(named));
   for (auto& named : average.state()) file.tensors.push_back(std::move(named));
-  write_model_file(path, file);
+  return file;
 }
 
 RunState load_checkpoint(const std::string& path, Student& student, MasterOptimizer& optimizer,
@@ -147,11 +147,16 @@ void forget_run(Json& about) {
   for (const char* name : {"progress", "schedule", "run"}) about.erase(name);
 }
 
-void save_masters(const std::string& path, Json about, const Student& student, int64_t steps) {
+ModelFile masters_state(Json about, const Student& student, int64_t steps) {
   describe_state(about, "weights", student, steps);
-  ModelFile file{about, student.state(), {}};
+  ModelFile file{std::move(about), student.state(), {}};
   file.attached = student.attached();
-  write_model_file(path, file);
+  return file;
+}
+
+void save_masters(const std::string& path, const Json& about, const Student& student,
+                  int64_t steps) {
+  write_model_file(path, masters_state(about, student, steps));
 }
 
 void load_masters(const std::string& path, Student& student) {

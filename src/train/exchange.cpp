@@ -15,8 +15,8 @@ namespace bitstill {
 namespace {
 
 // Layout of the sums that travel in the last chunk: flags, losses, batch statistics.
-constexpr int64_t kFailed = 0, kStop = 1, kFlags = 2;
-constexpr int64_t kSoft = 2, kHard = 3, kCorrect = 4, kStatistics = 5;
+constexpr int64_t kFailed = 0, kStop = 1, kSave = 2, kFlags = 3;
+constexpr int64_t kSoft = 3, kHard = 4, kCorrect = 5, kStatistics = 6;
 constexpr int64_t kAlign = 16;  // elements: gradients begin on 64 bytes
 
 ChunkGate make_gate(Student& student, const ExchangeOptions& options) {
@@ -222,11 +222,13 @@ EventPtr GradientExchange::sum_as_tree(Channel& channel, const Range& part) {
       });
 }
 
-StepTotals GradientExchange::finish(bool failed, bool stop, double batch_norm_momentum) {
+StepTotals GradientExchange::finish(bool failed, const StepWishes& wishes,
+                                    double batch_norm_momentum) {
   at::NoGradGuard no_grad;
   armed_ = false;
   sums_[kFailed].fill_(failed ? 1 : 0);
-  sums_[kStop].fill_(stop ? 1 : 0);
+  sums_[kStop].fill_(wishes.stop ? 1 : 0);
+  sums_[kSave].fill_(wishes.save ? 1 : 0);
   if (travels_ == Travels::points) {
     pack_points();
     points_channel_->wait(sum_over_ranks(*points_channel_, {0, points_message_.numel()}));
@@ -240,8 +242,12 @@ StepTotals GradientExchange::finish(bool failed, bool stop, double batch_norm_mo
 
   const at::Tensor host = sums_.narrow(0, 0, kStatistics).cpu();
   const float* values = host.const_data_ptr<float>();
-  StepTotals totals{values[kSoft], values[kHard], values[kCorrect],
-                    static_cast<int64_t>(values[kFailed]), static_cast<int64_t>(values[kStop])};
+  StepTotals totals{values[kSoft],
+                    values[kHard],
+                    values[kCorrect],
+                    static_cast<int64_t>(values[kFailed]),
+                    static_cast<int64_t>(values[kStop]),
+                    static_cast<int64_t>(values[kSave])};
   const int64_t statistics = student_.statistics().numel();
   const at::Tensor batch = sums_.narrow(0, kStatistics, statistics);
   // One step that is not finite is skipped; it must not stay in the moving average for ever.

@@ -170,7 +170,7 @@ NamedTensors MasterOptimizer::state() const {
   NamedTensors tensors;
   for (std::size_t i = 0; i < impl_->groups.size(); ++i) {
     for (const auto& [name, tensor] : impl_->groups[i].state) {
-      tensors.emplace_back(concat("optimizer.", i, ".", name), tensor.cpu().clone());
+      tensors.emplace_back(concat("optimizer.", i, ".", name), tensor.cpu());
     }
   }
   return tensors;

@@ -43,8 +43,8 @@ StepResult TrainingStep::run(int64_t step, const StepPlan& plan, Prefetcher& bat
   timer.lap();
   parts_.watchdog.progress(Phase::exchange, step);
   StepResult result;
-  result.totals = parts_.exchange.finish(failure != nullptr, settings_.stop_requested(),
-                                         settings_.batch_norm_momentum);
+  result.totals =
+      parts_.exchange.finish(failure != nullptr, settings_.wishes(), settings_.batch_norm_momentum);
   seconds_.exchange += timer.lap();
   if (result.totals.failed > 0) {
     agree(control, [&] {

@@ -133,16 +133,16 @@ NamedTensors Student::state() const {
   NamedTensors tensors;
   const at::Tensor masters = masters_.detach().to(at::kCPU);
   for (const Segment& segment : segments_) {
-    tensors.emplace_back(segment.name, view_of(masters, segment).clone());
+    tensors.emplace_back(segment.name, view_of(masters, segment));
   }
   for (const Buffer* buffer : network_->buffers()) {
-    tensors.emplace_back(buffer->name, buffer->value.detach().to(at::kCPU).clone());
+    tensors.emplace_back(buffer->name, buffer->value.detach().to(at::kCPU));
   }
   if (!quantizer_) return tensors;
   for (const LearnedRun& run : quantizer_->learned_runs()) {
     tensors.emplace_back(
         kQuantizerPrefix + run.name,
-        at::from_blob(quantizer_->learned().data() + run.offset, {run.count}, at::kFloat).clone());
+        at::from_blob(quantizer_->learned().data() + run.offset, {run.count}, at::kFloat));
   }
   return tensors;
 }

@@ -10,7 +10,9 @@
 #include "bitstill/comm/agree.hpp"
 #include "bitstill/infer/evaluate.hpp"
 #include "bitstill/infer/loaded_model.hpp"
+#include "bitstill/store/checkpoint_folder.hpp"
 #include "bitstill/train/assemble.hpp"
+#include "bitstill/train/checkpoint_writer.hpp"
 #include "bitstill/train/run_records.hpp"
 #include "bitstill/train/ship.hpp"
 
@@ -34,8 +36,13 @@ class Run {
   void compare_ranks(int64_t step);
   void log_interval(const Moment& moment, double rate);
   int64_t shipped_step() const;
-  void save(bool best);
-  void save_best();
+  StepWishes wishes();
+  ModelFile state() const;
+  CheckpointMark mark() const {
+    const bool selects = options_.train.select == Select::best;
+    return {state_.step, state_.epoch, selects ? state_.best_step : 0};
+  }
+  void save(bool best, bool must);
   void resume();
   /// Of the next step.
   Moment now(const EpochPlan& plan) const {
@@ -59,7 +66,9 @@ class Run {
 
   std::unique_ptr<RowDecoder> decoder_;
   TrainingParts parts_;
+  CheckpointWriter writer_;
   RunState state_;
+  Timer since_save_;
   bool sentences_;
   ClassificationCounts validation_;
   Tally interval_;
@@ -83,8 +92,20 @@ Run::Run(World& world, Watchdog& watchdog, const Dataset& dataset, const RunPlan
       decoder_(make_training_decoder(dataset.index(), options.augmentation,
                                      augmentation_seed(options), options.decode_threads)),
       parts_(world, watchdog, dataset, student, teacher, options, start.device,
-             start.stop_requested),
+             [this] { return wishes(); }),
+      writer_(world, {path("checkpoints"), options.run, options.exchange.overlap, start.may_publish,
+                      start.published}),
       sentences_(of_sentences(student.network().spec())) {}
+
+/// Rank 0's clocks decide for all.
+StepWishes Run::wishes() {
+  StepWishes wishes{start_.stop_requested(), false};
+  if (world_.place().rank != 0) return wishes;
+  const RunOptions& run = options_.run;
+  wishes.stop |= run.walltime_s > 0 && process_seconds() > run.walltime_s;
+  wishes.save = run.save_minutes > 0 && since_save_.seconds() > 60 * run.save_minutes;
+  return wishes;
+}
 
 Trained Run::trained_now() const {
   if (options_.quant.alternate == Alternate::off) return trained_by(options_.quant);
@@ -150,6 +171,9 @@ bool Run::train_epoch(const EpochPlan& plan) {
     if (state_.step % options_.run.log_steps == 0) log_interval(now(plan), rate);
     if (state_.step % options_.run.check_steps == 0) compare_ranks(state_.step);
     if (result.totals.stops > 0) return false;
+    const int64_t every = options_.run.save_steps;
+    const bool due = every > 0 && state_.step % every == 0;
+    if ((due || result.totals.saves > 0) && i + 1 < plan.steps()) save(false, false);
   }
   student_.check_views();
   state_.end_epoch();
@@ -204,32 +228,38 @@ double Run::score() const {
   return sentences_ ? 100 / validation_.perplexity() : validation_.accuracy();
 }
 
-void Run::save(bool best) {
-  const bool writes = world_.place().rank == 0;
-  watchdog_.progress(writes ? Phase::save : Phase::exchange, state_.step);
-  agree(world_.control(), [&] {
-    if (!writes) return;
-    save_checkpoint(path("checkpoints/last.safetensors"), about_, start_.record, student_,
-                    parts_.optimizer, parts_.learned_optimizer, parts_.average, parts_.schedule,
-                    state_);
-    if (best) save_best();
-  });
+ModelFile Run::state() const {
+  return checkpoint_state(about_, start_.record, student_, parts_.optimizer,
+                          parts_.learned_optimizer, parts_.average, parts_.schedule, state_);
 }
 
-/// Behind the checkpoint, which holds the same masters: a kill between the two loses nothing.
-void Run::save_best() {
-  if (options_.train.select != Select::best) return;
-  const AveragedStudent averaged(parts_.average);
-  save_masters(path("checkpoints/best.safetensors"), about_, student_, state_.step);
+/// `best`: validated, the best epoch so far. `must`: the run is not to go on without it.
+void Run::save(bool best, bool must) {
+  watchdog_.progress(Phase::save, state_.step);
+  if (best && options_.train.select == Select::best) {
+    ModelFile masters;
+    {
+      const AveragedStudent averaged(parts_.average);
+      masters = masters_state(about_, student_, state_.step);
+      for (auto& [name, tensor] : masters.tensors) tensor = tensor.clone();
+    }
+    writer_.save(state(), &masters, mark(), must);
+  } else {
+    writer_.save(state(), nullptr, mark(), must);
+  }
+  since_save_.lap();
 }
 
-/// From the checkpoint that rank 0 chose; every rank must read the same bytes of it.
+/// From the checkpoint that rank 0 chose; every rank must read the same bytes of it, and come to
+/// the same state.
 void Run::resume() {
   Communicator& control = world_.control();
   const std::string& from = start_.resume_from;
   watchdog_.progress(Phase::load, 0);
   std::string digest;
-  agree(control, [&] { digest = sha256_of_file(from, ExitCode::model); });
+  agree(control, [&] {
+    digest = is_checkpoint(from) ? read_manifest(from).seal : sha256_of_file(from, ExitCode::model);
+  });
   require_equal(control, {{"the checkpoint " + from, digest}}, ExitCode::model);
   agree(control, [&] {
     state_ = load_checkpoint(from, student_, parts_.optimizer, parts_.learned_optimizer,
@@ -237,18 +267,19 @@ void Run::resume() {
   });
   const EpochPlan plan = plan_.epoch(state_.epoch);
   state_.complete(plan.steps());
+  require_equal(control, fingerprints(state()), ExitCode::model);
   const int64_t within = state_.within();
   if (within < 0 || within > plan.steps()) {
     throw AgreedError(ExitCode::model,
                       concat(from, " stands ", within, " steps into an epoch, which has ",
                              plan.steps(), "; it is of other data or batches"));
   }
-  agree(control, [&] {
-    if (control.rank() == 0 && within == 0 && state_.epoch > 0 &&
-        state_.best_epoch == state_.epoch) {
-      save_best();
-    }
-  });
+  if (is_checkpoint(from)) {
+    writer_.resumed_from(mark());
+  } else if (const std::string best = path("checkpoints/best.safetensors");
+             control.rank() == 0 && std::filesystem::exists(best) && state_.best_step > 0) {
+    std::filesystem::rename(best, path("checkpoints/" + best_name(state_.best_step)));
+  }
   say(concat("resuming after epoch ", state_.epoch,
              within > 0 ? concat(" and ", within, " of ", plan.steps(), " steps") : ""));
   // What the log holds after this is about to be done again.
@@ -265,6 +296,7 @@ int64_t Run::shipped_step() const {
 
 RunResult Run::run() {
   if (!start_.resume_from.empty()) resume();
+  since_save_.lap();
   if (teacher_ != nullptr) teacher_->take_gather_seconds();  // of a run before
   RunResult result;
   const TrainOptions& train = options_.train;
@@ -280,14 +312,15 @@ RunResult Run::run() {
     const EpochPlan plan = plan_.epoch(state_.epoch);
     const double rate = parts_.schedule.rate({state_.epoch_first, state_.epoch, 0, plan.steps()});
     if (!train_epoch(plan)) {
-      save(false);
+      save(false, true);
+      writer_.wait();
       result.stopped = true;
       return result;
     }
     const double train_seconds = timer.seconds();
     validate();
     parts_.schedule.observe(100 - score());
-    save(state_.note_validation(validation_.samples > 0 ? score() : -1));
+    save(state_.note_validation(validation_.samples > 0 ? score() : -1), false);
     const Json trained = state_.tally.json(options_.distill, teacher_ != nullptr);
     log_.write({{"type", "epoch"},
                 {"epoch", state_.epoch},
@@ -316,7 +349,9 @@ RunResult Run::run() {
     }
   }
   // Without an epoch nothing was saved: killed from here on, the run must go on, too.
-  if (state_.step == 0 && start_.resume_from.empty()) save(false);
+  if (state_.step == 0 && start_.resume_from.empty()) save(false, false);
+  watchdog_.progress(Phase::save, state_.step);
+  writer_.wait();
   finish(&result);
   return result;
 }
@@ -325,11 +360,12 @@ void Run::finish(RunResult* result) {
   Communicator& control = world_.control();
   watchdog_.progress(Phase::finish, state_.step);
   if (options_.train.select == Select::best && state_.best_epoch > 0) {
-    agree(control, [&] { load_masters(path("checkpoints/best.safetensors"), student_); });
-    compare_ranks(shipped_step());
+    agree(control,
+          [&] { load_masters(path("checkpoints/" + best_name(state_.best_step)), student_); });
   } else {
     parts_.average.swap();
   }
+  compare_ranks(shipped_step());
   if (student_.quantizer() != nullptr) student_.quantizer()->use_uniform_points(false);
   const int64_t step = shipped_step();
   student_.quantize(step);
@@ -341,6 +377,9 @@ void Run::finish(RunResult* result) {
     end["without_reestimation"] = measure_shipped(trained, nullptr);
     reestimate_batch_norm(student_, dataset_, options_.train, evaluate_options(), control);
   }
+  agree(control, [&] {
+    if (control.rank() == 0) start_.may_publish();
+  });
   write_run_files(options_.run.folder, about_, student_, step, control);
   end.update(measure_shipped("student.safetensors", result));
   end["files"]["master.safetensors"] = {

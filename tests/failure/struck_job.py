@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 """struck_job.py RANKS DEED SETTING...: starts launch/run.sh -n RANKS bitstill SETTING..., waits until
-it trains (an epoch is done and the next has begun), does DEED, and prints one line about the end:
+it trains (an epoch is done, a checkpoint on disk, and the next has begun), does DEED, and prints one line about the end:
 
   code=5 seconds=6.1 left=0 epochs=2
 
@@ -10,6 +10,7 @@ $WORK/err. DEED, several joined by a comma:
   SIGNAL:RANK   to that rank     SIGNAL:all   to mpirun, launch/run.sh and every rank
   SIGNAL:run    to launch/run.sh     wait:SECONDS     flip:FILE   changes every byte of a file's 2nd half
   alive         the job has to run still"""
+import glob
 import os
 import signal
 import subprocess
@@ -49,7 +50,8 @@ def wait_for_training(log, folder, job):
             ranks = ranks or [pid for pid, rank in processes(folder).items() if rank is not None]
             with open(log) as file:
                 text = file.read()
-            if '"type":"step"' in text.rpartition('"type":"epoch"')[2] and '"type":"epoch"' in text:
+            saved = glob.glob(f"{glob.escape(folder)}/checkpoints/step-?????????")
+            if saved and '"type":"step"' in text.rpartition('"type":"epoch"')[2] and '"type":"epoch"' in text:
                 for pid in ranks:
                     os.kill(pid, signal.SIGSTOP)
                 return ranks

@@ -53,7 +53,7 @@ try 2.5f 0 'starts anew' 1 fresh "${first[@]}" --resume=auto
 
 # What a kill leaves, and what is no run's log
 rm -r "$WORK"/log/{*.safetensors,checkpoints} && mkdir "$WORK/log/checkpoints"
-touch "$WORK"/log/{recipe.cfg.partial.1,.writable.x,checkpoints/last.safetensors.partial.2}
+touch "$WORK"/log/{recipe.cfg.partial.1,.writable.x,checkpoints/step-000000004.partial.2}
 try 2.5g 0 'starts anew' 1 log "${first[@]}" --resume=auto
 mkdir "$WORK/lone" && cp "$WORK/run/master.safetensors" "$WORK/lone"
 try 2.5h 4 'lone holds no checkpoint.*--overwrite' 1 lone "${first[@]}" --resume=auto

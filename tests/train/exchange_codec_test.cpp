@@ -43,7 +43,7 @@ TEST(Exchange, WhatIsNotFinitePassesRounding) {
       exchange.begin(0, epoch.step(0));
       student.gradients().fill_(1);
       if (comm.rank() == 1) student.gradients()[7] = bad;
-      exchange.finish(false, false, kMomentum);
+      exchange.finish(false, {}, kMomentum);
       const float got = student.gradients()[7].item<float>();
       EXPECT_TRUE(std::isnan(bad) ? std::isnan(got) : got == bad) << bad << " became " << got;
       EXPECT_EQ(student.gradients()[8].item<float>(), 3);
@@ -105,7 +105,7 @@ TEST(Exchange, WhatIsNotFinitePassesCodes) {
         exchange.begin(0, epoch.step(0));
         student.gradients().fill_(1);
         if (comm.rank() == 1) student.gradients()[place] = bad;
-        exchange.finish(false, false, kMomentum);
+        exchange.finish(false, {}, kMomentum);
         EXPECT_FALSE(std::isfinite(student.gradients()[place].item<float>()));
         // A norm's is its own affair; a weight's is its bucket's.
         const at::Tensor others =
@@ -117,7 +117,7 @@ TEST(Exchange, WhatIsNotFinitePassesCodes) {
 }
 
 /// Two flags, three sums and the statistics, which ride in a step's last message.
-constexpr int64_t kSums = 5 + 2 * (3 + 5 + 9);
+constexpr int64_t kSums = 6 + 2 * (3 + 5 + 9);
 
 /// What all ranks send in an epoch, of a kind.
 TrafficCount sent_in_epoch(int world, const Images& images, const EpochPlan& epoch,
@@ -153,7 +153,7 @@ TEST(Exchange, MessagesAreThePlansChunksAndNoMore) {
     // 2 leaves on 4 ranks: an addition and a broadcast a chunk, and the flags of two ranks.
     const TrafficCount sent =
         sent_in_epoch(4, images, with_leafless, {ExchangeOrder::fixed, true, chunk_bytes, true});
-    EXPECT_EQ(sent.bytes, 2 * 2 * 4 * (elements + kSums) + 2 * 2 * 2 * 4);
+    EXPECT_EQ(sent.bytes, 2 * 2 * 4 * (elements + kSums) + 2 * 2 * 3 * 4);
     EXPECT_EQ(sent.messages, 2 * 2 * chunks + 2 * 2);
     // Rounded: half the bytes, and the sums in a message of their own.
     const TrafficCount half = sent_in_epoch(3, images, epoch, rounded(chunk_bytes, true));

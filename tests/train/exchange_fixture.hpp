@@ -88,7 +88,7 @@ inline StepTotals take_step(Communicator& comm, Student& student, GradientExchan
         backward(student, images, micro, plan.terms, [&] { exchange.before_backward(last); });
     exchange.after_backward(n, loss.sums);
   }
-  return exchange.finish(false, false, kMomentum);
+  return exchange.finish(false, {}, kMomentum);
 }
 
 /// All steps of one epoch without updates; every rank ends with equal bits. Rank 0's outcomes.

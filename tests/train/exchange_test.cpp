@@ -139,7 +139,7 @@ TEST(Exchange, ParametersWithoutAGradientAreSentToo) {
         // What lies in c's gradient now must arrive, although no hook has marked it.
         student.gradients().narrow(0, 800, 400).fill_(comm.rank() + 1);
         exchange.after_backward(comm.rank(), at::zeros({3}));
-        exchange.finish(false, false, kMomentum);
+        exchange.finish(false, {}, kMomentum);
         EXPECT_TRUE(at::equal(student.gradients().narrow(0, 0, 400), at::ones({400}) * 3));
         EXPECT_TRUE(at::equal(student.gradients().narrow(0, 400, 400), at::ones({400})));
         EXPECT_TRUE(at::equal(student.gradients().narrow(0, 800, 400), at::ones({400}) * 6));
@@ -168,14 +168,17 @@ TEST(Exchange, FlagsAreCountedAndAFailedStepLeavesTheStatistics) {
                      [&] { exchange.before_backward(true); });
         exchange.after_backward(comm.rank(), loss.sums);
       }
-      const StepTotals totals = exchange.finish(fails, comm.rank() != 1, kMomentum);
+      const StepTotals totals =
+          exchange.finish(fails, {.stop = comm.rank() != 1, .save = comm.rank() == 0}, kMomentum);
       EXPECT_EQ(totals.failed, 1);
       EXPECT_EQ(totals.stops, 3);
+      EXPECT_EQ(totals.saves, 1);
       EXPECT_TRUE(same_bits(student.running(), before));
       // The next step is whole again.
       const StepTotals next = take_step(comm, student, exchange, images, plan);
       EXPECT_EQ(next.failed, 0);
       EXPECT_EQ(next.stops, 0);
+      EXPECT_EQ(next.saves, 0);
       EXPECT_FALSE(same_bits(student.running(), before));
     });
   }
@@ -195,9 +198,10 @@ TEST(Exchange, FlagsOfRanksWithoutSamplesAndOfSeveralLeavesAreCountedOnce) {
         for (int repeat = 0; repeat < 3; ++repeat) {
           take_step(comm, student, exchange, images, plan);
           exchange.begin(0, plan);  // and now no rank comes to a leaf
-          const StepTotals totals = exchange.finish(comm.rank() % 2 == 0, true, kMomentum);
+          const StepTotals totals = exchange.finish(comm.rank() % 2 == 0, {true, true}, kMomentum);
           EXPECT_EQ(totals.failed, (world + 1) / 2);
           EXPECT_EQ(totals.stops, world);
+          EXPECT_EQ(totals.saves, world);
         }
       });
     }

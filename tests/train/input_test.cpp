@@ -92,7 +92,7 @@ class InputTest : public testing::Test {
     StepSettings settings;
     settings.bf16 = bf16;
     settings.shape = small_spec().input;
-    settings.stop_requested = [] { return false; };
+    settings.wishes = [] { return StepWishes{}; };
     TrainingStep training(
         {student, teacher, exchange, optimizer, learned, watchdog, world.control(), nullptr},
         settings);
@@ -147,7 +147,8 @@ TEST_F(InputTest, ARunGoesOnWithTheInputThatItBeganWith) {
   Schedule schedule(TrainOptions{});
   const std::string path = folder_ / "last.safetensors";
   const Json about = describe_model("weights", small_spec(), dataset_->index().classes);
-  save_checkpoint(path, about, {}, began, optimizer, learned, average, schedule, {});
+  write_model_file(path,
+                   checkpoint_state(about, {}, began, optimizer, learned, average, schedule, {}));
   EXPECT_NO_THROW(load_checkpoint(path, began, optimizer, learned, average, schedule));
   const std::string text = error_of(ExitCode::settings, [&] {
     load_checkpoint(path, goes_on, optimizer, learned, average, schedule);

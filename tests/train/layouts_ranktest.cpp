@@ -135,7 +135,7 @@ at::Tensor masters_after(World& world, const Dataset& dataset, Teacher& teacher,
   Student student(tied_network(3, 9, 5), options.quant, 1, at::kCPU);
   Watchdog watchdog(world, 0);
   TrainingParts parts(world, watchdog, dataset, student, &teacher, options, at::kCPU,
-                      [] { return false; });
+                      [] { return StepWishes{}; });
   const RunPlan run(kRows, options, world.place().world);
   parts.step.ends_at(kEpochs * kSteps - 1);
   for (int64_t epoch = 0; epoch < kEpochs; ++epoch) {

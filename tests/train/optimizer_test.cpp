@@ -315,8 +315,9 @@ TEST(Checkpoint, ContinuesAsIfNothingHadHappened) {
       state.best_step = 8;
       state.best_accuracy = 91.5;
       state.last_accuracy = 90.25;
-      save_checkpoint(path, about_of(whole.student), {{"kept", 1}}, whole.student, whole.masters,
-                      whole.learned, whole.average, whole_schedule, state);
+      write_model_file(path, checkpoint_state(about_of(whole.student), {{"kept", 1}}, whole.student,
+                                              whole.masters, whole.learned, whole.average,
+                                              whole_schedule, state));
       EXPECT_EQ(checkpoint_facts(path).record, Json({{"kept", 1}}));
       EXPECT_EQ(to_json(checkpoint_facts(path).state), to_json(state));
       whole.train(3, 6);
@@ -365,8 +366,10 @@ TEST(Checkpoint, BeforeTheFirstUpdate) {
     for (const QuantMethod name : {QuantMethod::uniform, QuantMethod::joint, QuantMethod::points}) {
       Trainee trainee(6, method(name), options_of(kind));
       Schedule schedule(options_of(kind));
-      save_checkpoint(folder / "x", about_of(trainee.student), {}, trainee.student, trainee.masters,
-                      trainee.learned, trainee.average, schedule, {});
+      write_model_file(
+          folder / "x",
+          checkpoint_state(about_of(trainee.student), {}, trainee.student, trainee.masters,
+                           trainee.learned, trainee.average, schedule, {}));
       EXPECT_EQ(load_checkpoint(folder / "x", trainee.student, trainee.masters, trainee.learned,
                                 trainee.average, schedule)
                     .best_epoch,
@@ -411,8 +414,10 @@ TEST(Checkpoint, AStoredStudentShipsTheSameBytes) {
     RunState state;
     state.epoch = state.best_epoch = 1;
     state.step = 3;
-    save_checkpoint(folder / "last", about, {{"kept", 1}}, trainee.student, trainee.masters,
-                    trainee.learned, trainee.average, Schedule(options_of(Optimizer::sgd)), state);
+    write_model_file(
+        folder / "last",
+        checkpoint_state(about, {{"kept", 1}}, trainee.student, trainee.masters, trainee.learned,
+                         trainee.average, Schedule(options_of(Optimizer::sgd)), state));
     for (const char* file : {"master", "last"}) {
       const StoredStudent stored = load_stored_student(folder / file);
       EXPECT_EQ(stored.about["steps"], 3);
@@ -460,8 +465,9 @@ TEST(Checkpoint, RefusesWhatIsNotItsOwn) {
   const auto save = [&](const TrainOptions& options, const RunState& state = {}) {
     Trainee trainee(6, {}, options);
     trainee.train(0, 2);
-    save_checkpoint(path, about_of(trainee.student), {}, trainee.student, trainee.masters,
-                    trainee.learned, trainee.average, Schedule(options), state);
+    write_model_file(
+        path, checkpoint_state(about_of(trainee.student), {}, trainee.student, trainee.masters,
+                               trainee.learned, trainee.average, Schedule(options), state));
   };
   const auto load = [&](const TrainOptions& options, std::unique_ptr<Network> network) {
     const std::string text = error_of(ExitCode::model, [&] {

@@ -17,7 +17,7 @@ learn=(distill "${common[@]}" --teacher.file "$WORK/teacher/master.safetensors" 
 same() {
   same_weights "$1" "$2"
   same_losses "$1" "$2"
-  python3 "$compare" same_tensors "$WORK/$1/checkpoints/last.safetensors" "$WORK/$2/checkpoints/last.safetensors" \
+  python3 "$compare" same_tensors "$(newest "$1")/part-00000.safetensors" "$(newest "$2")/part-00000.safetensors" \
     "${3:-average.}" || fail "the checkpoints of $1 and $2 differ"
 }
 

@@ -20,7 +20,7 @@ strike run
 grep -qE "$measured" "$WORK/err" || fail "nothing was measured at the start"
 chosen=$(sed -n "s/^exchange.chunk_bytes = //p" "$WORK/run/recipe.cfg")
 [[ $chosen =~ ^[0-9]+$ && $chosen -ge 1024 ]] || fail "the recipe holds chunk_bytes = $chosen"
-grep -aqE '"exchange.chunk_bytes\\*":\\*"'"$chosen" "$WORK/run/checkpoints/last.safetensors" ||
+grep -aqE '"exchange.chunk_bytes\\*":\\*"'"$chosen" "$(newest run)"/part-* ||
   fail "the checkpoint does not hold $chosen"
 
 distil 2 data run "${job[@]}" --exchange.chunk_bytes 0 --resume

@@ -23,7 +23,7 @@ method() {
   for ranks in 1 2; do
     distil $ranks data "$name.$ranks" "${short[@]}" "$@"
     again "$name.$ranks" "$name.$ranks/student.safetensors"
-    again "$name.$ranks/checkpoints/last.safetensors" "$name.$ranks/student.safetensors"
+    again "$name.$ranks/checkpoints/$(basename "$(newest "$name.$ranks")")" "$name.$ranks/student.safetensors"
   done
 }
 method uniform --quant.rounding stochastic --quant.tensors all --quant.scales fp16 --run.seed 5
@@ -39,7 +39,7 @@ distil 2 data best --train.epochs 6 --train.global_batch 72 --train.select best 
 best=$(python3 "$compare" get "$WORK/best/run.jsonl" end best_epoch)
 [ "$best" -lt 6 ] || fail "the last epoch is the best: nothing was selected"
 again best best/student.safetensors
-again best/checkpoints/best.safetensors best/student_trained_norm.safetensors
+again "best/checkpoints/$(cd "$WORK/best/checkpoints" && echo best-*.safetensors)" best/student_trained_norm.safetensors
 # A run that has not ended: its best checkpoint, written beside run.jsonl.
 mv "$WORK/best/student.safetensors" "$WORK/best/master.safetensors" "$WORK"
 sed -i '/"type":"end"/d' "$WORK/best/run.jsonl"
@@ -77,7 +77,7 @@ refused 2 'quant\.\* is given.*--post-mortem' compress "$masters" --quant.bits 3
 refused 2 'out is not given' compress "$masters" --post-mortem
 refused 2 'quant\.method = none' compress "$masters" --post-mortem --quant.method none "${into[@]}"
 refused 7 'nowhere' compress "$masters" --out "$WORK/nowhere/none.safetensors"
-head -c 3000 "$WORK/lsq.1/checkpoints/last.safetensors" >"$WORK/torn.safetensors"
+head -c 3000 "$(newest lsq.1)/part-00000.safetensors" >"$WORK/torn.safetensors"
 refused 4 'torn\.safetensors' compress "$WORK/torn.safetensors" "${into[@]}"
 mkdir "$WORK/young"
 head -1 "$WORK/uniform.1/run.jsonl" >"$WORK/young/run.jsonl"

@@ -25,7 +25,7 @@ same_output() {
 measure=(evaluate --data.folder "$WORK/data" --run.threads 1 --model.file)
 same_output text "${measure[@]}" "$file"
 same_output json "${measure[@]}" "$file" --json --against "$WORK/teacher.safetensors"
-same_output checkpoint "${measure[@]}" "$WORK/run/checkpoints/last.safetensors" --json
+same_output checkpoint "${measure[@]}" "$(newest run)" --json
 for ranks in 1 2 3; do
   must $ranks "${measure[@]}" "$file" --against "$WORK/teacher.safetensors" --html "$WORK/page.$ranks.html"
   cmp "$WORK/page.1.html" "$WORK/page.$ranks.html" || fail "the page at 1 and $ranks ranks"

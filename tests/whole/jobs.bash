@@ -105,6 +105,9 @@ same_weights() {
   done
 }
 
+# newest RUN: the folder of its newest checkpoint
+newest() { find "$WORK/$1/checkpoints" -mindepth 1 -maxdepth 1 -name 'step-?????????' | sort | tail -1; }
+
 same_losses() {
   python3 "$compare" losses "$WORK/$1/run.jsonl" "$WORK/$2/run.jsonl" ||
     fail "losses of $1 and $2 differ"

@@ -3,7 +3,7 @@
 . "$SOURCE/tests/whole/jobs.bash"
 small_shards data 1200 60 50
 small_teacher data
-epochs=4
+epochs=12
 setting=(--train.epochs $epochs --train.global_batch 16 --train.micro_batch 8 --run.log_steps 4 --data.shift 1
   --data.jitter 0.4 --data.erase 0.3 --data.mixup 0.4 --data.cutmix 1 --model.dropout 0.1 --quant.rounding stochastic --exchange.order fixed)
 
@@ -19,10 +19,10 @@ strike() {
     fail "$run, $deed: $end, expected code $code before epoch $epochs"
     cat "$WORK/err"
   }
-  # On the disk is the last whole epoch, and where a signal stopped the run the steps after it; the
-  # epoch's line in run.jsonl comes a moment after its checkpoint.
-  grep -aqE 'progress[^}]*epoch[^0-9]*('"$done|$((done + 1)))," \
-    "$WORK/$run/checkpoints/last.safetensors" || fail "$run: the checkpoint is not of epoch $done"
+  # On the disk is the last whole epoch (or, killed while it was written, the one before), and where a
+  # signal stopped the run the steps after it; the epoch's line in run.jsonl may come after it.
+  grep -qE '"epoch":('"$((done - 1))|$done|$((done + 1)))," "$(newest "$run")/manifest.json" ||
+    fail "$run: the checkpoint is not of epoch $done"
 }
 
 for optimizer in sgd adam lars; do

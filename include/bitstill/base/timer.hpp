@@ -23,6 +23,9 @@ class Timer {
   Clock::time_point start_ = Clock::now();
 };
 
+/// Seconds since this process began.
+double process_seconds();
+
 /// Now in UTC, ISO 8601: 2018-02-15T12:00:00Z.
 std::string utc_now();
 

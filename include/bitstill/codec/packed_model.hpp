@@ -51,12 +51,12 @@ struct PlainTensor {
   const void* data = nullptr;
 };
 
-/// Writes a model file. `about` becomes its description (null and no coded tensor: none).
-/// Error(model) naming `where` when a tensor's parts do not fit each other, or when the description
-/// takes more than the 1 MiB that readers accept.
-void write_packed_model(const std::string& where, const Json& about,
-                        const std::vector<PlainTensor>& plain,
-                        const std::vector<CodedTensor>& coded, const ByteSink& sink);
+/// Writes a model file, which carries its SHA-256 (seal.hpp), and returns that. `about` becomes its
+/// description (null and no coded tensor: none). Error(model) naming `where` when a tensor's parts
+/// do not fit each other, or when the description takes more than the 1 MiB that readers accept.
+std::string write_packed_model(const std::string& where, const Json& about,
+                               const std::vector<PlainTensor>& plain,
+                               const std::vector<CodedTensor>& coded, const ByteSink& sink);
 
 /// Where a file's bytes come from; read() gets exactly what it asks for, within `size`.
 struct ByteSource {
@@ -73,6 +73,10 @@ struct ModelFront {
 };
 /// Reads and checks it alone. Error(model) as read_packed_model's.
 ModelFront read_model_front(const ByteSource& source, const std::string& where);
+
+/// Reads all of it. Error(model) when its bytes do not have the SHA-256 that it carries, which is
+/// the answer; empty where it carries none. Also as read_model_front's.
+std::string verify_packed_model(const ByteSource& source, const std::string& where);
 
 /// Called for each plain tensor: the place for its bytes (any alignment), or null to skip it.
 using PlaceTensor =

@@ -27,7 +27,7 @@ struct RecipeLine {
 /// way. Error(settings) names `path`, the line and what is wrong with it.
 std::vector<RecipeLine> parse_recipe(std::string_view text, const std::string& path);
 
-/// Settings of a single call, which no recipe keeps: config, resume, overwrite, dry-run.
+/// Settings of a single call, which no recipe keeps: config, resume, overwrite, dry-run, no-verify.
 bool of_one_call(const std::string& setting);
 
 /// Settings as the lines of a recipe, without those of a single call.

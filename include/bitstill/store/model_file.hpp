@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "bitstill/base/json.hpp"
+#include "bitstill/codec/manifest.hpp"
 #include "bitstill/codec/packed_model.hpp"
 #include "bitstill/quant/quantizer.hpp"
 
@@ -41,22 +42,33 @@ struct ModelFile {
   ModelFileSizes sizes = {};  // only of files that were read
   Json input = {};            // only of files that were read: what a plain PyTorch file says, below
   NamedTensors attached =
-      {};  // vocabularies: bytes that are no weights, in file order (attaches())
+      {};                   // vocabularies: bytes that are no weights, in file order (attaches())
+  std::string sha256 = {};  // only of files that were read: what it carries; empty: nothing
 };
 
 /// Whether a tensor is no weight but belongs to what the network is for, and goes unchanged into
 /// whatever is made of the file: bytes (U8) named "vocabulary...." (infer/model_vocabulary.hpp).
 bool attaches(const std::string& name, Dtype dtype);
 
-/// Writes (rank 0 only, through replace_file). Error(storage).
-void write_model_file(const std::string& path, const ModelFile& file);
+/// Writes (through replace_file; one rank). Error(storage).
+SealedFile write_model_file(const std::string& path, const ModelFile& file);
 
 /// How many bytes write_model_file would write.
 uint64_t model_file_bytes(const ModelFile& file);
 
-/// Reads and checks everything: bounded header (100 MB and not above the file), no duplicate keys,
-/// offsets that tile the data exactly, known types, finite scales. Error(model) names the file,
-/// what is wrong and how to mend it: missing, truncated, foreign, of a future version.
+/// From now on this process believes model files without comparing their bytes with the SHA-256
+/// that they carry (--no-verify): huge ones take their time.
+void believe_model_files();
+bool verifies_model_files();
+
+/// The SHA-256 that a model file carries, compared with all its bytes; empty where it carries none
+/// (of one that an earlier version wrote: said once). Error(model).
+std::string verify_model_file(const std::string& path);
+
+/// Reads and checks everything: the SHA-256 that it carries (verify_model_file), bounded header
+/// (100 MB and not above the file), no duplicate keys, offsets that tile the data exactly, known
+/// types, finite scales. Error(model) names the file, what is wrong and how to mend it: missing,
+/// truncated, foreign, damaged, of a future version. A checkpoint's folder is read as one file.
 ModelFile read_model_file(const std::string& path);
 
 /// Whether the weights are values that a quantizer made: packed, or decoded by bitstill export.

@@ -20,11 +20,11 @@ void settle_exchange(World& world, int64_t gradient_bytes, ExchangeOptions* opti
 
 /// What steps need beside the student, the teacher and the data, which outlive it.
 struct TrainingParts {
-  /// stop_requested: whether a signal asks this rank to stop; it goes with the step's flags.
+  /// wishes: what this rank asks of all, at each step's end; goes with the step's flags.
   /// Collective: every rank of world calls this, in the same order.
   TrainingParts(World& world, Watchdog& watchdog, const Dataset& dataset, Student& student,
                 Teacher* teacher, const TrainingOptions& options, const at::Device& device,
-                std::function<bool()> stop_requested);
+                std::function<StepWishes()> wishes);
   TrainingParts(const TrainingParts&) = delete;
   TrainingParts& operator=(const TrainingParts&) = delete;
 

@@ -30,7 +30,7 @@ class WeightAverage {
   /// call. Does nothing before there is one.
   void swap();
 
-  /// For checkpoints; restore() throws Error(model) naming `where`.
+  /// For checkpoints, views where it is on the CPU; restore() throws Error(model) naming `where`.
   NamedTensors state() const;
   void restore(const NamedTensors& tensors, const std::string& where);
 

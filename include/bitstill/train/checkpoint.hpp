@@ -17,15 +17,16 @@ namespace bitstill {
 /// Adds to what a run's files say of the model: steps done, quantizer, kind, in this order.
 void describe_state(Json& about, const char* kind, const Student& student, int64_t steps);
 
-/// One file, replaced atomically: masters, running statistics, learned values, their average, the
+/// All that a run goes on from: masters, running statistics, learned values, their average, the
 /// optimizers' states, schedule, state. `about` describes the model (infer's describe_model),
-/// `record` what the run was started with (config's RunRecord). Rank 0 only.
-void save_checkpoint(const std::string& path, Json about, const Json& record,
-                     const Student& student, const MasterOptimizer& optimizer,
-                     const LearnedOptimizer& learned_optimizer, const WeightAverage& average,
-                     const Schedule& schedule, const RunState& state);
+/// `record` what the run was started with (config's RunRecord). On the CPU its tensors are views.
+ModelFile checkpoint_state(Json about, const Json& record, const Student& student,
+                           const MasterOptimizer& optimizer,
+                           const LearnedOptimizer& learned_optimizer, const WeightAverage& average,
+                           const Schedule& schedule, const RunState& state);
 
-/// Error(model) when the file is wrong or of another network or optimizer.
+/// From a checkpoint's folder, or the one file of an earlier version. Error(model) when it is
+/// damaged, or of another network or optimizer.
 RunState load_checkpoint(const std::string& path, Student& student, MasterOptimizer& optimizer,
                          LearnedOptimizer& learned_optimizer, WeightAverage& average,
                          Schedule& schedule);
@@ -41,7 +42,9 @@ CheckpointFacts checkpoint_facts(const std::string& path);
 void forget_run(Json& about);
 
 /// Masters, running statistics and learned values alone (select = best).
-void save_masters(const std::string& path, Json about, const Student& student, int64_t steps);
+ModelFile masters_state(Json about, const Student& student, int64_t steps);
+void save_masters(const std::string& path, const Json& about, const Student& student,
+                  int64_t steps);
 void load_masters(const std::string& path, Student& student);
 
 /// A student as a file left it, and what the file says of the model, with steps.

@@ -22,6 +22,12 @@ struct StepTotals {
   double soft = 0, hard = 0;      // mean losses over the step's samples
   double correct = 0;             // predictions
   int64_t failed = 0, stops = 0;  // ranks whose batch failed; ranks asked to stop
+  int64_t saves = 0;              // ranks asked for a checkpoint
+};
+
+/// What a rank asks of all after a step; travels with its sums.
+struct StepWishes {
+  bool stop = false, save = false;
 };
 
 /// What travels in a step.
@@ -53,7 +59,7 @@ class GradientExchange {
   /// Sends what no hook has sent, waits for all, and leaves in student.gradients() (points: in
   /// student.learned_gradients()) the gradient of the step's mean loss and in student.running() the
   /// statistics' moving average.
-  StepTotals finish(bool failed, bool stop, double batch_norm_momentum);
+  StepTotals finish(bool failed, const StepWishes& wishes, double batch_norm_momentum);
 
   /// How many floats go with a step's gradients or points.
   int64_t sums() const { return sums_.numel(); }

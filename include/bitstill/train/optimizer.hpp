@@ -23,7 +23,8 @@ class MasterOptimizer {
   /// gradient, finite.
   void update(double rate, double norm);
 
-  /// Its state as flat tensors, for checkpoints: equal names and shapes for equal settings.
+  /// Its state as flat tensors, views where it is on the CPU, for checkpoints: equal names and
+  /// shapes for equal settings.
   NamedTensors state() const;
   void restore(const NamedTensors& tensors, const std::string& where);
 

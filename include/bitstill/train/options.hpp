@@ -232,6 +232,15 @@ void visit_settings(Options& options, const Visit& visit) {
         "of gradients on their way; the run's recipe keeps what auto came to");
 }
 
+/// When a checkpoint cannot be written.
+enum class OnStorageError { stop, go_on };
+template <>
+struct WordsOf<OnStorageError> {
+  using enum OnStorageError;
+  static constexpr Word<OnStorageError> kTable[] = {
+      {stop, "stop"}, {go_on, "go_on", "with the checkpoints that are there"}};
+};
+
 /// run.*; each setting's meaning stands in visit_settings below.
 struct RunOptions {
   std::string folder = "runs/run";
@@ -240,7 +249,12 @@ struct RunOptions {
   int64_t threads = 0;
   bool tf32 = false;
   double timeout_s = 600;
+  double walltime_s = 0;
   int64_t check_steps = 200, log_steps = 20;
+  int64_t save_steps = 0;
+  double save_minutes = 10;
+  int64_t keep = 3, keep_every = 0;
+  OnStorageError on_storage_error = OnStorageError::stop;
   bool tensorboard = false;
 };
 template <ConstOr<RunOptions> Options, class Visit>
@@ -252,6 +266,15 @@ void visit_settings(Options& options, const Visit& visit) {
         "threads a rank; 0: the cores over the host's ranks (exchange.order = fixed: 1)");
   visit("tf32", options.tf32, "GPUs: products of fp32 by TF32, which keeps 10 bits of a factor");
   visit("timeout_s", options.timeout_s, "end the job when a rank makes no progress; 0: never");
+  visit("walltime_s", options.walltime_s,
+        "stop in good order, exit code 75, so many seconds after the start; 0: no limit");
+  visit("save_steps", options.save_steps,
+        "a checkpoint after so many steps, besides those at epochs' ends; 0: none");
+  visit("save_minutes", options.save_minutes, "a checkpoint when the last one is so old; 0: none");
+  visit("keep", options.keep, "checkpoints, the newest");
+  visit("keep_every", options.keep_every,
+        "keep those after multiples of so many steps, too; 0: none");
+  visit("on_storage_error", options.on_storage_error, "when a checkpoint cannot be written");
   visit("check_steps", options.check_steps,
         "compare weights and points of all ranks after so many steps");
   visit("log_steps", options.log_steps, "steps a line of run.jsonl");

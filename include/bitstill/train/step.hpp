@@ -50,8 +50,8 @@ struct StepSettings {
   uint64_t seed = 0;
   at::Device device = at::kCPU;
   ImageShape shape;
-  int64_t sweep_batches = 0;  // teacher.sweep_batches
-  std::function<bool()> stop_requested;
+  int64_t sweep_batches = 0;           // teacher.sweep_batches
+  std::function<StepWishes()> wishes;  // of this rank, asked at each step's end
 };
 
 struct StepResult {

@@ -62,8 +62,9 @@ class Student {
   void move_gradients(const at::Tensor& flat);
   /// Every parameter and gradient is still a view of the flat buffers; else Error(environment).
   void check_views() const;
-  /// Copies of masters (not shadows) and running statistics by name, on the CPU; and the learned
-  /// values, as "quantizer.NAME" [points or steps] of each quantized tensor.
+  /// Masters (not shadows) and running statistics by name, on the CPU; and the learned values, as
+  /// "quantizer.NAME" [points or steps] of each quantized tensor. They change with the student:
+  /// where this is on the CPU they are views of it.
   NamedTensors state() const;
   /// The reverse, for resuming and for select = best; Error(model) as assign().
   void load(const NamedTensors& tensors, const std::string& where);

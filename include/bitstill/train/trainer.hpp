@@ -24,6 +24,11 @@ struct RunStart {
   std::string resume_from;  // the checkpoint to go on from, the same on all ranks; empty: none
   Json record;              // what the run was started with, for its checkpoints
   std::function<bool()> stop_requested = [] { return false; };
+  /// Rank 0, before anything is published in the run folder; throws when that is no longer this
+  /// job's.
+  std::function<void()> may_publish = [] {};
+  /// Rank 0: the checkpoint of this step is on disk; from another thread.
+  std::function<void(int64_t step)> published = [](int64_t) {};
 };
 
 /// What the last line of a run says.
@@ -33,8 +38,8 @@ struct RunResult {
   bool stopped = false;  // by a signal, before the end
 };
 
-/// Trains `student` by `plan` (of `dataset`) and writes into the run folder:
-/// checkpoints/last.safetensors after every epoch and when a signal stops it, at the end
+/// Trains `student` by `plan` (of `dataset`) and writes into the run folder: checkpoints after
+/// every epoch, as run.save_steps and run.save_minutes say and when a signal stops it, at the end
 /// master.safetensors and student.safetensors. `about` describes the model (infer's
 /// describe_model). Errors that a rank meets alone before an exchange become every rank's.
 /// Collective: every rank of world calls this.

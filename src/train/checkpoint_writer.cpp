@@ -1,0 +1,220 @@
+#include "bitstill/train/checkpoint_writer.hpp"
+
+#include <algorithm>
+#include <cstdio>
+#include <filesystem>
+#include <optional>
+#include <random>
+#include <sstream>
+#include <utility>
+#include <vector>
+
+#include "bitstill/base/file.hpp"
+#include "bitstill/base/log.hpp"
+#include "bitstill/base/sha256.hpp"
+#include "bitstill/base/text.hpp"
+#include "bitstill/comm/agree.hpp"
+#include "bitstill/comm/gather_text.hpp"
+#include "bitstill/store/checkpoint_folder.hpp"
+#include "bitstill/train/snapshot.hpp"
+
+namespace bitstill {
+namespace {
+
+/// Below this one rank writes as fast as several.
+constexpr int64_t kLeastPartBytes = 16 << 20;
+
+std::string hash_of(const void* bytes, std::size_t count) {
+  return sha256_hex({static_cast<const char*>(bytes), count}).substr(0, 16);
+}
+
+/// `parts` model files of neighbouring tensors and about as many bytes; the first describes all.
+std::vector<ModelFile> split(const ModelFile& file, int64_t bytes, std::size_t parts) {
+  std::vector<ModelFile> split(parts);
+  split[0].about = file.about;
+  split[0].attached = file.attached;
+  const auto count = static_cast<int64_t>(parts);
+  int64_t before = 0;
+  for (const auto& [name, tensor] : file.tensors) {
+    const int64_t part = std::min(before * count / std::max<int64_t>(bytes, 1), count - 1);
+    split[static_cast<std::size_t>(part)].tensors.emplace_back(name, tensor);
+    before += static_cast<int64_t>(tensor.nbytes());
+  }
+  return split;
+}
+
+std::string to_line(std::size_t part, const SealedFile& file) {
+  return concat(part, ' ', file.bytes, ' ', file.sha256, '\n');
+}
+
+}  // namespace
+
+/// What the writing thread works with.
+struct CheckpointWriter::Work {
+  explicit Work(WriterOptions of) : options(std::move(of)) {}
+
+  void write(Communicator& comm);
+  void compare(Communicator& comm) const;
+  std::string begin() const;
+  std::string write_parts(Communicator& comm, const std::string& partial) const;
+  void publish(const std::string& partial, const std::vector<std::string>& written);
+  void tell_failure(Communicator& comm, const AgreedError& error, const std::string& partial) const;
+
+  WriterOptions options;
+  Snapshot state, best;
+  bool new_best = false, must = false;
+  CheckpointMark mark;
+  std::size_t parts = 1;
+  CheckpointMark on_disk{-1, 0, 0};        // the newest, on all ranks; -1: none
+  std::optional<SealedFile> best_on_disk;  // on rank 0, of best_step
+  int64_t best_step = 0;
+};
+
+void CheckpointWriter::Work::compare(Communicator& comm) const {
+  if (comm.world() == 1) return;
+  NamedValues items = fingerprints(state.file());
+  for (auto& item : items) item.first += concat(" after step ", mark.step);
+  require_equal(comm, items, ExitCode::numbers);
+}
+
+/// The folder in which the checkpoint grows.
+std::string CheckpointWriter::Work::begin() const {
+  char random[16];
+  std::snprintf(random, sizeof random, "%08x", std::random_device{}());
+  const std::string partial =
+      concat(options.folder, '/', checkpoint_name(mark.step), ".partial.", random);
+  make_folder(partial);
+  return partial;
+}
+
+/// This rank's parts; a line each.
+std::string CheckpointWriter::Work::write_parts(Communicator& comm,
+                                                const std::string& partial) const {
+  std::string lines;
+  const std::vector<ModelFile> files = split(state.file(), state.bytes(), parts);
+  for (std::size_t part = 0; part < parts; ++part) {
+    const std::size_t writer = part * static_cast<std::size_t>(comm.world()) / parts;
+    if (writer != static_cast<std::size_t>(comm.rank())) continue;
+    lines += to_line(part, write_model_file(concat(partial, '/', part_name(part)), files[part]));
+  }
+  return lines;
+}
+
+/// On rank 0.
+void CheckpointWriter::Work::publish(const std::string& partial,
+                                     const std::vector<std::string>& written) {
+  Manifest manifest;
+  manifest.step = mark.step;
+  manifest.epoch = mark.epoch;
+  manifest.world = static_cast<int64_t>(written.size());
+  manifest.parts.resize(parts);
+  for (const std::string& lines : written) {
+    std::istringstream stream(lines);
+    std::size_t part = 0;
+    for (SealedFile file; stream >> part >> file.bytes >> file.sha256;) {
+      manifest.parts.at(part) = file;
+    }
+  }
+  if (new_best) {
+    best_on_disk =
+        write_model_file(concat(options.folder, '/', best_name(mark.best_step)), best.file());
+    best_step = mark.best_step;
+  }
+  if (mark.best_step > 0) {
+    if (!best_on_disk || best_step != mark.best_step) {  // of the run before a resume
+      const std::string path = concat(options.folder, '/', best_name(mark.best_step));
+      best_on_disk = SealedFile{std::filesystem::file_size(path), verify_model_file(path)};
+      best_step = mark.best_step;
+    }
+    manifest.best_step = best_step;
+    manifest.best = best_on_disk;
+  }
+  replace_file(concat(partial, '/', kManifestName), manifest_text(manifest));
+  options.may_publish();
+  publish_checkpoint(options.folder, partial, mark.step);
+  options.published(mark.step);
+  prune_checkpoints(options.folder, mark.step, options.run.keep, options.run.keep_every);
+}
+
+void CheckpointWriter::Work::tell_failure(Communicator& comm, const AgreedError& error,
+                                          const std::string& partial) const {
+  std::error_code ignored;
+  if (comm.rank() == 0 && !partial.empty()) std::filesystem::remove_all(partial, ignored);
+  const bool goes_on = options.run.on_storage_error == OnStorageError::go_on && !must &&
+                       error.code() == ExitCode::storage;
+  if (!goes_on) throw error;
+  warn(concat(error.what(), "; the run goes on, and ",
+              on_disk.step < 0 ? "has no checkpoint"
+                               : concat("its newest checkpoint is of step ", on_disk.step)));
+}
+
+void CheckpointWriter::Work::write(Communicator& comm) {
+  compare(comm);
+  std::string partial;
+  try {
+    agree(comm, [&] {
+      if (comm.rank() == 0) partial = begin();
+    });
+    partial = broadcast_text(comm, partial, 0);
+    std::string lines;
+    agree(comm, [&] { lines = write_parts(comm, partial); });
+    const std::vector<std::string> written = gather_text(comm, lines);
+    agree(comm, [&] {
+      if (comm.rank() == 0) publish(partial, written);
+    });
+  } catch (const AgreedError& error) {
+    tell_failure(comm, error, partial);
+    return;
+  }
+  on_disk = mark;
+}
+
+CheckpointWriter::CheckpointWriter(World& world, WriterOptions options)
+    : work_(std::make_shared<Work>(std::move(options))) {
+  const bool thread = work_->options.overlap != Overlap::off && world.threads_allowed();
+  channel_ = open_channel(world, Traffic::control, thread ? Overlap::on : Overlap::off);
+}
+
+CheckpointWriter::~CheckpointWriter() = default;
+
+void CheckpointWriter::save(const ModelFile& state, const ModelFile* best,
+                            const CheckpointMark& mark, bool must) {
+  wait();
+  Work& work = *work_;
+  if (work.on_disk == mark) return;
+  work.state.take(state);
+  work.new_best = best != nullptr;
+  if (work.new_best) work.best.take(*best);
+  work.mark = mark;
+  work.must = must;
+  begun_ = channel_->enqueue([held = work_](Communicator& comm) {
+    const auto most = static_cast<int64_t>(comm.world());
+    held->parts = static_cast<std::size_t>(
+        std::clamp<int64_t>(held->state.bytes() / kLeastPartBytes, 1, most));
+    held->write(comm);
+  });
+}
+
+void CheckpointWriter::wait() {
+  if (!begun_) return;
+  channel_->wait(std::exchange(begun_, nullptr));
+}
+
+void CheckpointWriter::resumed_from(const CheckpointMark& mark) {
+  work_->on_disk = mark;
+}
+
+std::vector<std::pair<std::string, std::string>> fingerprints(const ModelFile& state) {
+  std::vector<std::pair<std::string, std::string>> result;
+  for (const auto& [name, tensor] : state.tensors) {
+    const at::Tensor values = tensor.cpu().contiguous();
+    result.emplace_back(name, hash_of(values.const_data_ptr(), values.nbytes()));
+  }
+  for (const char* name : {"progress", "schedule"}) {
+    const std::string text = state.about.is_object() ? state.about.value(name, Json()).dump() : "";
+    result.emplace_back(concat("the run's ", name), hash_of(text.data(), text.size()));
+  }
+  return result;
+}
+
+}  // namespace bitstill
