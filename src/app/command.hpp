@@ -35,6 +35,10 @@ struct Command {
   const char* name;
   const char* summary;
   int (*run)(World& world, const Words& arguments);
+  /// Whether a signal stops it in good order (ExitCode::stopped) from its first moment on.
+  bool stops = false;
+  /// Whether all of its work has a Watchdog, up to which it counts as starting.
+  bool watched = false;
 };
 
 constexpr char kExitCodes[] =
@@ -63,8 +67,9 @@ Json versions(const World& world);
 /// decide how sums are rounded.
 std::string instruction_set();
 
-/// First call: SIGTERM, SIGINT and SIGUSR1 set a flag; a second one of them ends the process at
-/// once with exit code 75.
+/// From now on SIGTERM, SIGINT and SIGUSR1 set a flag, which stays. SIGTERM or SIGINT 2 s or more
+/// after the first of them end the process at once (128 + signal). main calls it before MPI starts
+/// where Command::stops.
 void watch_signals();
 bool stop_requested();
 /// The same of any rank: a signal may have reached some only. Collective.

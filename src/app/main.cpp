@@ -6,6 +6,7 @@
 #include <cstdio>
 #include <exception>
 #include <memory>
+#include <string_view>
 
 #include "bitstill/base/log.hpp"
 #include "bitstill/base/output.hpp"
@@ -13,15 +14,18 @@
 #include "bitstill/base/version.hpp"
 #include "bitstill/comm/agree.hpp"
 #include "command.hpp"
+#include "life_sign.hpp"
 
 namespace bitstill {
 namespace {
 
+// name, summary, run, stops, watched
 constexpr Command kCommands[] = {
     {"shard", "turn images or pairs of sentences into HDF5 shards", run_shard},
-    {"train", "train a network with cross-entropy, quantized if asked", run_train},
-    {"distill", "train a quantized student from a teacher", run_distill},
-    {"cache", "keep a teacher's answers in files, for any number of students", run_cache},
+    {"train", "train a network with cross-entropy, quantized if asked", run_train, true, true},
+    {"distill", "train a quantized student from a teacher", run_distill, true, true},
+    {"cache", "keep a teacher's answers in files, for any number of students", run_cache, false,
+     true},
     {"evaluate", "measure a model file on a split of the shards", run_evaluate},
     {"predict", "name what images show, by a model file", run_predict},
     {"translate", "translate lines of text, by a model file of sentences", run_translate},
@@ -30,7 +34,7 @@ constexpr Command kCommands[] = {
     {"export", "write any model file as fp32 safetensors for PyTorch", run_export},
     {"inspect", "show what a shard folder or a model file holds", run_inspect},
     {"report", "one HTML page and a table from run folders, or from a study", run_report},
-    {"study", "a grid of methods, bits and seeds under equal rules; sweeps", run_study},
+    {"study", "a grid of methods, bits and seeds under equal rules; sweeps", run_study, true},
     {"bench", "measure this machine against the targets", run_bench},
 };
 
@@ -75,6 +79,14 @@ int run(World& world, int argc, char** argv) {
   return find_command(words[0]).run(world, Words(words.begin() + 1, words.end()));
 }
 
+/// The command of these words, which may be wrong; main prepares the process for it.
+Command first_look(int argc, char** argv) {
+  for (const Command& command : kCommands) {
+    if (argc > 1 && argv[1] == std::string_view(command.name)) return command;
+  }
+  return {};
+}
+
 /// Every step allocates what the one before freed. By default the C library gives large blocks back
 /// to the system each time and takes page faults to get them again: 2,368 a step of student3.
 void keep_memory() {
@@ -83,13 +95,16 @@ void keep_memory() {
 }
 
 /// The exit code; Errors that every rank knows of are printed here, others end the job.
-int run_job(std::unique_ptr<World>& world, int argc, char** argv) {
+int run_job(std::unique_ptr<World>& world, int argc, char** argv, bool watched) {
   ExitCode code = ExitCode::environment;
   std::string message;
   try {
     world = World::open();
     set_log_place(world->place());
-    return run(*world, argc, argv);
+    if (!watched) life_sign::note_running();
+    const int done = run(*world, argc, argv);
+    if (done == static_cast<int>(ExitCode::stopped)) life_sign::note_stop_done();
+    return done;
   } catch (const AgreedError& error) {
     if (log_place().rank == 0) print_error(error.what());
     return static_cast<int>(error.code());
@@ -124,6 +139,9 @@ int main(int argc, char** argv) {
   c10::SetStackTraceFetcher([] { return std::string(); });  // one line an error
   keep_memory();
   std::signal(SIGXFSZ, SIG_IGN);  // a file-size limit is an Error(storage)
+  const Command command = first_look(argc, argv);
+  if (command.stops) watch_signals();  // a signal while MPI starts is remembered
+  life_sign::start();
   std::unique_ptr<World> world;
-  return with_output(run_job(world, argc, argv));
+  return with_output(run_job(world, argc, argv, command.watched));
 }

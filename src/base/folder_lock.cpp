@@ -61,13 +61,29 @@ std::string environment(const char* name) {
   return value != nullptr ? value : "";
 }
 
+/// The call of launch/run.sh that started this process, and which of its starts this is.
+struct Launch {
+  std::string token;  // empty: none
+  int64_t generation = 0;
+};
+
+Launch own_launch() {
+  const std::string words = environment("BITSTILL_LAUNCH");  // TOKEN:GENERATION
+  const auto colon = words.find(':');
+  if (colon == std::string::npos) return {};
+  return {words.substr(0, colon), std::atoi(words.c_str() + colon + 1)};
+}
+
 Json holder_words() {
+  const Launch launch = own_launch();
   return {{"host", host_name()},
           {"boot", proc_line("/proc/sys/kernel/random/boot_id")},
           {"pid", static_cast<int64_t>(getpid())},
           {"process_start", start_of(getpid())},
           {"job", environment("SLURM_JOB_ID")},
           {"restart", std::atoi(environment("SLURM_RESTART_COUNT").c_str())},
+          {"launch", launch.token},
+          {"generation", launch.generation},
           {"since", utc_now()},
           {"token", concat(std::random_device{}(), "-", std::random_device{}())}};
 }
@@ -90,14 +106,29 @@ bool is_gone(const std::string& words) {
   }
 }
 
-[[noreturn]] void refuse(const std::string& folder, const std::string& words) {
+/// Whether an earlier start of this process's launch wrote `words`: launch/run.sh has given it up,
+/// which may be stopped, or cut off on another host, and still hold the file.
+bool is_given_up(const std::string& words) {
   const Json holder = Json::parse(words, nullptr, false);
-  std::string who = "another job";
-  if (holder.is_object()) {
-    who = concat("process ", holder.value("pid", int64_t{0}), " on ", holder.value("host", "?"),
-                 " since ", holder.value("since", "?"));
+  const Launch launch = own_launch();
+  if (launch.token.empty() || !holder.is_object()) return false;
+  try {
+    return holder.value("launch", "") == launch.token &&
+           holder.value("generation", launch.generation) < launch.generation;
+  } catch (const Json::exception&) {
+    return false;
   }
-  throw Error(ExitCode::settings, concat(folder, " is in use by ", who,
+}
+
+std::string name_of(const std::string& words) {
+  const Json holder = Json::parse(words, nullptr, false);
+  if (!holder.is_object()) return "another job";
+  return concat("process ", holder.value("pid", int64_t{0}), " on ", holder.value("host", "?"),
+                " since ", holder.value("since", "?"));
+}
+
+[[noreturn]] void refuse(const std::string& folder, const std::string& words) {
+  throw Error(ExitCode::settings, concat(folder, " is in use by ", name_of(words),
                                          "; give another folder, or, if that job is gone, "
                                          "remove ",
                                          FolderLock::path_in(folder)));
@@ -141,6 +172,11 @@ FolderLock::FolderLock(const std::string& folder) : path_(path_in(folder)) {
       ::close(std::exchange(descriptor_, -1));
       continue;
     }
+    if (is_given_up(words)) {  // a new file: the old one stays the other's, which it may yet remove
+      if (is_named(descriptor_, path_)) ::unlink(path_.c_str());
+      ::close(std::exchange(descriptor_, -1));
+      continue;
+    }
     if (!busy && (words.empty() || is_gone(words))) break;
     ::close(std::exchange(descriptor_, -1));
     if (timer.seconds() > kDiesWithin_s) refuse(folder, words);
@@ -174,6 +210,23 @@ FolderLock& FolderLock::operator=(FolderLock&& other) noexcept {
   words_ = std::move(other.words_);
   descriptor_ = std::exchange(other.descriptor_, -1);
   return *this;
+}
+
+void FolderLock::require_held() const {
+  if (descriptor_ < 0) return;
+  std::string words;
+  const int file =
+      ::open(path_.c_str(), O_RDONLY | O_CLOEXEC | O_NOFOLLOW);  // asks the server anew
+  if (file >= 0) {
+    words = read_words(file);
+    ::close(file);
+  }
+  if (words == words_) return;
+  throw Error(ExitCode::peer,
+              concat(path_, " is no longer this job's: ",
+                     words.empty() ? "it was removed"
+                                   : concat("taken over by ", name_of(words), ", a later start"),
+                     "; nothing is written into that folder any more"));
 }
 
 void FolderLock::release() {

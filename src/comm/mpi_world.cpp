@@ -33,11 +33,16 @@ void end_daemon_later() {
   std::getline(std::ifstream("/proc/" + std::to_string(daemon) + "/comm"), name);
   if ((name != "orted" && name != "prted") || fork() != 0) return;
   setsid();  // the daemon kills the groups of its ranks
-  for (int tenths = 0; tenths < 50; ++tenths) {
-    usleep(100000);
-    if (kill(daemon, 0) != 0) _exit(0);
-  }
+  const auto ends_within = [daemon](int tenths) {
+    for (; tenths > 0; --tenths) {
+      usleep(100000);
+      if (kill(daemon, 0) != 0) return true;
+    }
+    return false;
+  };
+  if (ends_within(50)) _exit(0);
   kill(daemon, SIGTERM);
+  if (!ends_within(20)) kill(daemon, SIGKILL);  // it may have been started with SIGTERM blocked
   _exit(0);
 }
 

@@ -16,6 +16,7 @@
 #include <vector>
 
 #include "bitstill/base/timer.hpp"
+#include "bitstill/comm/watched.hpp"
 #include "judge.hpp"
 #include "mpi_world.hpp"
 
@@ -28,6 +29,10 @@ constexpr double kSilentPeriods = 4;    // a healthy rank is never silent for lo
 constexpr double kStopPeriod_s = 0.01;  // while ranks wait for each other in stop()
 constexpr double kPatience_s = 0.3;     // by which rank r lets rank r - 1 speak first
 constexpr std::size_t kHostBytes = 64;
+
+// What watched() tells. A time-out below 0: there was no watchdog yet.
+std::atomic<double> watched_timeout_s{-1};
+std::atomic<uint64_t> watched_place{0};  // step * 16 + phase
 
 struct Kind {
   enum : int64_t { report, stopping, end, bye };
@@ -263,6 +268,8 @@ void Watchdog::State::loop() {
 }
 
 Watchdog::Watchdog(World& world, double timeout_s) {
+  watched_place = 0;
+  watched_timeout_s = std::max(timeout_s, 0.0);
   auto* mpi = dynamic_cast<MpiWorld*>(&world);
   if (!mpi || timeout_s <= 0 || world.place().world == 1 || !world.threads_allowed()) return;
   state_ = std::make_unique<State>(*mpi, timeout_s);
@@ -271,9 +278,10 @@ Watchdog::Watchdog(World& world, double timeout_s) {
 Watchdog::~Watchdog() = default;
 
 void Watchdog::progress(Phase phase, int64_t step) {
+  const uint64_t place = static_cast<uint64_t>(step) * 16 + static_cast<uint64_t>(phase);
+  watched_place.store(place, std::memory_order_relaxed);
   if (!state_) return;
-  state_->place.store(static_cast<uint64_t>(step) * 16 + static_cast<uint64_t>(phase),
-                      std::memory_order_relaxed);
+  state_->place.store(place, std::memory_order_relaxed);
   state_->sequence.fetch_add(1, std::memory_order_relaxed);
 }
 
@@ -283,6 +291,13 @@ void Watchdog::allow(Phase phase, double factor) {
 
 void Watchdog::stop() {
   if (state_) state_->stop();
+}
+
+std::optional<Watched> watched() {
+  const double timeout_s = watched_timeout_s;
+  if (timeout_s < 0) return std::nullopt;
+  const uint64_t at = watched_place.load(std::memory_order_relaxed);
+  return Watched{static_cast<Phase>(at % 16), static_cast<int64_t>(at / 16), timeout_s};
 }
 
 }  // namespace bitstill

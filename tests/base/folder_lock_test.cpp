@@ -7,6 +7,7 @@
 #include <cstdlib>
 #include <filesystem>
 #include <fstream>
+#include <optional>
 
 #include "bitstill/base/file.hpp"
 #include "bitstill/base/json.hpp"
@@ -108,6 +109,70 @@ TEST(FolderLock, AHolderOnAnotherHostCountsAsRunningUnlessItsSlurmJobStartedAnew
   EXPECT_EQ(refusal(folder.path()), "");
   unsetenv("SLURM_JOB_ID");
   unsetenv("SLURM_RESTART_COUNT");
+}
+
+/// As if launch/run.sh had started this process.
+struct Launched {
+  explicit Launched(const char* launch) { setenv("BITSTILL_LAUNCH", launch, 1); }
+  ~Launched() { unsetenv("BITSTILL_LAUNCH"); }
+};
+
+/// How require_held answers; empty: it is held.
+std::string loss(const FolderLock& lock) {
+  try {
+    lock.require_held();
+  } catch (const Error& error) {
+    EXPECT_EQ(error.code(), ExitCode::peer);
+    return error.what();
+  }
+  return "";
+}
+
+TEST(FolderLock, ALaterStartOfTheSameLaunchTakesItFromOneThatRuns) {
+  const ScratchFolder folder;
+  std::optional<Launched> launched(std::in_place, "aa:1");
+  std::optional<FolderLock> old(std::in_place, folder.path());  // with flock
+  const Json words = Json::parse(old->words());
+  EXPECT_EQ(words.at("launch"), "aa");
+  EXPECT_EQ(words.at("generation"), 1);
+  EXPECT_NE(refusal(folder.path()), "");  // the same start
+  for (const char* other : {"aa:0", "bb:7"}) {
+    launched.emplace(other);
+    EXPECT_NE(refusal(folder.path()), "") << other;
+    EXPECT_EQ(loss(*old), "") << other;
+  }
+  launched.emplace("aa:2");
+  const FolderLock later(folder.path());
+  EXPECT_NE(loss(*old).find("taken over"), std::string::npos);
+  EXPECT_EQ(loss(*old).find('\n'), std::string::npos);
+  EXPECT_EQ(loss(later), "");
+  old.reset();  // removes its own file only
+  EXPECT_EQ(loss(later), "");
+  EXPECT_NE(refusal(folder.path()), "");
+}
+
+TEST(FolderLock, ALaterStartTakesItFromAnotherHostToo) {
+  const ScratchFolder folder;
+  Json words = own_words(folder.path());
+  words["host"] = "elsewhere";
+  words["launch"] = "aa";
+  words["generation"] = 0;
+  plant(folder.path(), words);
+  EXPECT_NE(refusal(folder.path()), "");
+  const Launched launched("aa:1");
+  EXPECT_EQ(refusal(folder.path()), "");
+  words["generation"] = "none";  // not a number: written by another program
+  plant(folder.path(), words);
+  EXPECT_NE(refusal(folder.path()), "");
+}
+
+TEST(FolderLock, ALockWhoseFileWasRemovedIsNoLongerHeld) {
+  const ScratchFolder folder;
+  const FolderLock lock(folder.path());
+  EXPECT_EQ(loss(lock), "");
+  EXPECT_EQ(loss(FolderLock()), "");  // holds nothing, loses nothing
+  std::filesystem::remove(FolderLock::path_in(folder.path()));
+  EXPECT_NE(loss(lock).find("removed"), std::string::npos);
 }
 
 TEST(FolderLock, ALinkInItsPlaceIsNotFollowed) {

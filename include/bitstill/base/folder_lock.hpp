@@ -8,8 +8,9 @@ namespace bitstill {
 /// Holds `folder`/run.lock while it lives: a file that says who has the folder (host, boot, process
 /// and its start time, the launcher's job). It outlives a holder that was killed; the next one sees
 /// from these words that the holder is gone and takes it over: another boot of the same host, a
-/// process that has ended, or an earlier start of the same Slurm job. A holder on another host
-/// cannot be asked and counts as running.
+/// process that has ended, an earlier start of the same Slurm job, or of the same launch/run.sh
+/// (BITSTILL_LAUNCH=TOKEN:GENERATION), whose later start takes it over even from one that still
+/// runs. Else a holder on another host cannot be asked and counts as running.
 class FolderLock {
  public:
   FolderLock() = default;  // holds nothing
@@ -20,6 +21,9 @@ class FolderLock {
   FolderLock(FolderLock&& other) noexcept;
   FolderLock& operator=(FolderLock&& other) noexcept;
 
+  /// Reads the file again: Error(peer) when it no longer says what this lock wrote, since a later
+  /// start has taken the folder over. To be called before anything there is replaced.
+  void require_held() const;
   /// The bytes of the file: what a rank that sees the same folder reads there.
   const std::string& words() const { return words_; }
   static std::string path_in(const std::string& folder);
