@@ -18,6 +18,7 @@
 #include "bitstill/report/report.hpp"
 #include "bitstill/train/assemble.hpp"
 #include "bitstill/train/redistribute.hpp"
+#include "life_sign.hpp"
 #include "model_on_data.hpp"
 #include "sharded_teacher.hpp"
 #include "teacher_cache.hpp"
@@ -201,6 +202,8 @@ RunStart Job::run_start() const {
   start.resume_from = folder_.checkpoint;
   start.record = to_json(record());
   start.stop_requested = stop_requested;
+  start.may_publish = [this] { folder_.lock.require_held(); };
+  start.published = life_sign::note_saved;
   return start;
 }
 
@@ -373,6 +376,10 @@ bool Job::run() {
     if (config_.train.epochs > 0) measure_plan(watchdog);
     watchdog.stop();
     return true;
+  }
+  if (stop_requested_anywhere(world_.control())) {  // nothing was done that could be lost
+    watchdog.stop();
+    return false;
   }
   RunLog log;
   agree(world_.control(), [&] {

@@ -280,6 +280,7 @@ void Run::resume() {
              control.rank() == 0 && std::filesystem::exists(best) && state_.best_step > 0) {
     std::filesystem::rename(best, path("checkpoints/" + best_name(state_.best_step)));
   }
+  if (control.rank() == 0) start_.published(state_.step);
   say(concat("resuming after epoch ", state_.epoch,
              within > 0 ? concat(" and ", within, " of ", plan.steps(), " steps") : ""));
   // What the log holds after this is about to be done again.
