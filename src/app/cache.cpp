@@ -7,13 +7,13 @@
 #include "bitstill/base/file.hpp"
 #include "bitstill/base/folder_lock.hpp"
 #include "bitstill/base/log.hpp"
-#include "bitstill/base/sha256.hpp"
 #include "bitstill/base/text.hpp"
 #include "bitstill/base/version.hpp"
 #include "bitstill/comm/agree.hpp"
 #include "bitstill/comm/watchdog.hpp"
 #include "bitstill/config/recipe.hpp"
 #include "bitstill/infer/sentence_lengths.hpp"
+#include "bitstill/store/checkpoint_folder.hpp"
 #include "bitstill/teacher/batch_check.hpp"
 #include "cache_rows.hpp"
 #include "command.hpp"
@@ -195,9 +195,9 @@ void CacheJob::compare_files() {
   Communicator& control = world_.control();
   const std::string& path = s_.config.teacher_file;
   agree(control, [&] {
-    facts_.teacher_samples = sha256_of_samples(path, ExitCode::model);
-    facts_.teacher_bytes = static_cast<int64_t>(fs::file_size(path));
-    if (world_.place().rank == 0) facts_.teacher_sha256 = sha256_of_file(path, ExitCode::model);
+    facts_.teacher_samples = model_samples_sha256(path);
+    facts_.teacher_bytes = static_cast<int64_t>(model_bytes(path));
+    if (world_.place().rank == 0) facts_.teacher_sha256 = model_sha256(path);
   });
   require_equal(control, {{concat("the SHA-256 of samples of ", path), facts_.teacher_samples}},
                 ExitCode::model);

@@ -5,11 +5,11 @@
 
 #include "bitstill/base/file.hpp"
 #include "bitstill/base/log.hpp"
-#include "bitstill/base/sha256.hpp"
 #include "bitstill/base/text.hpp"
 #include "bitstill/comm/agree.hpp"
 #include "bitstill/config/run_config.hpp"
 #include "bitstill/report/evaluation.hpp"
+#include "bitstill/store/checkpoint_folder.hpp"
 #include "bitstill/store/tensor_file.hpp"
 #include "command.hpp"
 #include "device.hpp"
@@ -68,7 +68,7 @@ Measured load_whole(const std::string& path, const std::string& section,
                     const DeviceChoice& device) {
   Measured one;
   one.path = path;
-  one.fingerprint = sha256_of_file(path, ExitCode::model);
+  one.fingerprint = model_sha256(path);
   one.model = load_model_on(path, section, settings, shards, device.device, device.threads);
   const Network& network = *one.model.network;
   if (precision == ModelPrecision::exact) {
@@ -96,7 +96,7 @@ Measured load_in_slices(World& world, const Settings& s, const Dataset& shards,
   Measured one;
   one.path = s.model_file;
   agree(world.control(), [&] {
-    one.fingerprint = sha256_of_samples(one.path, ExitCode::model);
+    one.fingerprint = model_samples_sha256(one.path);
     if (world.place().rank == 0) verify_model_file(one.path);
   });
   require_equal(world.control(), {{one.path, one.fingerprint}}, ExitCode::model);

@@ -5,17 +5,18 @@
 #include <charconv>
 #include <cmath>
 #include <cstdio>
+#include <cstdlib>
 #include <filesystem>
 
 #include "bitstill/base/file.hpp"
 #include "bitstill/base/log.hpp"
-#include "bitstill/base/sha256.hpp"
 #include "bitstill/base/text.hpp"
 #include "bitstill/base/version.hpp"
 #include "bitstill/config/recipe.hpp"
 #include "bitstill/infer/loaded_model.hpp"
 #include "bitstill/model/weights.hpp"
 #include "bitstill/report/report.hpp"
+#include "bitstill/store/checkpoint_folder.hpp"
 #include "bitstill/train/assemble.hpp"
 #include "bitstill/train/redistribute.hpp"
 #include "life_sign.hpp"
@@ -207,11 +208,27 @@ RunStart Job::run_start() const {
   return start;
 }
 
+namespace {
+
+/// Which start of launch/run.sh --restarts this is; null: the first.
+Json restart_facts() {
+  const char* const launch = std::getenv("BITSTILL_LAUNCH");
+  const char* const lost = std::getenv("BITSTILL_HOSTS_LOST");
+  const std::string text = launch != nullptr ? launch : "";
+  const int number = std::atoi(text.substr(text.find(':') + 1).c_str());
+  if (text.find(':') == std::string::npos || number == 0) return nullptr;
+  return {{"number", number}, {"hosts_lost", lost != nullptr ? lost : ""}};
+}
+
+}  // namespace
+
 Json Job::start_line() const {
   const Network& network = student_->network();
   Json line = {{"type", "start"}, {"time", utc_now()}};
   line.update(to_json(record()));
   if (!study_.is_null()) line["study"] = study_;
+  const Json restart = restart_facts();
+  if (!restart.is_null()) line["restart"] = restart;
   if (distill_) line["teacher_bytes"] = teacher_bytes_;
   const Json facts = {{"versions", versions(world_)},
                       {"host", world_.place().host},
@@ -244,15 +261,15 @@ void Job::compare_files() {
     const std::string& teacher = config_.teacher_file;
     if (distill_ && !teacher.empty()) {
       if (!in_slices(world_, config_)) {
-        teacher_sha256_ = sha256_of_file(teacher, ExitCode::model);
+        teacher_sha256_ = model_sha256(teacher);
       } else if (world_.place().rank == 0) {
         verify_model_file(teacher);
       }
-      teacher_samples_ = sha256_of_samples(teacher, ExitCode::model);
-      teacher_bytes_ = static_cast<int64_t>(std::filesystem::file_size(teacher));
+      teacher_samples_ = model_samples_sha256(teacher);
+      teacher_bytes_ = static_cast<int64_t>(model_bytes(teacher));
     }
     if (config_.student_init != "random") {
-      init_sha256_ = sha256_of_file(config_.student_init, ExitCode::model);
+      init_sha256_ = model_sha256(config_.student_init);
     }
   });
   require_equal(world_.control(),

@@ -10,6 +10,7 @@
 #include "bitstill/comm/agree.hpp"
 #include "bitstill/config/run_config.hpp"
 #include "bitstill/data/image_files.hpp"
+#include "bitstill/store/checkpoint_folder.hpp"
 #include "command.hpp"
 #include "device.hpp"
 #include "model_on_data.hpp"
@@ -166,7 +167,7 @@ int run_predict(World& world, const Words& arguments) {
   std::unique_ptr<Dataset> shards;
   LoadedModel model;
   ImageList images;
-  std::string fingerprint, model_sha256;
+  std::string fingerprint, digest;
   std::vector<std::string> skipped;
   agree(world.control(), [&] { check(s); });
   if (s.images.empty()) {
@@ -176,12 +177,12 @@ int run_predict(World& world, const Words& arguments) {
   }
   agree(world.control(), [&] {
     s.model_file = model_path(s.model_file);
-    model_sha256 = sha256_of_file(s.model_file, ExitCode::model);
+    digest = model_sha256(s.model_file);
     model = load_model_on(s.model_file, "model", s.model, shards.get(), device.device, 1);
     images = image_list(s, shards.get(), model, &fingerprint, &skipped);
   });
   require_equal(world.control(), {{"the list of images", fingerprint}}, ExitCode::data);
-  require_equal(world.control(), {{s.model_file, model_sha256}}, ExitCode::model);
+  require_equal(world.control(), {{s.model_file, digest}}, ExitCode::model);
   s.predict.device = device.device;
   const auto format = s.json ? as_json : s.csv ? as_csv : as_text;
   const PredictionWriter writer{

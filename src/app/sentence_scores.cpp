@@ -5,10 +5,10 @@
 #include <cstdio>
 #include <numeric>
 
-#include "bitstill/base/sha256.hpp"
 #include "bitstill/base/text.hpp"
 #include "bitstill/comm/agree.hpp"
 #include "bitstill/infer/evaluate.hpp"
+#include "bitstill/store/checkpoint_folder.hpp"
 #include "bitstill/train/run_records.hpp"
 
 namespace bitstill {
@@ -61,7 +61,7 @@ Json file_scores(World& world, const ScoredFile& file, Dataset& shards,
   std::string path, digest;
   agree(control, [&] {
     path = model_path(file.path);
-    digest = sha256_of_file(path, ExitCode::model);
+    digest = model_sha256(path);
     model = load_model_for(path, file.section, file.settings, &shards, options.device);
   });
   require_equal(control, {{path, digest}}, ExitCode::model);

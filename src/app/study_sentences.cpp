@@ -10,6 +10,7 @@
 #include "bitstill/metrics/bleu.hpp"
 #include "bitstill/report/markup.hpp"
 #include "bitstill/report/translations.hpp"
+#include "bitstill/store/checkpoint_folder.hpp"
 
 namespace bitstill {
 namespace {
@@ -67,7 +68,7 @@ void translate_run(World& world, const StudySentences& sentences, const std::str
   int64_t made = 0;
   agree(world.control(), [&] {
     if (!writes) return;
-    made_by["model"] = sha256_of_file(file, ExitCode::model);
+    made_by["model"] = model_sha256(file);
     made = made_already(path, made_by) ? 1 : 0;
   });
   world.control().broadcast(&made, 1, ElementType::i64, 0);

@@ -5,9 +5,9 @@
 #include <cstring>
 
 #include "bitstill/base/file.hpp"
-#include "bitstill/base/sha256.hpp"
 #include "bitstill/base/text.hpp"
 #include "bitstill/comm/agree.hpp"
+#include "bitstill/store/checkpoint_folder.hpp"
 #include "bitstill/train/step.hpp"
 
 namespace bitstill {
@@ -31,7 +31,7 @@ Translator load_translator(World& world, const std::string& path, TrainPrecision
   std::string file;
   agree(world.control(), [&] {
     file = model_path(path);
-    made.sha256 = sha256_of_file(file, ExitCode::model);
+    made.sha256 = model_sha256(file);
     made.model = load_model_for(file, "model", {}, shards, device);
     made.decoder = make_step_decoder(*made.model.network, use_bf16(precision, device));
     made.vocabularies = read_vocabularies(made.model.attached, made.model.network->spec(), file);

@@ -35,6 +35,7 @@ constexpr RowKind kRows[] = {
     {"P10", "what learned points cost in messages, counted by kind", bench_traffic},
     {"P12", "sizes of compressed codes and files against entropy and zstd", bench_file_size},
     {"P13", "decoding against zstd's huff0, unpacking against memcpy", bench_decode},
+    {"P15", "a checkpoint: saved, the step it blocks, restored", bench_checkpoint},
     {"P16", "from mpirun to the end of a first step", bench_start},
     {"P18", "a GPU: the quantize kernel, the quantized step, the exchange's own stream", bench_gpu},
     {"T1", "a training step of LSTMs on sentences against OpenNMT-py", bench_translation_step},

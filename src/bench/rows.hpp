@@ -41,6 +41,7 @@ Row bench_cached_step(const BenchOptions& options);            // P9
 Row bench_traffic(const BenchOptions& options);                // P10
 Row bench_file_size(const BenchOptions& options);              // P12
 Row bench_decode(const BenchOptions& options);                 // P13
+Row bench_checkpoint(const BenchOptions& options);             // P15
 Row bench_start(const BenchOptions& options);                  // P16
 Row bench_gpu(const BenchOptions& options);                    // P18
 Row bench_translation_step(const BenchOptions& options);       // T1

@@ -91,6 +91,17 @@ Evaluation evaluation(const Entry& at, const std::string& name) {
   return result;
 }
 
+/// By launch/run.sh --restarts.
+void add_restart(Run& run, const Entry& at) {
+  const Json restart = object(at, "restart");
+  if (restart.empty()) return;
+  const Entry inner{restart, at.where};
+  std::string note = concat("restart ", number(inner, "number"), " by its launcher");
+  const std::string hosts = text(inner, "hosts_lost");
+  if (!hosts.empty()) note += ", without the hosts " + hosts;
+  run.notes.push_back(std::move(note));
+}
+
 /// What a process says of itself; what one before it said of the run's end no longer holds.
 void add_start(Run& run, const Entry& at) {
   Run now;
@@ -112,6 +123,7 @@ void add_start(Run& run, const Entry& at) {
   run.threads = number(at, "threads");
   run.parameters = number(at, "parameters");
   run.formula_bits = number(at, "formula_bits");
+  add_restart(run, at);
   run.teacher.bytes = number(at, "teacher_bytes");
   for (const auto& [name, value] : run.settings) {
     if (name == "teacher.file") run.teacher.file = value;
@@ -126,9 +138,13 @@ void go_back(Run& run, double step_epoch, double epoch) {
 }
 
 void add_resumed(Run& run, const Entry& at) {
-  const double epoch = number(at, "epoch");
+  const double epoch = number(at, "epoch"), step = number(at, "step");
+  std::string note = concat("resumed after epoch ", epoch);
+  if (!run.steps.empty() && run.steps.back().step > step) {
+    note += concat(", ", run.steps.back().step - step, " steps done again");
+  }
   go_back(run, epoch + kSameEpoch, epoch + kSameEpoch);
-  run.notes.push_back(concat("resumed after epoch ", epoch));
+  run.notes.push_back(std::move(note));
 }
 
 void add_step(Run& run, const Entry& at) {

@@ -12,6 +12,7 @@
 #include <set>
 
 #include "bitstill/base/file.hpp"
+#include "bitstill/base/sha256.hpp"
 #include "bitstill/base/text.hpp"
 
 namespace bitstill {
@@ -144,6 +145,23 @@ ModelFile read_checkpoint(const std::string& checkpoint) {
     whole.sizes.header += part.sizes.header;
   }
   return whole;
+}
+
+std::string model_sha256(const std::string& path) {
+  if (!is_checkpoint(path)) return sha256_of_file(path, ExitCode::model);
+  verify_checkpoint(path);
+  return read_manifest(path).seal;
+}
+
+std::string model_samples_sha256(const std::string& path) {
+  return is_checkpoint(path) ? read_manifest(path).seal : sha256_of_samples(path, ExitCode::model);
+}
+
+uint64_t model_bytes(const std::string& path) {
+  if (!is_checkpoint(path)) return InputFile(path, ExitCode::model).size();
+  uint64_t bytes = 0;
+  for (const SealedFile& part : read_manifest(path).parts) bytes += part.bytes;
+  return bytes;
 }
 
 void publish_checkpoint(const std::string& folder, const std::string& partial, int64_t step) {

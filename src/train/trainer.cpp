@@ -4,7 +4,6 @@
 #include <filesystem>
 
 #include "bitstill/base/log.hpp"
-#include "bitstill/base/sha256.hpp"
 #include "bitstill/base/text.hpp"
 #include "bitstill/base/timer.hpp"
 #include "bitstill/comm/agree.hpp"
@@ -257,9 +256,8 @@ void Run::resume() {
   const std::string& from = start_.resume_from;
   watchdog_.progress(Phase::load, 0);
   std::string digest;
-  agree(control, [&] {
-    digest = is_checkpoint(from) ? read_manifest(from).seal : sha256_of_file(from, ExitCode::model);
-  });
+  agree(control,
+        [&] { digest = is_checkpoint(from) ? read_manifest(from).seal : model_sha256(from); });
   require_equal(control, {{"the checkpoint " + from, digest}}, ExitCode::model);
   agree(control, [&] {
     state_ = load_checkpoint(from, student_, parts_.optimizer, parts_.learned_optimizer,
@@ -397,7 +395,7 @@ Json Run::measure_shipped(const std::string& name, RunResult* result) {
   LoadedModel shipped;
   std::string digest;
   agree(control, [&] {
-    digest = sha256_of_file(path(name), ExitCode::model);
+    digest = model_sha256(path(name));
     shipped = load_model(path(name));
     shipped.network->to(start_.device);
   });

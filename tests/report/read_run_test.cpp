@@ -101,6 +101,16 @@ TEST(ReadRun, AResumedRunCountsOnlyTheSecondTime) {
   EXPECT_FALSE(run.finished);
 }
 
+TEST(ReadRun, ARestartTellsWhatItLost) {
+  const LogFolder folder(
+      "{\"type\":\"start\"}\n{\"type\":\"step\",\"epoch\":0.5,\"step\":12,\"loss\":3}\n"
+      "{\"type\":\"start\",\"restart\":{\"number\":1,\"hosts_lost\":\"b,c\"}}\n"
+      "{\"type\":\"resumed\",\"epoch\":0.25,\"step\":5}\n");
+  const LoggedRun run = read_run(folder.path());
+  EXPECT_EQ(run.notes, (std::vector<std::string>{"restart 1 by its launcher, without the hosts b,c",
+                                                 "resumed after epoch 0.25, 7 steps done again"}));
+}
+
 TEST(ReadRun, ARunThatBeginsAnewCountsOnlyTheSecondTime) {
   const std::string start = R"({"type":"start"})"
                             "\n";

@@ -36,6 +36,12 @@ void verify_checkpoint(const std::string& checkpoint);
 /// All parts as one; each is compared with the manifest. Error(model).
 ModelFile read_checkpoint(const std::string& checkpoint);
 
+// What tells a model file, or a checkpoint, from another one; all or some of its bytes are read.
+// Error(model).
+std::string model_sha256(const std::string& path);
+std::string model_samples_sha256(const std::string& path);
+uint64_t model_bytes(const std::string& path);
+
 /// Renames `partial`, complete and fsynced, to the checkpoint of `step` in `folder`, in the place
 /// of one that may be there, and fsyncs the folder. Error(storage).
 void publish_checkpoint(const std::string& folder, const std::string& partial, int64_t step);
