@@ -14,7 +14,7 @@ using Settings = std::vector<std::pair<std::string, std::string>>;
 
 constexpr const char* kStartArm = "fp32_distilled";
 constexpr const char* kLongerArm = "fp32_longer";
-constexpr std::size_t kMostRuns = 10'000;          // each is compared with those before it
+constexpr std::size_t kMostRuns = 2000;            // each is compared with those before it
 constexpr int64_t kMostEpochs = int64_t{1} << 40;  // keeps sums in range
 
 /// Whether so many runs are some that a study can have.
