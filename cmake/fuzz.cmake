@@ -17,4 +17,10 @@ function(bitstill_fuzz_targets)
       set_tests_properties(fuzz/${corpus} PROPERTIES LABELS unit TIMEOUT 120)
     endif()
   endforeach()
+  # The settings without those whose headers need LibTorch, for which there is no library.
+  set(settings src/config/recipe.cpp src/config/setting_table.cpp src/config/study.cpp
+               src/quant/options.cpp src/teacher/options.cpp src/train/options.cpp)
+  list(TRANSFORM settings PREPEND "${PROJECT_SOURCE_DIR}/")
+  target_sources(fuzz_recipe PRIVATE ${settings})
+  target_link_libraries(fuzz_recipe PRIVATE bitstill_comm Boost::program_options)
 endfunction()

@@ -100,6 +100,9 @@ std::string nearest_name(const std::string& word, const std::vector<std::string>
   std::size_t best = std::max<std::size_t>(2, word.size() / 3) + 1;
   std::string nearest;
   for (const auto& name : known) {
+    // At least as far away as their lengths differ: files may hold words of any length.
+    const std::size_t longer = std::max(word.size(), name.size());
+    if (longer - std::min(word.size(), name.size()) >= best) continue;
     const std::size_t distance = edit_distance(word, name);
     if (distance < best) {
       best = distance;

@@ -14,6 +14,16 @@ using Settings = std::vector<std::pair<std::string, std::string>>;
 
 constexpr const char* kStartArm = "fp32_distilled";
 constexpr const char* kLongerArm = "fp32_longer";
+constexpr std::size_t kMostRuns = 2000;            // each is compared with those before it
+constexpr int64_t kMostEpochs = int64_t{1} << 40;  // keeps sums in range
+
+/// Whether so many runs are some that a study can have.
+void require_runs(std::size_t runs) {
+  if (runs <= kMostRuns) return;
+  throw Error(ExitCode::settings, concat("the study has more than ", kMostRuns,
+                                         " runs; give fewer of study.seeds, study.bits, study.arms "
+                                         "or study.sweep"));
+}
 
 std::vector<std::string> split(const std::string& text, const char* separators) {
   std::vector<std::string> parts;
@@ -91,6 +101,7 @@ std::vector<SweepPoint> sweep_points(const std::string& sweep) {
                                              "temperature:1,2,4 soft_weight:.5,.7,.9"));
     }
     seen.push_back(axis);
+    require_runs(points.size() * values.size());
     std::vector<SweepPoint> next;
     for (const SweepPoint& point : points) {
       for (const std::string& text : values) {
@@ -167,8 +178,10 @@ void check(const StudyOptions& o) {
   };
   require(!o.folder.empty(), "study.folder is empty: name a folder for the study's runs");
   require(!o.seeds.empty(), "study.seeds is empty: give for example 1,2,3,4,5");
-  require(o.start_epochs >= 1, concat("study.start_epochs = ", o.start_epochs, ": give 1 or more"));
-  require(o.epochs >= 1, concat("study.epochs = ", o.epochs, ": give 1 or more"));
+  require(o.start_epochs >= 1 && o.start_epochs <= kMostEpochs,
+          concat("study.start_epochs = ", o.start_epochs, ": give 1 or more"));
+  require(o.epochs >= 1 && o.epochs <= kMostEpochs,
+          concat("study.epochs = ", o.epochs, ": give 1 or more"));
   require(o.pm_gap >= 0, concat("study.pm_gap = ", o.pm_gap, ": give 0 or more points"));
   require(comma_list(o.source).size() == comma_list(o.reference).size(),
           concat("study.source = ", o.source, " and study.reference = ", o.reference,
@@ -330,6 +343,10 @@ std::vector<StudyRun> plan_study(const StudyOptions& options) {
   check(options);
   const std::vector<const Arm*> arms = chosen_arms(options);
   const std::vector<SweepPoint> points = sweep_points(options.sweep);
+  require_runs(options.seeds.size());
+  require_runs(options.bits.size());
+  require_runs(arms.size() * options.seeds.size() * std::max<std::size_t>(1, options.bits.size()) *
+               points.size());
   Plan plan(options, points.size());
   for (const int64_t seed : options.seeds) {
     for (const Arm* arm : arms) {

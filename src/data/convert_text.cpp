@@ -175,7 +175,8 @@ class TextConversion {
     for (std::size_t side = 0; side < specs.size(); ++side) {
       const VocabularySpec spec = parse_vocabulary_spec(specs[side], "--vocabulary");
       if (spec.pieces == 0) {
-        vocabularies_.emplace_back(read_file(spec.file, ExitCode::data), spec.file);
+        vocabularies_.emplace_back(read_file(spec.file, ExitCode::data, kMostModelBytes),
+                                   spec.file);
       } else {
         say(concat("training ", spec.kind, ":", spec.pieces, " on the ",
                    joint       ? "sentences of both sides"

@@ -1,4 +1,4 @@
-// opening: index, row sums, each shard's size, frame and layout; reading: pread and CRC-32C
+// opening: index, row sums, each shard's size and frame; reading: pread and CRC-32C
 #include "bitstill/data/dataset.hpp"
 
 #include <sys/resource.h>
@@ -10,7 +10,6 @@
 
 #include "bitstill/base/crc32c.hpp"
 #include "bitstill/base/error.hpp"
-#include "bitstill/base/file.hpp"
 #include "bitstill/base/text.hpp"
 #include "bitstill/data/shard_index.hpp"
 #include "token_rows.hpp"
@@ -64,19 +63,12 @@ class Shard {
   int64_t end() const { return begin_ + entry_.layout.rows; }
   const ShardLayout& layout() const { return entry_.layout; }
 
-  void check(const DataIndex& index, bool by_hdf5) const {
+  void check() const {
     const RawFile file = open_whole(path_, entry_);
     if (frame_sha256(file, entry_.layout) != entry_.frame_sha256) {
       throw Error(ExitCode::data, concat(path_,
                                          ": its bytes outside the data sets were changed since "
                                          "it was written, or it is another file; restore it"));
-    }
-    if (!by_hdf5) return;
-    const bool one_length = entry_.layout.offsets == 0;
-    if ((one_length ? read_shard_layout(path_, index.row) : read_shard_layout(path_)) !=
-        entry_.layout) {
-      throw Error(ExitCode::data,
-                  concat(path_, ": its data sets lie elsewhere than ", kIndexFile, " says"));
     }
   }
 
@@ -178,14 +170,12 @@ struct Dataset::State {
 
 IndexFiles read_index_files(const std::string& folder) {
   IndexFiles files{read_index_text(folder), {}};
-  const int64_t rows = parse_index(files.index, folder + "/" + kIndexFile).rows();
-  files.row_sums =
-      read_file(folder + "/" + kRowSumsFile, ExitCode::data, static_cast<uint64_t>(rows) * 4);
+  files.row_sums = read_row_sums_bytes(folder, parse_index(files.index, folder + "/" + kIndexFile));
   return files;
 }
 
 Dataset::Dataset(const std::string& folder) : Dataset(folder, read_index_files(folder)) {
-  check_shards(0, 1, true);
+  check_shards(0, 1);
 }
 
 Dataset::Dataset(const std::string& folder, const IndexFiles& files)
@@ -195,11 +185,11 @@ Dataset::Dataset(const std::string& folder, const IndexFiles& files)
 
 Dataset::~Dataset() = default;
 
-void Dataset::check_shards(int64_t first, int64_t stride, bool layouts) const {
+void Dataset::check_shards(int64_t first, int64_t stride, bool) const {
   int64_t number = 0;
   for (const Shards& split : state_->splits) {
     for (const auto& shard : split) {
-      if (number >= first && (number - first) % stride == 0) shard->check(state_->index, layouts);
+      if (number >= first && (number - first) % stride == 0) shard->check();
       ++number;
     }
   }

@@ -1,5 +1,6 @@
 #include "examined_images.hpp"
 
+#include <algorithm>
 #include <cstring>
 #include <filesystem>
 
@@ -69,21 +70,22 @@ bool ExaminedImages::load(const std::string& folder, const std::string& key) {
   std::error_code ignored;
   if (!std::filesystem::exists(path_in(folder), ignored)) return false;
   const std::string held = read_file(path_in(folder), ExitCode::data);
-  const std::size_t digits = key.size();
-  if (held.size() < 2 * digits || held.substr(0, digits) != key ||
+  const std::size_t digits = key.size(), sums = 3 * kJpegChannels;
+  if (held.size() < 2 * digits + (values_.size() + sums) * sizeof(int64_t) ||
+      held.substr(0, digits) != key ||
       sha256_hex(held.substr(2 * digits)) != held.substr(digits, digits)) {
     return false;
   }
   const char* from = held.data() + 2 * digits;
   std::memcpy(values_.data(), from, values_.size() * sizeof(int64_t));
   from += values_.size() * sizeof(int64_t);
-  train_sums.resize(3 * kJpegChannels);
+  train_sums.resize(sums);
   std::memcpy(train_sums.data(), from, train_sums.size() * sizeof(int64_t));
   from += train_sums.size() * sizeof(int64_t);
   const std::string text(from, held.data() + held.size());
   unreadable.clear();
   for (std::size_t begin = 0; begin < text.size();) {
-    const std::size_t end = text.find('\n', begin);
+    const std::size_t end = std::min(text.find('\n', begin), text.size());
     unreadable.push_back(text.substr(begin, end - begin));
     begin = end + 1;
   }

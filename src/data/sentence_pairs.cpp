@@ -12,7 +12,6 @@ namespace bitstill {
 namespace {
 
 constexpr std::size_t kMostLineBytes = 1'000'000;
-constexpr int64_t kMostTextBytes = int64_t{1} << 36;
 
 bool is_empty(std::string_view text) {
   return split_words(text).empty();
@@ -54,7 +53,7 @@ struct SentencePairs::Reading {
 
   Lines read_lines(const std::string& path) const {
     std::string bytes = read_file(path, ExitCode::data);
-    if (bytes.starts_with("\x1f\x8b")) bytes = gunzip(bytes, path, kMostTextBytes);
+    if (bytes.starts_with("\x1f\x8b")) bytes = gunzip(bytes, path, kMostFileBytes);
     if (bytes.starts_with("\xEF\xBB\xBF")) bytes.erase(0, 3);  // the byte-order mark is no text
     all->texts_.push_back(std::move(bytes));
     const std::string_view text = all->texts_.back();

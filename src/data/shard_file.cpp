@@ -1,4 +1,4 @@
-// ids and the library's mutex   data sets   create   read the layout   frame hash
+// ids and the library's mutex   data sets   create   frame hash   offsets
 #include "bitstill/data/shard_file.hpp"
 
 #include <hdf5.h>
@@ -44,8 +44,7 @@ class Id {
   herr_t (*close_)(hid_t);
 };
 
-/// Newest format; no file locks (NFS and Lustre refuse them), unless HDF5_USE_FILE_LOCKING, which
-/// the library itself reads, says otherwise; the images start on a page.
+/// Newest format; no lock, which a file in memory needs not; the images start on a page.
 void set_access(hid_t access) {
   H5Eset_auto2(H5E_DEFAULT, nullptr, nullptr);  // our one line instead of HDF5's stack
   H5Pset_libver_bounds(access, H5F_LIBVER_LATEST, H5F_LIBVER_LATEST);
@@ -90,39 +89,6 @@ int64_t create_data_set(hid_t file, const std::string& path, const DataSet& set)
   const Id made(H5Dcreate2(file, set.name, set.type, space, H5P_DEFAULT, settings, H5P_DEFAULT),
                 H5Dclose, code, path, "create a data set");
   return static_cast<int64_t>(H5Dget_offset(made));
-}
-
-/// Its place in the file, and how many entries it has; Error(data) when it is not as `wanted` says,
-/// whose number of entries may be any, or not in one piece.
-int64_t find_data_set(hid_t file, const std::string& path, const DataSet& wanted,
-                      int64_t* entries) {
-  constexpr ExitCode code = ExitCode::data;
-  const char* const name = wanted.name;
-  // Any other link leads out of the file, to bytes that no sum in the index covers.
-  H5L_info_t link{};
-  if (H5Lget_info(file, name, &link, H5P_DEFAULT) >= 0 && link.type != H5L_TYPE_HARD) {
-    throw Error(code, concat(path, ": ", name,
-                             " is a link to another place, not a data set of this "
-                             "file; convert the data again with bitstill shard"));
-  }
-  const Id set(H5Dopen2(file, name, H5P_DEFAULT), H5Dclose, code, path,
-               concat("find the data set ", name, ": not a shard").c_str());
-  const Id space(H5Dget_space(set), H5Sclose, code, path, "read a data set's extent");
-  const Id held(H5Dget_type(set), H5Tclose, code, path, "read a data set's type");
-  const Id settings(H5Dget_create_plist(set), H5Pclose, code, path, "read a data set's settings");
-  std::vector<hsize_t> extent = wanted.extent, found(extent.size());
-  const bool fits = H5Sget_simple_extent_ndims(space) == static_cast<int>(extent.size()) &&
-                    H5Sget_simple_extent_dims(space, found.data(), nullptr) >= 0 &&
-                    H5Tequal(held, wanted.type) > 0 && H5Pget_layout(settings) == H5D_CONTIGUOUS &&
-                    H5Pget_external_count(settings) == 0;
-  extent[0] = found[0];
-  const haddr_t offset = fits ? H5Dget_offset(set) : HADDR_UNDEF;
-  if (!fits || found != extent || offset == HADDR_UNDEF) {
-    throw Error(code, concat(path, ": the data set ", name,
-                             " has another type, shape or layout than a shard's"));
-  }
-  *entries = static_cast<int64_t>(found[0]);
-  return static_cast<int64_t>(offset);
 }
 
 using Range = std::pair<int64_t, int64_t>;
@@ -175,23 +141,6 @@ RawFile create_file(const std::string& path, const std::vector<DataSet>& sets,
   return shard;
 }
 
-/// The places of all sets; counts[i]: entries of the i-th. Under the library's mutex.
-ShardLayout find_data_sets(const std::string& path, const std::vector<DataSet>& sets,
-                           std::vector<int64_t>* counts) {
-  constexpr ExitCode code = ExitCode::data;
-  const Id access(H5Pcreate(H5P_FILE_ACCESS), H5Pclose, code, path, "make settings");
-  set_access(access);
-  const Id file(H5Fopen(path.c_str(), H5F_ACC_RDONLY, access), H5Fclose, code, path,
-                "open it: not an HDF5 file");
-  ShardLayout layout;
-  counts->resize(sets.size());
-  for (std::size_t i = 0; i < sets.size(); ++i) {
-    layout.*sets[i].place = find_data_set(file, path, sets[i], &(*counts)[i]);
-  }
-  layout.bytes = RawFile::open(path).bytes();
-  return layout;
-}
-
 }  // namespace
 
 RawFile create_shard_file(const std::string& path, int64_t rows, const ImageShape& shape,
@@ -212,27 +161,6 @@ RawFile create_shard_file(const std::string& path, int64_t rows, int64_t content
   return create_file(path, data_sets(rows, content_bytes), layout);
 }
 
-ShardLayout read_shard_layout(const std::string& path, const ImageShape& shape) {
-  const std::lock_guard<std::mutex> lock(library_mutex());
-  std::vector<int64_t> counts;
-  ShardLayout layout = find_data_sets(path, data_sets(0, shape), &counts);
-  layout.rows = counts[0];
-  layout.content_bytes = counts[0] * shape.pixels();
-  if (counts[1] == counts[0]) return layout;
-  throw Error(ExitCode::data, concat(path, ": ", counts[0], " images but ", counts[1], " labels"));
-}
-
-ShardLayout read_shard_layout(const std::string& path) {
-  const std::lock_guard<std::mutex> lock(library_mutex());
-  std::vector<int64_t> counts;
-  ShardLayout layout = find_data_sets(path, data_sets(0, 0), &counts);
-  layout.content_bytes = counts[0];
-  layout.rows = counts[2];
-  if (counts[1] == counts[2] + 1) return layout;
-  throw Error(ExitCode::data, concat(path, ": ", counts[2], " labels but ", counts[1],
-                                     " offsets of rows; there is one more offset than rows"));
-}
-
 bool is_sound(const ShardLayout& layout) {
   // By division and subtraction: sums of what a stranger wrote may overflow.
   const auto fits = [&](int64_t place, int64_t entries, int64_t entry_bytes) {
@@ -244,9 +172,13 @@ bool is_sound(const ShardLayout& layout) {
       (layout.offsets > 0 && !fits(layout.offsets, layout.rows + 1, 8))) {
     return false;
   }
-  const std::vector<Range> frame = frame_ranges(layout);
-  return std::all_of(frame.begin(), frame.end(),
-                     [](const Range& range) { return range.first <= range.second; });
+  // A frame is hashed whole, and a sparse file could have one of any size.
+  int64_t frame_bytes = 0;
+  for (const auto& [begin, end] : frame_ranges(layout)) {
+    if (begin > end) return false;
+    frame_bytes += end - begin;
+  }
+  return frame_bytes <= kMostFrameBytes;
 }
 
 std::string frame_sha256(const RawFile& file, const ShardLayout& layout) {
@@ -267,7 +199,7 @@ std::vector<int64_t> read_offsets(const RawFile& file, const ShardLayout& layout
   for (std::size_t row = 0; row + 1 < offsets.size(); ++row) {
     const int64_t begin = offsets[row], end = offsets[row + 1];
     const bool last = row + 2 == offsets.size();
-    if ((row > 0 || begin == 0) && begin < end &&
+    if ((row > 0 || begin == 0) && begin < end && end - begin <= kMostRowBytes &&
         (last ? end == layout.content_bytes : end < layout.content_bytes)) {
       continue;
     }

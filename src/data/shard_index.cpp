@@ -17,7 +17,7 @@ namespace {
 constexpr const char* kFormat = "bitstill shards";
 constexpr int64_t kImagesVersion = 1;  // rows of one shape
 constexpr int64_t kAnyLengthVersion = 2;
-constexpr uint64_t kMostIndexBytes = uint64_t{1} << 28;
+constexpr uint64_t kMostIndexBytes = uint64_t{1} << 26;
 constexpr const char* kSelf = "index_sha256";
 constexpr int64_t kMostCount = int64_t{1} << 50;  // rows and bytes; keeps all sums in range
 
@@ -107,7 +107,7 @@ ShardLayout parse_layout(const Reader& reader, const DataIndex& summary) {
     if (layout.offsets == 0) reader.refuse("the offsets of its rows lie nowhere");
   }
   if (!is_sound(layout)) {
-    reader.refuse(concat("the data sets do not fit into ", layout.bytes, " bytes"));
+    reader.refuse(concat("the data sets do not fit to ", layout.bytes, " bytes"));
   }
   return layout;
 }
@@ -361,8 +361,13 @@ std::vector<uint32_t> parse_row_sums(const std::string& bytes, const std::string
   return sums;
 }
 
+std::string read_row_sums_bytes(const std::string& folder, const ShardIndex& index) {
+  return read_file(folder + "/" + kRowSumsFile, ExitCode::data,
+                   static_cast<uint64_t>(index.rows()) * 4);
+}
+
 std::vector<uint32_t> read_row_sums(const std::string& folder, const ShardIndex& index) {
-  return parse_row_sums(read_file(folder + "/" + kRowSumsFile, ExitCode::data), folder, index);
+  return parse_row_sums(read_row_sums_bytes(folder, index), folder, index);
 }
 
 }  // namespace bitstill

@@ -18,7 +18,6 @@ namespace {
 
 constexpr int64_t kLeastPieces = 4;  // the specials and one more
 constexpr int64_t kMostTrained = 1'000'000;
-constexpr uint64_t kMostModelBytes = uint64_t{1} << 28;
 
 /// Hands the trainer one sentence after the other.
 class Sentences final : public sentencepiece::SentenceIterator {

@@ -93,7 +93,7 @@ bool ShardInWriting::take_over() {
   std::memcpy(one.values().data(), bytes.data(), head);
   ShardEntry held = one.get(0);
   const RawFile file = RawFile::open(path_);
-  if (held.layout.rows != entry_.layout.rows ||
+  if (!is_sound(held.layout) || held.layout.rows != entry_.layout.rows ||
       held.layout.content_bytes != entry_.layout.content_bytes ||
       held.layout.bytes != file.bytes() || sha256_of(file, held.layout.bytes) != held.sha256) {
     return false;

@@ -15,6 +15,8 @@
 namespace bitstill {
 namespace {
 
+constexpr uint64_t kMostPartBytes = uint64_t{1} << 28;
+
 using Ids = std::vector<int32_t>;
 
 /// A pair of a batch of one.
@@ -42,7 +44,8 @@ std::string part_text(const Part& part, const Json& made_by) {
 /// The part in a file of so many rows; nothing where it was made otherwise.
 std::optional<Part> part_from(const std::string& path, const Json& made_by, int64_t rows) {
   if (!std::filesystem::exists(path)) return std::nullopt;
-  const Json json = parse_json(read_file(path, ExitCode::data), path, ExitCode::data);
+  const Json json =
+      parse_json(read_file(path, ExitCode::data, kMostPartBytes), path, ExitCode::data);
   try {
     if (json.at("made_by") != made_by) return std::nullopt;
     Part part;

@@ -10,6 +10,9 @@ namespace {
 constexpr int kWantedTicks = 6;
 constexpr double kMostSpan = 1e6;      // of a logarithmic axis: less lies at its low end
 constexpr double kTopAccuracy = 99.9;  // where an axis spread by the error ends
+/// Spans between such values have steps: below, and between larger ones, they round to 0 and
+/// infinity.
+constexpr double kLeast = 1e-300, kMost = 1e300;
 
 /// 1, 2 or 5 times a power of ten, so that about kWantedTicks steps cover `range`.
 double nice_step(double range) {
@@ -62,7 +65,9 @@ Axis::Axis(Spacing scale, const std::vector<double>& values, bool from_zero, End
     : scale_(scale) {
   double low = HUGE_VAL, high = -HUGE_VAL;
   for (double value : values) {
-    if (!std::isfinite(value) || (scale == Spacing::logarithmic && value <= 0)) continue;
+    if (!std::isfinite(value)) continue;
+    value = std::abs(value) < kLeast ? 0 : std::clamp(value, -kMost, kMost);
+    if (scale == Spacing::logarithmic && value <= 0) continue;
     if (scale == Spacing::error) value = std::clamp(value, 0.0, kTopAccuracy);
     low = std::min(low, value);
     high = std::max(high, value);

@@ -71,7 +71,8 @@ void add_member(std::vector<StudyRow>& rows, StudyRow row) {
 void add_translations(const std::string& folder, StudyMember& member) {
   const std::string path = concat(folder, "/", kTranslationsFile);
   if (!fs::exists(path)) return;
-  const Translations made = translations_from(read_file(path, ExitCode::data), path);
+  const Translations made =
+      translations_from(read_file(path, ExitCode::data, kMostTranslationsBytes), path);
   ChrfCounts chrf;
   for (std::size_t i = 0; i < made.lines.size(); ++i) {
     member.bleu.push_back(bleu_counts(made.lines[i], made.references[i]));

@@ -16,18 +16,35 @@ constexpr const char* kFormat = "bitstill logits";
 constexpr int64_t kVersion = 1;
 constexpr uint64_t kMostIndexBytes = uint64_t{1} << 26;
 constexpr const char* kSelf = "index_sha256";
-constexpr int64_t kMost = int64_t{1} << 40;  // rows, classes, ...: keeps products in range
+constexpr int64_t kMost = int64_t{1} << 40;         // rows, samples, ...: keeps products in range
+constexpr int64_t kMostClasses = int64_t{1} << 24;  // a row is kept whole in memory
+constexpr int64_t kMostBytes = int64_t{1} << 50;    // of all files
 
-CropOptions crop_from_json(const Json& json) {
+[[noreturn]] void refuse(const std::string& path, const std::string& reason) {
+  throw Error(ExitCode::data, concat(path, ": ", reason, "; write it again with bitstill cache"));
+}
+
+int64_t count(const Json& json, const char* name, int64_t least, const std::string& path) {
+  const Json& value = json.at(name);
+  if (!value.is_number_integer() || value.get<double>() < static_cast<double>(least) ||
+      value.get<double>() > static_cast<double>(kMost)) {
+    refuse(path, concat("\"", name, "\" holds ", value.dump()));
+  }
+  return value.get<int64_t>();
+}
+
+CropOptions crop_from_json(const Json& json, const std::string& path) {
   CropOptions crop;
   if (!json.is_object()) return crop;
-  crop.crop = from_word<CropKind>(json.at("crop").get<std::string>(), "crop");
-  crop.size = json.at("size").get<int64_t>();
+  const auto kind = json.at("crop").get<std::string>();
+  if (!has_word<CropKind>(kind)) refuse(path, concat("its images are cropped by ", kind));
+  crop.crop = from_word<CropKind>(kind, "crop");
+  crop.size = count(json, "size", 1, path);
   if (crop.crop == CropKind::random) {
     crop.scale = json.at("scale").get<std::vector<double>>();
     crop.ratio = json.at("ratio").get<std::vector<double>>();
   } else {
-    crop.resize = json.at("resize").get<int64_t>();
+    crop.resize = count(json, "resize", 0, path);
   }
   crop.scaled_decode = json.value("scaled_decode", false);
   return crop;
@@ -69,19 +86,6 @@ Json to_json(const CacheFacts& facts) {
   return json;
 }
 
-[[noreturn]] void refuse(const std::string& path, const std::string& reason) {
-  throw Error(ExitCode::data, concat(path, ": ", reason, "; write it again with bitstill cache"));
-}
-
-int64_t count(const Json& json, const char* name, int64_t least, const std::string& path) {
-  const Json& value = json.at(name);
-  if (!value.is_number_integer() || value.get<double>() < static_cast<double>(least) ||
-      value.get<double>() > static_cast<double>(kMost)) {
-    refuse(path, concat("\"", name, "\" holds ", value.dump()));
-  }
-  return value.get<int64_t>();
-}
-
 CacheFacts facts_from_json(const Json& json, const std::string& path) {
   CacheFacts facts;
   facts.teacher_sha256 = json.at("teacher_sha256").get<std::string>();
@@ -93,8 +97,9 @@ CacheFacts facts_from_json(const Json& json, const std::string& path) {
   const Json& augmentation = json.at("augmentation");
   facts.augmentation.shift = count(augmentation, "shift", 0, path);
   facts.augmentation.flip = augmentation.at("flip").get<bool>();
+  if (!augmentation.at("seed").is_number_integer()) refuse(path, "its seed is not a whole number");
   facts.augmentation.seed = augmentation.at("seed").get<int64_t>();
-  facts.augmentation.crop = crop_from_json(augmentation.value("crop", Json()));
+  facts.augmentation.crop = crop_from_json(augmentation.value("crop", Json()), path);
   facts.augmentation.colour = colour_from_json(augmentation.value("colour", Json()));
   facts.variants = facts.augmentation.variants = count(json, "variants", 1, path);
   facts.samples = count(json, "samples", 1, path);
@@ -108,7 +113,8 @@ CacheFacts facts_from_json(const Json& json, const std::string& path) {
   facts.temperature = json.at("temperature").get<double>();
   facts.batch = count(json, "batch", 1, path);
   facts.any_batch = json.at("any_batch").get<bool>();
-  if (facts.variants > kMost / facts.rows_of_variant() || facts.top >= facts.classes) {
+  if (facts.variants > kMost / facts.rows_of_variant() || facts.top >= facts.classes ||
+      facts.classes > kMostClasses || facts.rows() > kMostBytes / facts.row_bytes()) {
     refuse(path, "its counts do not fit together");
   }
   return facts;

@@ -48,5 +48,23 @@ TEST(Json, BoundsTheDepth) {
   EXPECT_NE(error_of(std::string(1000000, '[')).find("deeper than 64"), std::string::npos);
 }
 
+TEST(Json, BoundsTheValues) {
+  std::string list = "[";
+  for (int i = 0; i < 1 << 22; ++i) list += "0,";
+  EXPECT_NE(error_of(list + "0]").find("more than 4194304 values"), std::string::npos);
+}
+
+// An object that keeps its order looks for a member among all before it: these would take minutes.
+TEST(Json, BoundsTheMembersOfObjects) {
+  const auto object = [](int members) {
+    std::string text = "{";
+    for (int i = 0; i < members; ++i) text += "\"member" + std::to_string(i) + "\":0,";
+    return text + "\"last\":0}";
+  };
+  EXPECT_EQ(error_of(object(10000)), "");
+  EXPECT_NE(error_of(object(1000000)).find("too many members"), std::string::npos);
+  EXPECT_EQ(error_of("[" + object(10000) + "]"), "");
+}
+
 }  // namespace
 }  // namespace bitstill

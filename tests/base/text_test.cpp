@@ -30,6 +30,12 @@ TEST(Text, FindsTheNearestName) {
   EXPECT_EQ(nearest_name("", {"abc", "ab"}), "ab");
 }
 
+// Comparing it letter by letter would take minutes.
+TEST(Text, AVeryLongWordIsNearToNothing) {
+  const std::vector<std::string> known(300, "section.setting_of_some_letters");
+  EXPECT_EQ(nearest_name(std::string(std::size_t{1} << 24, 'x'), known), "");
+}
+
 TEST(Text, WritesBytesForPeople) {
   EXPECT_EQ(human_bytes(0), "0 B");
   EXPECT_EQ(human_bytes(999), "999 B");

@@ -179,6 +179,8 @@ TEST(Study, RefusesWhatItDoesNotUnderstand) {
   EXPECT_NE(with([](auto& o) { o.bits = {9}; }).find("study.bits = 9"), std::string::npos);
   EXPECT_NE(with([](auto& o) { o.seeds = {}; }).find("study.seeds"), std::string::npos);
   EXPECT_NE(with([](auto& o) { o.epochs = 0; }).find("study.epochs = 0"), std::string::npos);
+  EXPECT_NE(with([](auto& o) { o.epochs = INT64_MAX; }).find("study.epochs = 9"),
+            std::string::npos);
   for (const char* sweep : {"rate:1,2", "temperature", "temperature:", "temperature:1,x",
                             "temperature:1 temperature:2"}) {
     EXPECT_NE(with([&](auto& o) { o.sweep = sweep; }).find("study.sweep"), std::string::npos)
@@ -188,6 +190,14 @@ TEST(Study, RefusesWhatItDoesNotUnderstand) {
               o.sweep = "temperature:1";
               o.arms = "pm";
             }).find("does not learn"),
+            std::string::npos);
+  std::string many = "1";
+  for (int i = 2; i <= 2000; ++i) many += "," + std::to_string(i);
+  EXPECT_NE(with([&](auto& o) {
+              o.sweep = "temperature:" + many + " soft_weight:" + many;
+            }).find("more than 2000 runs"),
+            std::string::npos);
+  EXPECT_NE(with([](auto& o) { o.seeds.assign(1000, 1); }).find("more than 2000 runs"),
             std::string::npos);
 }
 

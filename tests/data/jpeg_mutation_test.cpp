@@ -1,10 +1,10 @@
 // Random damage to a small folder of JPEG shards: refused, without effect, or, where the index
-// knows nothing of it, other pixels in that row alone. BITSTILL_MUTATIONS: how many, 2,000 by
-// command.
+// knows nothing of it, other pixels in that row alone.
 #include <algorithm>
 
 #include "bitstill/data/inspect.hpp"
 #include "bitstill/data/resize.hpp"
+#include "damage.hpp"
 #include "image_files.hpp"
 
 namespace bitstill {
@@ -125,8 +125,6 @@ std::string spoiled(std::string bytes, const std::string& other, RandomStream* s
 class JpegMutations : public testing::Test {
  protected:
   JpegMutations() {
-    const char* wish = std::getenv("BITSTILL_MUTATIONS");
-    rounds_ = wish == nullptr ? 200 : std::atoi(wish);
     write(folder(), files_);
     good_ = seen(folder());
   }
@@ -165,7 +163,8 @@ class JpegMutations : public testing::Test {
   const ScratchFolder scratch_;
   const std::vector<std::string> files_ = all_kinds();
   Batch good_;
-  int rounds_ = 0, tried_ = 0, refused_ = 0;
+  const int rounds_ = mutations(200);
+  int tried_ = 0, refused_ = 0;
 };
 
 TEST_F(JpegMutations, OfAnyFileAreRefusedOrWithoutEffect) {

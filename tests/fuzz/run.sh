@@ -8,6 +8,7 @@ cmake --preset fuzz >/dev/null
 mapfile -t targets < <(for file in tests/fuzz/fuzz_*.cpp; do basename "$file" .cpp; done)
 cmake --build --preset fuzz --target "${targets[@]}"
 mkdir -p build/fuzz/found
+export ASAN_OPTIONS=quarantine_size_mb=64  # the limit on memory is for what is held, not for what was freed
 declare -A running
 for target in "${targets[@]}"; do
   stored=tests/fuzz/corpus/${target#fuzz_} grown=build/fuzz/corpus/${target#fuzz_}

@@ -70,9 +70,16 @@ TEST(Axis, KnowsWhatLiesBeyondItsEnds) {
 TEST(Axis, AnyDataGivesAtLeastTwoRoundTicksInOrder) {
   constexpr double kInfinite = std::numeric_limits<double>::infinity();
   const std::vector<Values> sets = {
-      {},          {0},          {5},        {-3},          {100},    {NAN, 2},
-      {kInfinite}, {1e-9, 3e-9}, {1e9, 7e9}, {99.9, 99.95}, {65, 91}, {1, 1.0000000001},
-      {0, 1e-300}, {1e17, 1e17}, {97, 97.1}, {1e-6, 1e6},   {-5, 2e4}};
+      {},          {0},
+      {5},         {-3},
+      {100},       {NAN, 2},
+      {kInfinite}, {1e-9, 3e-9},
+      {1e9, 7e9},  {99.9, 99.95},
+      {65, 91},    {1, 1.0000000001},
+      {0, 1e-300}, {1e17, 1e17},
+      {97, 97.1},  {1e-6, 1e6},
+      {-5, 2e4},   {5e-324},
+      {0, 5e-324}, {-1.7e308, 1.7e308}};  // whose spans round to 0 or infinity
   for (const Spacing scale : {Spacing::linear, Spacing::logarithmic, Spacing::error}) {
     for (const bool from_zero : {false, true}) {
       for (std::size_t i = 0; i < sets.size(); ++i) {

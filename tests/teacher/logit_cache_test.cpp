@@ -14,12 +14,15 @@
 #include <cmath>
 #include <csignal>
 #include <cstring>
+#include <functional>
 #include <limits>
 #include <numeric>
 
 #include "../base/scratch_folder.hpp"
 #include "../base/thrown_error.hpp"
 #include "bitstill/base/file.hpp"
+#include "bitstill/base/json.hpp"
+#include "bitstill/base/sha256.hpp"
 
 namespace bitstill {
 namespace {
@@ -280,6 +283,42 @@ TEST(LogitCache, DamageIsNamedByFileAndRow) {
   std::filesystem::copy(scratch / "theirs/index.json", folder + "/index.json",
                         std::filesystem::copy_options::overwrite_existing);
   EXPECT_TRUE(holds(refusal(folder), "logits-00000.bin: is of another cache"));
+}
+
+/// The index of a folder with some facts replaced, and its own SHA-256 made right again.
+void forge_index(const std::string& folder, const std::function<void(Json&)>& change) {
+  const std::string path = folder + "/" + kCacheIndexFile;
+  Json json = parse_json(read_file(path, ExitCode::data), path, ExitCode::data);
+  change(json);
+  json.erase("index_sha256");
+  json["index_sha256"] = sha256_hex(json.dump());
+  replace_file(path, json.dump());
+}
+
+TEST(LogitCache, AForgedIndexIsRefusedBeforeItsSizesAreTaken) {
+  const ScratchFolder scratch;
+  const auto refusal = [&](const std::function<void(Json&)>& change) {
+    write_cache(scratch / "c", facts_of(1, 9, 5), at::randn({9, 5}), 1);
+    forge_index(scratch / "c", change);
+    return error_of(ExitCode::data, [&] { LogitCache cache(scratch / "c"); });
+  };
+  // 2^22 rows of 2^42 + 4 bytes are 2^24 bytes, where 64 bits overflow.
+  EXPECT_HOLDS(refusal([](Json& json) {
+                 json["facts"]["classes"] = int64_t{1} << 40;
+                 json["facts"]["samples"] = json["files"][0]["rows"] = 1 << 22;
+               }),
+               "do not fit together");
+  EXPECT_HOLDS(refusal([](Json& json) { json["facts"]["classes"] = 1 << 25; }),
+               "do not fit together");
+  EXPECT_HOLDS(refusal([](Json& json) { json["facts"]["augmentation"]["seed"] = 1e300; }), "seed");
+  EXPECT_HOLDS(refusal([](Json& json) {
+                 json["facts"]["augmentation"]["crop"] = {{"crop", "circle"}, {"size", 8}};
+               }),
+               "cropped by circle");
+  EXPECT_HOLDS(refusal([](Json& json) {
+                 json["facts"]["augmentation"]["crop"] = {{"crop", "centre"}, {"size", -1e300}};
+               }),
+               "\"size\" holds -1e+300");
 }
 
 TEST(LogitCache, IsRefusedWithBothValuesWhereItDoesNotFit) {

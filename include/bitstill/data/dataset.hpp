@@ -32,9 +32,9 @@ class Dataset {
   Dataset(const Dataset&) = delete;
   Dataset& operator=(const Dataset&) = delete;
 
-  /// Shards number first, first + stride, ...: their sizes and frames, and with `layouts`, which
-  /// opens them by HDF5, that the data sets lie where the index says. Error(data).
-  void check_shards(int64_t first, int64_t stride, bool layouts) const;
+  /// Shards number first, first + stride, ...: their sizes and frames. Error(data).
+  /// The last argument, once whether HDF5 opens them too, does nothing: src/app still gives it.
+  void check_shards(int64_t first, int64_t stride, bool = false) const;
 
   const DataIndex& index() const;
   int64_t size(Split split) const;

@@ -7,7 +7,8 @@
 //                                    offsets[r+1]) labels  int64 [rows]
 //
 // All contiguous. Everything else in the file is its frame: the few kilobytes by which HDF5 finds
-// the data sets.
+// the data sets. The frame is for others: bitstill reads at the places that the index names, and
+// never opens a shard by HDF5, whose library crashes on files from strangers.
 #pragma once
 
 #include <cstdint>
@@ -18,6 +19,9 @@
 #include "bitstill/data/raw_file.hpp"
 
 namespace bitstill {
+
+/// Of a row of a shard whose rows are of any length: who reads one keeps it whole in memory.
+constexpr int64_t kMostRowBytes = int64_t{1} << 28;
 
 /// Where the bytes of a shard lie.
 struct ShardLayout {
@@ -38,13 +42,7 @@ RawFile create_shard_file(const std::string& path, int64_t rows, const ImageShap
 RawFile create_shard_file(const std::string& path, int64_t rows, int64_t content_bytes,
                           ShardLayout* layout);
 
-/// What HDF5 finds in the file. Call it only once frame_sha256 is known to be right: the library
-/// crashes on files from strangers. Error(data) when the data sets are not those of a shard.
-ShardLayout read_shard_layout(const std::string& path, const ImageShape& shape);
-/// The same of version 2.
-ShardLayout read_shard_layout(const std::string& path);
-
-/// Whether the data sets lie within the file and apart from each other.
+/// Whether the data sets lie within the file, apart from each other, and fill it but for a frame.
 bool is_sound(const ShardLayout& layout);
 
 /// SHA-256 of the bytes outside the data sets of a sound layout.

@@ -47,7 +47,9 @@ ShardIndex parse_index(const std::string& text, const std::string& where);
 std::string read_index_text(const std::string& folder);
 ShardIndex read_index(const std::string& folder);
 
-/// The bytes of rows.crc32c in `folder`, checked against the index.
+/// The bytes of rows.crc32c in `folder`; Error(data) for more than the index's rows have.
+std::string read_row_sums_bytes(const std::string& folder, const ShardIndex& index);
+/// Such bytes, checked against the index.
 std::vector<uint32_t> parse_row_sums(const std::string& bytes, const std::string& folder,
                                      const ShardIndex& index);
 /// The same, read from there.

@@ -13,6 +13,8 @@
 
 namespace bitstill {
 
+constexpr uint64_t kMostModelBytes = uint64_t{1} << 28;  // of a .model
+
 enum class VocabularyKind { unigram, bpe, words };
 template <>
 struct WordsOf<VocabularyKind> {

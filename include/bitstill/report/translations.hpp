@@ -1,6 +1,7 @@
 // What a run's shipped file made of a study's sentences, kept beside the run.
 #pragma once
 
+#include <cstdint>
 #include <string>
 #include <vector>
 
@@ -9,6 +10,7 @@
 namespace bitstill {
 
 constexpr const char* kTranslationsFile = "translations.json";  // in the run's folder
+constexpr uint64_t kMostTranslationsBytes = uint64_t{1} << 28;
 
 struct Translations {
   Json made_by;  // the model file, the sentences and the search: whether the lines still hold
