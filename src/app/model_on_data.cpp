@@ -27,7 +27,7 @@ std::unique_ptr<Dataset> open_dataset(World& world, const std::string& folder, H
                          ": holds pairs of sentences, which train, distill, cache, evaluate "
                          "and inspect take; give a data.folder of images here"));
     }
-    shards->check_shards(place.local_rank, place.local_world, place.rank == 0);
+    shards->check_shards(place.local_rank, place.local_world);
   });
   return shards;
 }

@@ -185,7 +185,7 @@ Dataset::Dataset(const std::string& folder, const IndexFiles& files)
 
 Dataset::~Dataset() = default;
 
-void Dataset::check_shards(int64_t first, int64_t stride, bool) const {
+void Dataset::check_shards(int64_t first, int64_t stride) const {
   int64_t number = 0;
   for (const Shards& split : state_->splits) {
     for (const auto& shard : split) {

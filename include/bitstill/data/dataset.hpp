@@ -33,8 +33,7 @@ class Dataset {
   Dataset& operator=(const Dataset&) = delete;
 
   /// Shards number first, first + stride, ...: their sizes and frames. Error(data).
-  /// The last argument, once whether HDF5 opens them too, does nothing: src/app still gives it.
-  void check_shards(int64_t first, int64_t stride, bool = false) const;
+  void check_shards(int64_t first, int64_t stride) const;
 
   const DataIndex& index() const;
   int64_t size(Split split) const;
