@@ -17,6 +17,11 @@ HERE = os.path.dirname(os.path.realpath(__file__))
 NAMED = re.compile(r"rank \d+ on ([^\s,:]+)")
 
 
+def short(name):
+    """The same for a host's name with and without its domain; an address stays as it is."""
+    return name if name.replace(".", "").isdigit() else name.partition(".")[0]
+
+
 def from_list(text):
     """A:4,B,B -> {A: 4, B: 2}"""
     found = {}
@@ -39,10 +44,15 @@ def from_file(path):
 
 
 def from_slurm():
-    names = subprocess.run(["scontrol", "show", "hostnames", os.environ["SLURM_JOB_NODELIST"]],
-                           stdout=subprocess.PIPE, text=True, check=True).stdout.split()
+    """Of the allocation; none where there is none, or nobody to ask."""
+    try:
+        names = subprocess.run(["scontrol", "show", "hostnames", os.environ["SLURM_JOB_NODELIST"]],
+                               stdout=subprocess.PIPE, text=True, check=True).stdout.split()
+        tasks = os.environ["SLURM_TASKS_PER_NODE"].split(",")  # 4(x2),3
+    except (KeyError, OSError, subprocess.CalledProcessError):
+        return {}
     slots = []
-    for part in os.environ["SLURM_TASKS_PER_NODE"].split(","):  # 4(x2),3
+    for part in tasks:
         count, _, times = part.rstrip(")").partition("(x")
         slots += [int(count)] * int(times or 1)
     return dict(zip(names, slots))
@@ -75,10 +85,9 @@ class Hosts:
                 slots = from_file(next(words, ""))
             else:
                 self.arguments.append(word)
-        if not slots and os.environ.get("SLURM_JOB_NODELIST") and os.environ.get("SLURM_TASKS_PER_NODE"):
-            slots = from_slurm()
-        own = os.uname().nodename.partition(".")[0]  # mpirun's own host comes first, wherever it was named
-        slots = dict(sorted(slots.items(), key=lambda item: item[0].partition(".")[0] != own))
+        slots = slots or from_slurm()
+        own = short(os.uname().nodename)  # mpirun's own host comes first, wherever it was named
+        slots = dict(sorted(slots.items(), key=lambda item: short(item[0]) != own))
         if slots:
             self.ranks = ranks_of(slots, ranks)
 
@@ -91,14 +100,18 @@ class Hosts:
     def environment(self):
         return {"BITSTILL_HOSTS_LOST": ",".join(self.lost)} if self.lost else {}
 
-    def suspects(self, line, dead_rank):
-        """The hosts that a failure names, by the ranks' words or by the place of the rank that died."""
-        said = {name for word in NAMED.findall(line) for name in self.ranks
-                if name.partition(".")[0] == word.partition(".")[0]}
-        if not said and dead_rank is not None:
+    def suspects(self, line, words):
+        """The hosts that a failure names: by the ranks' words, else by the place of what has died."""
+        said = {name for word in NAMED.findall(line) for name in self.ranks if short(name) == short(word)}
+        if said:
+            return said
+        if words.first_dead is not None:
             places = [name for name, count in self.ranks.items() for _ in range(count)]
-            said = set(places[dead_rank:dead_rank + 1])
-        return said
+            return set(places[words.first_dead:words.first_dead + 1])
+        if words.lost_daemon:
+            others = [name for name in self.ranks if short(name) != short(os.uname().nodename)]
+            return set(others[words.lost_daemon - 1:words.lost_daemon])
+        return set()
 
     def settle(self, suspects, program, token, generation):
         """After a failed start: ends what is left of it and keeps the hosts that answer. The names of

@@ -50,7 +50,8 @@ class Program:
         if recipe is None and len(self.words) > 1 and not self.words[1].startswith("--"):
             recipe = self.words[1]  # of a study
         if value is None and recipe is not None:
-            value = in_recipe(recipe, *name.split("."))
+            section, _, key = name.rpartition(".")
+            value = in_recipe(recipe, section, key)
         return value
 
     def timeout_s(self):
@@ -66,13 +67,16 @@ class Program:
         return timeout_s + START_SLACK_S if 0 < timeout_s <= SHORT_S else 10 * timeout_s
 
     def folder(self):
-        return self.setting("run.folder") or "runs/run"
+        """Where what it writes lies, and its lock."""
+        name = {"cache": "out", "study": "study.folder"}.get(self.name, "run.folder")
+        return self.setting(name) or "runs/run"
 
     def newest_checkpoint(self):
-        """Changes with every checkpoint of the run folder; None: there is none."""
+        """Changes with every checkpoint in the folder (of any run of a study, any part of a cache);
+        None: there is none."""
         newest = None
-        for place, _, files in os.walk(os.path.join(self.folder(), "checkpoints")):
-            for name in files:
+        for place, _, files in os.walk(self.folder()):
+            for name in files if self.name == "cache" or "checkpoints" in place.split(os.sep) else []:
                 try:
                     when = os.stat(os.path.join(place, name)).st_mtime_ns
                 except OSError:

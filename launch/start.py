@@ -12,6 +12,8 @@ from words import Life, Output, Words
 PEER = 5
 STOPPED = 75  # in good order, by a signal: what the next start needs is on disk
 STOPS = {signal.SIGINT, signal.SIGTERM, signal.SIGUSR1, signal.SIGHUP}
+if signal.getsignal(signal.SIGHUP) == signal.SIG_IGN:
+    STOPS.remove(signal.SIGHUP)  # nohup
 # mpirun answers these by killing the ranks one second later. Blocked, they wait where pending() sees
 # them; in the ranks Open MPI unblocks them again.
 BLOCKED = {signal.SIGINT, signal.SIGTERM}
@@ -89,6 +91,10 @@ class Start:
             if code:
                 return code
 
+    def lives(self):
+        """Whether there are, or will be, signs of life: of bitstill, also in a container."""
+        return self.program.is_bitstill or self.life.phase is not None
+
     def hear(self, number):
         """The first signal asks the ranks to stop; a later one ends them (its code), copies do not."""
         if self.asked is None:
@@ -105,11 +111,11 @@ class Start:
         """SIGUSR1, which mpirun hands on, until rank 0 says that it came."""
         if self.asked is None or self.life.stop != "none":
             return None
-        if self.program.is_bitstill and self.life.phase is None:  # before it can hear
+        if self.lives() and self.life.phase is None:  # before it can hear
             end(self.job, ENDING_S, self.token, self.generation)
             return STOPPED
         now = time.monotonic()
-        if self.passed_at == 0 or (self.program.is_bitstill and now - self.passed_at >= REPEAT_S):
+        if self.passed_at == 0 or (self.lives() and now - self.passed_at >= REPEAT_S):
             self.job.send_signal(signal.SIGUSR1)
             self.passed_at = now
         return None
@@ -119,10 +125,11 @@ class Start:
         now, life = time.monotonic(), self.life
         since, gently_s = self.words.ending_since, 0.0
         since = life.done_at or since
-        if since is not None and (self.program.is_bitstill or self.words.first_dead is not None):
+        dead = self.words.first_dead is not None or self.words.lost_daemon is not None
+        if since is not None and (self.lives() or dead):
             if now - since <= ENDING_S:
                 return None
-        elif not self.program.is_bitstill:
+        elif not self.lives():
             return None
         else:
             self.line, gently_s = self.silence(now), 3.0
@@ -147,7 +154,7 @@ class Start:
         if self.life.stop == "done":
             return STOPPED
         killed = code - 128 in (signal.SIGTERM, signal.SIGINT, signal.SIGUSR1)
-        if killed and self.program.is_bitstill and not self.life.started:
+        if killed and self.lives() and not self.life.started:
             return STOPPED  # before there was anything to lose
         return code
 
@@ -162,6 +169,8 @@ class Start:
             return f"stopped by {self.asked.name} ({how})"
         if self.line:
             return self.line
+        if self.words.first_dead is None and self.words.lost_daemon is not None:
+            return f"mpirun has lost its daemon number {self.words.lost_daemon}, on one of the hosts ({how})"
         if self.words.first_dead is None:
             said = " ".join(word for word in self.words.mpirun if word)
             return f"mpirun ended with {how}: {said[:400] or 'without a word'}"

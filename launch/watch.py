@@ -24,8 +24,10 @@ WATCHDOG_SLACK_S = 10.0
 
 def may_start_again(start, code):
     killed = 128 < code < 128 + signal.NSIG and code != 128 + signal.SIGPIPE
+    # A host that was lost since it answered; in the first start it may be one that never was.
+    unreachable = code == 1 and start.generation > 0 and start.words.lost_daemon is not None
     return start.asked is None and start.output.failure is None and (
-        code == PEER or killed or code in DAEMON_LOST)
+        code == PEER or killed or code in DAEMON_LOST or unreachable)
 
 
 class Launcher:
@@ -61,7 +63,7 @@ class Launcher:
                 return self.last_words(start, code, "; twice without a newer checkpoint, so not started again")
             self.failed_at = newest
             failure = time.monotonic()
-            suspects = self.hosts.suspects(line, start.words.first_dead)
+            suspects = self.hosts.suspects(line, start.words)
             silent = self.hosts.settle(suspects, self.program, self.token, generation)
             if silent and not self.hosts.ranks:
                 return self.last_words(start, code, "; no host answers any more (each needs python3)")

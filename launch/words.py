@@ -10,8 +10,9 @@ RULE = b"-" * 74  # mpirun puts its own words between two such lines
 NOISE = re.compile(rb"mpirun: |\[\S+:\d+\] (\[\[\S+\] (ORTE_ERROR_LOG|ACTIVATE)|\d+ more process"
                    rb"|Set MCA parameter|plm:rsh: Warning: setpgid)")
 DEAD = re.compile(
-    rb"ACTIVATE PROC \[\[\d+,\d+\],(\d+)\] STATE .*(ABORT|EXITED WITH|TERMINATED WITHOUT|FAIL)")
+    rb"ACTIVATE PROC \[\[\d+,(\d+)\],(\d+)\] STATE .*(ABORT|EXITED WITH|TERMINATED WITHOUT|FAIL)")
 SIGN = b"\x1e"  # begins a sign of life (src/app/life_sign.hpp)
+TAG = re.compile(rb"\[\d+,\d+\]<stderr>: *$")  # of mpirun --tag-output
 
 
 def put(number, text):
@@ -61,6 +62,7 @@ class Words:
         self.life, self.holds = life, holds
         self.mpirun, self.errors = [], []
         self.first_dead = None  # a rank
+        self.lost_daemon = None  # mpirun's own, by its number: 0 is mpirun itself
         self.ending_since = None  # a rank has died, or said why it will
         self.in_mpirun_block = False
         self.over = False  # the launcher has the last word
@@ -78,7 +80,7 @@ class Words:
         plain = b""
         while SIGN in text:
             before, _, text = text.partition(SIGN)
-            plain += before
+            plain += TAG.sub(b"", before)
             line, end, after = text.partition(b"\n")
             if not end:
                 return plain, SIGN + line
@@ -103,8 +105,12 @@ class Words:
             return passes
         if not NOISE.match(line):
             return True
-        if (dead := DEAD.search(line)) and self.first_dead is None:
-            self.first_dead = int(dead[1])
+        if dead := DEAD.search(line):
+            job, number = int(dead[1]), int(dead[2])
+            if job == 0:  # the daemons'
+                self.lost_daemon = number if self.lost_daemon is None else self.lost_daemon
+            elif self.first_dead is None:
+                self.first_dead = number
             self.ending_since = self.ending_since or time.monotonic()
         return False
 

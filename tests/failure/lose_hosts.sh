@@ -93,6 +93,7 @@ one_run() {
   done
   [ -z "$(left)" ] || { fail "$name: left on the hosts"; ps -o pid,args -p "$(left | paste -sd,)" | cut -c 1-200; }
   for i in 1 2 3 4; do inside 0 ip link set "port$i" up; done
+  sleep 2  # the hosts have to find each other again
 }
 left() { for i in 1 2 3 4 5; do host_processes $i; done; }
 

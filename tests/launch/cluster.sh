@@ -44,6 +44,28 @@ step=("${slurm[@]}" SLURM_STEP_NUM_TASKS=4)
 run_in 6.9 2 '^error: run.sh starts the ranks itself: call it without srun' 4 "${step[@]}" SLURM_PROCID=0
 holds 6.9 silent 2 env "${step[@]}" SLURM_PROCID=1 "$run" -n 4 true
 
+# A node of the allocation, and one of a hostfile, that answers no more when the first start has ended.
+mkdir "$WORK/lossy"
+cat >"$WORK/lossy/mpirun" <<'END'
+#!/bin/bash
+case $* in
+  *leftovers.py*) [[ $* != *"--host n2:1"* ]] ;;
+  *bitstill-hosts*) echo "$* lost $BITSTILL_HOSTS_LOST"; cat "$(sed 's/.*--hostfile \(\S*bitstill-hosts\S*\).*/\1/' <<<"$*")" ;;
+  *) exit 5 ;;
+esac
+END
+printf '#!/bin/bash\nprintf "n%%s\\n" 1 2 3\n' >"$WORK/lossy/scontrol"
+chmod +x "$WORK"/lossy/*
+printf 'n1 slots=2\nn2 slots=2  # old\nn3 slots=2\n' >"$WORK/three"
+lossy() {  # lossy VARIABLE...
+  row 6.9 0 "-n 4 $bound (-mca a b )?--hostfile .*run.timeout_s 0.1 lost n2" \
+    env "$@" PATH="$WORK/lossy:$PATH" "$run" --restarts 1 -n 6 true distill --run.timeout_s 0.1
+  holds 6.9 [ "$(grep '^[n#]' "$WORK/said" | paste -sd ' ')" = 'n1 slots=2 n3 slots=2 # n2: lost' ]
+}
+lossy SLURM_JOB_ID=7 'SLURM_JOB_NODELIST=n[1-3]' 'SLURM_TASKS_PER_NODE=2(x3)'
+lossy BITSTILL_MPIRUN_ARGS="-mca a b --hostfile $WORK/three"
+holds 6.9 grep -q 'n2 slots=2  # old' "$WORK/three"
+
 # srun without PMIx: each process would be a job of its own, and write the same files.
 row 6.10 8 '^error: 4 processes were started, but MPI does not join them' env "${step[@]}" \
   SLURM_PROCID=0 "$BITSTILL" --version
