@@ -98,7 +98,7 @@ class Start:
     def hear(self, number):
         """The first signal asks the ranks to stop; a later one ends them (its code), copies do not."""
         if self.asked is None:
-            number = number or pending(self.job.pid)
+            number = number or pending(self.job.pid) or (signal.SIGUSR1 if self.words.forwarded else None)
             if number:
                 self.asked, self.asked_at = signal.Signals(number), time.monotonic()
         elif number and time.monotonic() - self.asked_at >= COPIES_WITHIN_S:

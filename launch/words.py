@@ -64,6 +64,7 @@ class Words:
         self.first_dead = None  # a rank
         self.lost_daemon = None  # mpirun's own, by its number: 0 is mpirun itself
         self.ending_since = None  # a rank has died, or said why it will
+        self.forwarded = False  # mpirun has passed a signal on, to ranks that may not have been there yet
         self.in_mpirun_block = False
         self.over = False  # the launcher has the last word
         self.spoken = False  # an error line has been passed on
@@ -105,6 +106,7 @@ class Words:
             return passes
         if not NOISE.match(line):
             return True
+        self.forwarded |= line.startswith(b"mpirun: Forwarding signal")
         if dead := DEAD.search(line):
             job, number = int(dead[1]), int(dead[2])
             if job == 0:  # the daemons'

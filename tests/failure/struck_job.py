@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """struck_job.py RANKS DEED SETTING...: starts launch/run.sh -n RANKS bitstill SETTING..., waits until
-it trains (an epoch is done and the next has begun), or, where the first deed is at:SECONDS, for so long,
-does DEED, and prints one line about the end:
+it trains (an epoch is done and the next has begun), or, where the first deed is at:SECONDS, for so long after
+run.sh can hear at all, does DEED, and prints one line about the end:
 
   code=5 seconds=6.1 left=0 epochs=2
 
@@ -75,6 +75,12 @@ def release(deed, ranks, folder):
             os.kill(pid, signal.SIGCONT)
 
 
+def hears(pid):
+    """Whether a process catches or blocks SIGTERM."""
+    with open(f"/proc/{pid}/status") as file:
+        return any(line.startswith(("SigCgt", "SigBlk")) and int(line.split()[1], 16) >> 14 & 1 for line in file)
+
+
 def pending(pid):
     try:
         with open(f"/proc/{pid}/status") as file:
@@ -142,6 +148,8 @@ def main():
             stdout=out, stderr=err)
     try:
         if deeds[0].startswith("at:"):
+            while job.poll() is None and not hears(job.pid):
+                time.sleep(0.001)  # its shell is still being started
             start = time.monotonic()
             time.sleep(float(deeds[0][3:]))
         else:
