@@ -57,7 +57,9 @@ function(bitstill_install_launch)
   set(share "${CMAKE_INSTALL_DATADIR}/bitstill")
   install(PROGRAMS launch/run.sh launch/watch.py launch/export_pytorch.py launch/slurm.sbatch
           DESTINATION "${share}/launch" COMPONENT program)
-  install(FILES launch/export_opennmt.py DESTINATION "${share}/launch" COMPONENT program)
+  install(FILES launch/export_opennmt.py launch/hosts.py launch/leftovers.py launch/settings.py
+                launch/start.py launch/words.py
+          DESTINATION "${share}/launch" COMPONENT program)
   install(DIRECTORY launch/recipes launch/studies DESTINATION "${share}/launch" COMPONENT program)
   install(DIRECTORY datasets DESTINATION "${share}" COMPONENT program USE_SOURCE_PERMISSIONS)
   file(RELATIVE_PATH run "${CMAKE_INSTALL_FULL_BINDIR}"

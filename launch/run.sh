@@ -1,19 +1,31 @@
 #!/usr/bin/env bash
 # Starts PROGRAM on N ranks by mpirun, with the flags that fit this machine.
 set -euo pipefail
+trap 'exit 75' INT TERM USR1  # nothing has begun yet
 
 usage() {
   cat <<'END'
-launch/run.sh -n N [--threads T] PROGRAM [ARGUMENT...]
-  -n N         ranks
-  --threads T  cores for each rank (default 1: results then do not depend on the machine)
+launch/run.sh -n N [--threads T] [--restarts R] PROGRAM [ARGUMENT...]
+  -n N          ranks
+  --threads T   cores for each rank (default 1: results then do not depend on the machine)
+  --restarts R  starts again up to R times what lost a rank or a host (default 0)
 Ranks are bound to their cores; with more ranks than this machine has cores they share them, unbound.
 In a Slurm allocation (call it once in the batch script, not by srun: launch/slurm.sbatch) and with
 hosts in BITSTILL_MPIRUN_ARGS, ranks fill the slots of all nodes; a slot is the place of one rank.
-The first SIGINT, SIGTERM or SIGUSR1 asks the ranks to stop in good order (exit code 75), the second
-ends them. The exit code is mpirun's: that of the first rank that failed, or 128 + the signal that
-killed it. A rank that dies without an "error:" line is reported by one; mpirun's words are dropped.
-Where mpirun then waits for a host that no longer answers, it is ended after 7 s (exit code 5).
+The first SIGINT, SIGTERM or SIGUSR1, also one that reaches mpirun, asks the ranks to stop in good order:
+exit code 75, whatever mpirun then returns, and also before there was anything to save. What comes
+within 2 s is the same request; a later one ends them (128 + its number). A bare mpirun, without
+run.sh, answers SIGTERM by killing the ranks: its code is its own, the checkpoint before stays.
+The exit code else is mpirun's: that of the first rank that failed, or 128 + the signal that killed it.
+A rank that dies without an "error:" line is reported by one; mpirun's words are dropped. Where mpirun
+then waits for a host that no longer answers, it is ended after 7 s; so it is (code 5) when bitstill's
+ranks have not started in time (run.timeout_s + 8 s up to 50 s, else ten times it), or rank 0 gives no
+sign of life for run.timeout_s.
+--restarts: after code 5, a signal, or a daemon of mpirun that is gone; not where the program itself
+says what is wrong, nor twice without a newer checkpoint between. Hosts (BITSTILL_MPIRUN_ARGS, Slurm's
+allocation) that do not answer, or were named twice in a row, are left out; the others keep their
+number of ranks and need python3. Their list is written to launch.hosts in the run folder. This
+host itself has to stay; so does the run folder, on a file system that all hosts see.
 Environment: BITSTILL_MPIRUN_ARGS is handed to mpirun (--hostfile FILE, --host A:1,B:1 ...);
              a --bind-to, --map-by or --oversubscribe there replaces the choice made here.
 On a terminal the program finds BITSTILL_TERMINAL=1: under mpirun it cannot see that itself.
@@ -21,17 +33,19 @@ END
 }
 die() { echo "error: $2" >&2; exit "$1"; }
 
-ranks='' threads=1
+ranks='' threads=1 restarts=0
 while [[ $# -gt 0 && $1 == -* ]]; do
   case $1 in
     -n) ranks=${2:-}; shift 2 || die 2 "-n needs a number" ;;
     --threads) threads=${2:-}; shift 2 || die 2 "--threads needs a number" ;;
+    --restarts) restarts=${2:-}; shift 2 || die 2 "--restarts needs a number" ;;
     --help | -h) usage; exit 0 ;;
     *) die 2 "unknown option $1 (launch/run.sh --help)" ;;
   esac
 done
 [[ $ranks =~ ^[1-9][0-9]*$ && $threads =~ ^[1-9][0-9]*$ ]] ||
   die 2 "-n and --threads need whole numbers above 0 (launch/run.sh --help)"
+[[ $restarts =~ ^(0|[1-9][0-9]{0,5})$ ]] || die 2 "--restarts needs a whole number (launch/run.sh --help)"
 [ $# -gt 0 ] || die 2 "no program to start (launch/run.sh --help)"
 command -v "$1" >/dev/null || die 2 "no program $1: build it with cmake --build --preset release"
 command -v mpirun >/dev/null || die 8 "no mpirun here: run launch/setup.sh, or module load openmpi"
@@ -88,5 +102,8 @@ else
 fi
 [ "$(id -u)" -ne 0 ] || export OMPI_ALLOW_RUN_AS_ROOT=1 OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1
 [ ! -t 2 ] || export BITSTILL_TERMINAL=1
-exec python3 "$(dirname "$(readlink -f "${BASH_SOURCE[0]}")")/watch.py" \
-  mpirun -n "$ranks" "${flags[@]}" "${extra[@]}" "$@"
+folder=$(dirname "$(readlink -f "${BASH_SOURCE[0]}")")
+# A signal waits until watch.py is up, instead of ending it; coreutils before 8.31 cannot.
+late=(env --block-signal=INT,TERM,USR1)
+"${late[@]}" true 2>/dev/null || late=()
+exec "${late[@]}" python3 -B "$folder/watch.py" "$restarts" "$ranks" -- "${flags[@]}" -- "${extra[@]}" -- "$@"

@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# Signals to launch/run.sh: the first stops the run in good order (exit 75, resumable), the second at once.
+# Signals to launch/run.sh, mpirun and ranks, in the first second and in mid-run: the first stops the run in
+# good order (exit 75, resumable), the second at once.
 . "$SOURCE/tests/whole/jobs.bash"
 small_shards data 1200 60 50
 small_teacher data
@@ -21,7 +22,7 @@ expect() {
   cat "$WORK/err"
 }
 
-epochs=4
+epochs=20
 short=(--train.epochs $epochs --train.global_batch 16 --train.micro_batch 8)
 
 # stop_and_resume RUN SIGNAL RANKS SETTING...
@@ -29,7 +30,7 @@ stop_and_resume() {
   local run=$1 signal=$2 ranks=$3
   shift 3
   strike $run $signal:run $ranks "${short[@]}" "$@"
-  expect "code=75 seconds=[0-9.]+ left=0 epochs=[1-3]" 0
+  expect "code=75 seconds=[0-9.]+ left=0 epochs=[0-9]+" 0
   grep -q '^stopped by a signal; --resume continues' "$WORK/err" || fail "no word on how to go on"
   distil $ranks data $run "${short[@]}" "$@" --resume
   grep -q ' of 75 steps$' "$WORK/err" || fail "it did not go on in mid-epoch"
@@ -46,10 +47,33 @@ for ranks in 2 4; do
   same_weights sliced.$ranks straight.$ranks
 done
 
+# In mid-run, to others than launch/run.sh: to mpirun, to one rank (the others hear of it), to all at once.
+for deed in TERM:mpirun USR1:mpirun TERM:1 INT:ranks TERM:all USR1:all; do
+  strike ${deed/:/.} $deed 2 "${short[@]}" --train.epochs 100000
+  expect "code=75 seconds=[0-9.]+ left=0 epochs=[0-9]+" 0
+done
+
+# first_second TARGET: signals after so many seconds: before the ranks run, while MPI starts, while data are loaded.
+# A fraction of $RANDOM makes each call of this test another one.
+first_second() {
+  local target=$1 delay name run=first.$1
+  for delay in 0.01 0.25 0.5 0.$((RANDOM % 900 + 100)); do
+    name=USR1
+    [ $((RANDOM % 2)) -eq 0 ] || name=TERM
+    [ "$target.$delay" != mpirun.0.25 ] || name=USR1  # mpirun passes it on to ranks that are not there yet
+    strike $run at:$delay,$name:$target 2 "${short[@]}" --train.epochs 20 --resume=auto
+    expect "code=75 seconds=[0-9.]+ left=0 epochs=[0-9]+" 0
+  done
+  distil 2 data $run "${short[@]}" --train.epochs 20 --resume=auto
+  [ "$(grep -c '"type":"epoch"' "$WORK/$run/run.jsonl")" -eq 20 ] || fail "$run was not finished"
+}
+for target in run ranks mpirun all; do first_second $target; done
+
 # With one rank stopped a step cannot end: the first signal waits for that, the second does not.
 for name in USR1 TERM; do
-  strike twice.$name "STOP:1,$name:run,wait:2,alive,$name:run" 2 --train.epochs 100000
-  expect "code=(75|1) seconds=[2-6]\.[0-9] left=0 epochs=[0-9]+" "[01]"
+  # Woken to be ended, it may still have stopped in good order.
+  strike twice.$name "STOP:1,$name:run,wait:2.2,alive,$name:run" 2 --train.epochs 100000
+  expect "code=(75|138|143) seconds=[2-6]\.[0-9] left=0 epochs=[0-9]+" "[01]"
 done
 finish "SIGUSR1, SIGTERM, SIGINT: exit 75 and a run that --resume finishes, with pieces of a teacher on their way" \
-  "too; a second signal ends at once"
+  "too, in the first second too, to launcher, ranks, mpirun and all at once; a second signal ends at once"

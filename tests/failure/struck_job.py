@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 """struck_job.py RANKS DEED SETTING...: starts launch/run.sh -n RANKS bitstill SETTING..., waits until
-it trains (an epoch is done, a checkpoint on disk, and the next has begun), does DEED, and prints one line about the end:
+it trains (an epoch is done, a checkpoint on disk, and the next has begun), or, where the first deed is
+at:SECONDS, for so long after run.sh can hear at all, does DEED, and prints one line about the end:
 
   code=5 seconds=6.1 left=0 epochs=2
 
@@ -8,6 +9,7 @@ code: of launch/run.sh; seconds: from the deed to its end; left: processes of th
 by 2 s (then killed); epochs: whole ones in run.jsonl. What the job printed goes to $WORK/out and
 $WORK/err. DEED, several joined by a comma:
   SIGNAL:RANK   to that rank     SIGNAL:all   to mpirun, launch/run.sh and every rank
+  SIGNAL:ranks  to every rank    SIGNAL:mpirun   to mpirun
   SIGNAL:run    to launch/run.sh     wait:SECONDS     flip:FILE   changes every byte of a file's 2nd half
   alive         the job has to run still"""
 import glob
@@ -23,7 +25,7 @@ END_S = 60.0
 
 
 def processes(folder):
-    """pid -> rank (None for mpirun and launch/run.sh) of the processes that name `folder`."""
+    """pid -> rank, "mpirun" or "run" (launch/run.sh) of the processes that name `folder`."""
     found = {}
     for pid in filter(str.isdigit, os.listdir("/proc")):
         try:
@@ -37,7 +39,8 @@ def processes(folder):
             continue
         program = os.path.basename(words[0]) == os.path.basename(os.environ["BITSTILL"]).encode()
         rank = environment.get(b"OMPI_COMM_WORLD_RANK") if program else None
-        found[int(pid)] = None if rank is None else int(rank)
+        other = "mpirun" if os.path.basename(words[0]) == b"mpirun" else "run"
+        found[int(pid)] = other if rank is None else int(rank)
     return found
 
 
@@ -47,7 +50,7 @@ def wait_for_training(log, folder, job):
     ranks = []
     while time.monotonic() < deadline and job.poll() is None:
         if os.path.exists(log):
-            ranks = ranks or [pid for pid, rank in processes(folder).items() if rank is not None]
+            ranks = ranks or [pid for pid, rank in processes(folder).items() if isinstance(rank, int)]
             with open(log) as file:
                 text = file.read()
             saved = glob.glob(f"{glob.escape(folder)}/checkpoints/step-?????????")
@@ -74,6 +77,12 @@ def release(deed, ranks, folder):
             os.kill(pid, signal.SIGCONT)
 
 
+def hears(pid):
+    """Whether a process catches or blocks SIGTERM."""
+    with open(f"/proc/{pid}/status") as file:
+        return any(line.startswith(("SigCgt", "SigBlk")) and int(line.split()[1], 16) >> 14 & 1 for line in file)
+
+
 def pending(pid):
     try:
         with open(f"/proc/{pid}/status") as file:
@@ -92,6 +101,19 @@ def flip(path):
         file.write(bytes(byte ^ 255 for byte in rest))
 
 
+def strike(folder, kind, target):
+    """How many processes were there to be hit."""
+    hit = 0
+    for pid, rank in sorted(processes(folder).items(), key=lambda item: str(item[1])):
+        if target in ("all", str(rank)) or (target == "ranks" and isinstance(rank, int)):
+            try:
+                os.kill(pid, signal.Signals["SIG" + kind])
+                hit += 1
+            except ProcessLookupError:
+                pass  # ended meanwhile
+    return hit
+
+
 def do(deed, job, folder):
     kind, _, argument = deed.partition(":")
     if kind == "wait":
@@ -104,9 +126,9 @@ def do(deed, job, folder):
     elif argument == "run":
         job.send_signal(signal.Signals["SIG" + kind])
     else:
-        for pid, rank in sorted(processes(folder).items()):
-            if argument == "all" or rank == int(argument):
-                os.kill(pid, signal.Signals["SIG" + kind])
+        deadline = time.monotonic() + START_S
+        while not strike(folder, kind, argument) and time.monotonic() < deadline:
+            time.sleep(0.005)  # they have yet to be started
 
 
 def leftovers(folder):
@@ -127,10 +149,16 @@ def main():
              os.environ["BITSTILL"], *settings],
             stdout=out, stderr=err)
     try:
-        held = wait_for_training(f"{folder}/run.jsonl", folder, job)
-        start = time.monotonic()
-        do(deeds[0], job, folder)
-        release(deeds[0], held, folder)
+        if deeds[0].startswith("at:"):
+            while job.poll() is None and not hears(job.pid):
+                time.sleep(0.001)  # its shell is still being started
+            start = time.monotonic()
+            time.sleep(float(deeds[0][3:]))
+        else:
+            held = wait_for_training(f"{folder}/run.jsonl", folder, job)
+            start = time.monotonic()
+            do(deeds[0], job, folder)
+            release(deeds[0], held, folder)
         for deed in deeds[1:]:
             do(deed, job, folder)
         code = job.wait(timeout=END_S)
@@ -139,8 +167,10 @@ def main():
         if job.poll() is None:
             job.kill()
         left = leftovers(folder)
-    with open(f"{folder}/run.jsonl") as file:
-        epochs = file.read().count('"type":"epoch"')
+    epochs = 0
+    if os.path.exists(f"{folder}/run.jsonl"):
+        with open(f"{folder}/run.jsonl") as file:
+            epochs = file.read().count('"type":"epoch"')
     print(f"code={code if code >= 0 else 128 - code} seconds={seconds:.1f} left={left} epochs={epochs}")
 
 

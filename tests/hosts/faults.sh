@@ -50,14 +50,6 @@ expect() {
   fi
 }
 
-# signal_rank SIGNAL HOST: to the rank of that host
-signal_rank() {
-  local pid
-  for pid in $(host_processes "$2"); do
-    [ "$(readlink "/proc/$pid/exe")" != "$(readlink -f "$BITSTILL")" ] || kill "-$1" "$pid"
-  done
-}
-
 for host in 2 4; do
   expect 10 137 "rank $((host - 1)) .*SIGKILL" signal_rank KILL $host
   expect $((timeout_s + 10)) 5 "rank $((host - 1)) on ${host_name[host]} does not answer" signal_rank STOP $host

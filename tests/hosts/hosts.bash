@@ -7,6 +7,7 @@ declare -a host_pid=() host_name=()  # the process that holds host i (1..N), its
 
 skip_hosts() {
   echo "SKIP: $*"
+  [[ ,${BITSTILL_NO_SKIP:-}, != *,hosts,* ]] || exit 1
   exit 77
 }
 
@@ -79,6 +80,14 @@ shape() {
 
 # sent_by HOST: bytes that left it so far, headers included
 sent_by() { awk '/eth0:/ { print $10 }' "/proc/${host_pid[$1]}/net/dev"; }
+
+# signal_rank SIGNAL HOST: to the ranks of that host
+signal_rank() {
+  local pid
+  for pid in $(host_processes "$2"); do
+    [ "$(readlink "/proc/$pid/exe")" != "$(readlink -f "$BITSTILL")" ] || kill "-$1" "$pid"
+  done
+}
 
 cut_cable() { inside 0 ip link set "port$1" down; }
 

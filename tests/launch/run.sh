@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# launch/run.sh: exit codes and signals go through, and a rank's silent death gets its line.
+# launch/run.sh: exit codes and signals go through, a rank's silent death gets its line, a job that lost a rank is
+# started again, and none waits for ever.
 set -euo pipefail
 run=$SOURCE/launch/run.sh
 # shellcheck disable=SC2016  # the ranks expand $
@@ -75,3 +76,85 @@ signal USR1 0 -
 [ "$(grep -c heard "$WORK/out")" -eq 2 ]
 signal TERM 0 -
 signal INT 0 -
+
+# ---- as bitstill, which gives signs of life ----
+mkdir "$WORK/fake"
+cat >"$WORK/fake/bitstill" <<'END'
+#!/bin/bash
+# Rank 0 gives signs; every start appends "GENERATION WORDS" to $WORK/starts; what it does is $DEED.
+rank=$OMPI_COMM_WORLD_RANK generation=${BITSTILL_LAUNCH#*:} phase=load saved=-1 stop=none timeout_s=5
+sign() {
+  [ "$rank" -ne 0 ] || printf '\036{"token":"%s","generation":%s,"phase":"%s","step":1,"timeout_s":%s,"saved":%s,"stop":"%s"}\n' \
+    "${BITSTILL_LAUNCH%:*}" "$generation" "$phase" "$timeout_s" "$saved" "$stop" >&2
+}
+[ "$rank" -ne 0 ] || echo "$generation ${*:2}" >>"$WORK/starts"
+eval "$DEED"
+END
+chmod +x "$WORK/fake/bitstill"
+export DEED
+fake=$WORK/fake/bitstill
+starts() { [ "$(wc -l <"$WORK/starts")" -eq "$1" ] || { echo "not $1 starts: $2"; cat "$WORK/starts"; exit 1; }; }
+# restarts CODE PATTERN STARTS DEED: of launch/run.sh --restarts 3
+restarts() {
+  : >"$WORK/starts"
+  DEED=$4
+  expect "$1" "$2" "$run" --restarts 3 -n 2 "$fake" distill --run.folder "$WORK/run"
+  starts "$3" "$4"
+}
+fails='[ $rank -ne 0 ] || echo "error: rank 1 on a does not answer" >&2; sleep 0.3; exit'
+restarts 0 - 2 "[ \$generation -eq 0 ] || exit 0; $fails 5"
+grep -qx 'restart 1 of 3: rank 1 on a does not answer; going on from the newest checkpoint' "$WORK/err"
+if grep -q $'\036' "$WORK/err"; then echo "signs of life are printed"; exit 1; fi
+restarts 0 - 2 '[ $generation -eq 0 ] || exit 0; kill -KILL $$'
+for code in 2 3 4 6 7 8; do restarts $code 'rank 1 on a' 1 "$fails $code"; done
+restarts 75 - 1 'exit 75'
+restarts 5 'rank 1 on a .*; 3 restarts are used up$' 4 "saved=\$generation; sign; $fails 5"
+restarts 5 'rank 1 on a .*; twice without a newer checkpoint' 2 "saved=7; sign; $fails 5"
+# Where training has begun, the newest checkpoint is what the next start begins with.
+restarts 0 - 2 "saved=4; sign; [ \$generation -eq 0 ] || exit 0; $fails 5"
+grep -qx "1 --run.folder $WORK/run --overwrite=false --resume=auto" "$WORK/starts"
+restarts 0 - 2 "[ \$generation -eq 0 ] || exit 0; $fails 5"
+grep -qx "1 --run.folder $WORK/run" "$WORK/starts"
+mkdir -p "$WORK/run/checkpoints"
+restarts 0 - 3 "touch \$WORK/run/checkpoints/\$generation; [ \$generation -lt 2 ] || exit 0; $fails 5"
+
+# struck WHOM SIGNAL CODE PATTERN DEED: to run.sh or its mpirun, once the ranks are up
+struck() {
+  : >"$WORK/up"
+  DEED=$5
+  expect "$3" "$4" bash -c '
+    "$1" --restarts 3 -n 2 "$2" distill &
+    job=$! target=$!
+    until [ "$(wc -l <"$3/up")" -eq 2 ]; do sleep 0.1; done
+    [ "$4" = run ] || target=$(pgrep -P $job -x mpirun)
+    kill -"$5" $target
+    wait $job' struck "$run" "$fake" "$WORK" "$1" "$2"
+}
+listens='for signal in USR1 TERM; do trap "stop=done; sign; sleep 0.3; exit 75" $signal; done
+  sign; echo up >>"$WORK/up"; for i in {1..99}; do sleep 0.1; done'
+for whom in run mpirun; do
+  for name in USR1 TERM INT; do struck $whom $name 75 - "$listens"; done
+done
+# What was saved is saved, whatever mpirun then returns, and if it never does.
+struck run TERM 75 - "${listens//exit 75/exit 1}"
+start=$SECONDS
+struck run TERM 75 - "${listens//sleep 0.3/sleep 30}"
+[ $((SECONDS - start)) -le 15 ]
+# Before there was a sign of life nothing can be lost: launcher, mpirun, ranks.
+struck run USR1 75 - 'echo up >>"$WORK/up"; sleep 30'
+struck mpirun TERM 75 - 'echo up >>"$WORK/up"; sleep 30'
+struck run TERM 75 - 'phase=start; sign; sleep 0.5; echo up >>"$WORK/up"; exec sleep 30'
+: >"$WORK/starts"
+DEED='phase=start; sign; [ $rank -eq 0 ] || kill -TERM $$; sleep 30' expect 75 - "$run" --restarts 3 -n 2 "$fake" distill
+starts 1 "killed by TERM while it started"
+
+# Ranks that never start, and a rank 0 that falls silent, with an mpirun that does not end by itself.
+start=$SECONDS
+DEED='phase=start; for i in {1..60}; do sign; sleep 0.5; done' expect 5 'the ranks have not started within 10 s' \
+  "$run" -n 2 "$fake" distill --run.timeout_s=2
+[ $((SECONDS - start)) -le 15 ]
+start=$SECONDS
+DEED='timeout_s=2; sign; sleep 60' expect 5 'no sign of life for 2\.0 s: rank 0 on' "$run" -n 2 "$fake" distill
+[ $((SECONDS - start)) -le 10 ]
+printf '[run]\ntimeout_s = 1  # short\n' >"$WORK/recipe"
+DEED='sleep 60' expect 5 'the ranks have not started within 9 s' "$run" -n 2 "$fake" distill --config "$WORK/recipe"
