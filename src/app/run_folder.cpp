@@ -31,10 +31,11 @@ std::string without_partial(const std::string& name) {
   return name.substr(0, name.find(".partial."));
 }
 
-/// Output of schedulers, make_folder's probe, what NFS keeps of a removed file: no one's work.
+/// Output of schedulers, run.sh's list of hosts, make_folder's probe, what NFS keeps of a removed
+/// file: no one's work.
 bool is_nothing(const std::string& name) {
-  return name.starts_with("slurm-") || name.ends_with(".out") || name.ends_with(".err") ||
-         name.starts_with(".writable.") || name.starts_with(".nfs");
+  return name == "launch.hosts" || name.starts_with("slurm-") || name.ends_with(".out") ||
+         name.ends_with(".err") || name.starts_with(".writable.") || name.starts_with(".nfs");
 }
 
 struct Contents {
