@@ -104,6 +104,6 @@ fi
 [ ! -t 2 ] || export BITSTILL_TERMINAL=1
 folder=$(dirname "$(readlink -f "${BASH_SOURCE[0]}")")
 # A signal waits until watch.py is up, instead of ending it; coreutils before 8.31 cannot.
-late=(env --block-signal=INT,TERM,USR1)
+late=(env "--block-signal=INT,TERM,USR1")
 "${late[@]}" true 2>/dev/null || late=()
 exec "${late[@]}" python3 -B "$folder/watch.py" "$restarts" "$ranks" -- "${flags[@]}" -- "${extra[@]}" -- "$@"

@@ -24,18 +24,17 @@ constexpr double kSeenWithin_s = 10;
 const char* const kRunFiles[] = {"run.jsonl",           "recipe.cfg",
                                  "checkpoints",         "master.safetensors",
                                  "student.safetensors", "student_trained_norm.safetensors",
-                                 "tensorboard"};
+                                 "tensorboard",         "launch.hosts"};
 
 /// A run that was killed while it replaced a file left NAME.partial.RANDOM.
 std::string without_partial(const std::string& name) {
   return name.substr(0, name.find(".partial."));
 }
 
-/// Output of schedulers, run.sh's list of hosts, make_folder's probe, what NFS keeps of a removed
-/// file: no one's work.
+/// Output of schedulers, make_folder's probe, what NFS keeps of a removed file: no one's work.
 bool is_nothing(const std::string& name) {
-  return name == "launch.hosts" || name.starts_with("slurm-") || name.ends_with(".out") ||
-         name.ends_with(".err") || name.starts_with(".writable.") || name.starts_with(".nfs");
+  return name.starts_with("slurm-") || name.ends_with(".out") || name.ends_with(".err") ||
+         name.starts_with(".writable.") || name.starts_with(".nfs");
 }
 
 struct Contents {
@@ -46,7 +45,7 @@ struct Contents {
   bool log_alone() const {
     return std::all_of(run.begin(), run.end(), [](const std::string& name) {
       return name != without_partial(name) || name == "run.jsonl" || name == "recipe.cfg" ||
-             name == "tensorboard";
+             name == "tensorboard" || name == "launch.hosts";
     });
   }
 };

@@ -12,8 +12,8 @@ small_teacher data
 runs=${1:-1} seed=${SEED:-$RANDOM}
 RANDOM=$seed
 timeout_s=3 epochs=80
-settings=("${student[@]}" "${small[@]}" --quant.method uniform --quant.bits 4 --train.epochs $epochs
-  --train.global_batch 64 --exchange.order fixed --run.log_steps 1 --run.timeout_s $timeout_s --run.save_steps 5)
+settings=("${student[@]}" "${small[@]}" --quant.method uniform --quant.bits 4 --train.epochs "$epochs"
+  --train.global_batch 64 --exchange.order fixed --run.log_steps 1 --run.timeout_s "$timeout_s" --run.save_steps 5)
 
 # launch RUN HOST: in the background; the launcher stands on HOST, rank 0 on host 1
 launch() {
