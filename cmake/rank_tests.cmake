@@ -6,7 +6,7 @@
 #   rank tests). They take two cores, those that mostly wait one. Environment: BITSTILL (the program), SOURCE, SHARED (data beside the checkout)
 #   and WORK (a new folder, removed afterwards).
 
-set(waiting_tests failure/comm_faults failure/dead_ranks failure/signals launch/cluster
+set(waiting_tests failure/comm_faults failure/dead_ranks failure/lose_hosts failure/signals launch/cluster
     launch/quickstart launch/run launch/setup)
 
 find_program(BITSTILL_MPIRUN NAMES mpirun REQUIRED)

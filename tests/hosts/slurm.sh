@@ -1,0 +1,87 @@
+#!/usr/bin/env bash
+# slurm.sh LIMIT|NODE|both: launch/slurm.sbatch under a real Slurm of four nodes, which are namespaces of this machine.
+# LIMIT: the time limit comes, the job stops in good order before it, is queued again by itself and ends. NODE: a
+# node is lost in mid-run, the job goes on without it. Both leave the bytes of a run that met neither.
+# Needs root, slurm-wlm, munge, and the scripts of $SHARED/cluster; takes some minutes (waiting for the queue).
+. "$SOURCE/tests/whole/jobs.bash"
+cluster=$SHARED/cluster
+skip() {
+  [[ ",${BITSTILL_NO_SKIP:-}," != *,slurm,* ]] || { echo "FAILED: $*"; exit 1; }
+  echo "SKIP: $*"
+  exit 77
+}
+[ -n "${1:-}" ] || skip "by command: tests/hosts/slurm.sh both (some minutes)"
+[ "$(id -u)" -eq 0 ] && command -v slurmctld >/dev/null && command -v munge >/dev/null && [ -d "$cluster" ] ||
+  skip "it needs root, slurm-wlm, munge and \$SHARED/cluster"
+small_shards data 600 60 50
+small_teacher data
+job=(distill --data.folder "$WORK/data" --teacher.file "$WORK/teacher.safetensors" "${student[@]}" "${small[@]}"
+  --quant.method uniform --quant.bits 4 --train.global_batch 64 --exchange.order fixed --run.log_steps 5
+  --run.save_steps 10 --run.timeout_s 5)
+
+export CLU_DIR=$WORK/net SLURM_CONF=$WORK/slurm/slurm.conf
+down() {
+  kill "$(cat "$WORK/slurm/ctld.pid")" 2>/dev/null
+  for pid in "$WORK"/slurm/slurmd.h*.pid; do kill "$(cat "$pid")" 2>/dev/null; done
+  "$cluster/netcluster.sh" down
+}
+trap down EXIT
+"$cluster/netcluster.sh" up 4 && "$cluster/slurm/slurm_up.sh" "$WORK/slurm" || skip "no Slurm came up"
+for _ in {1..60}; do
+  [ "$(sinfo -h -t idle -o %D)" = 4 ] && break
+  sleep 0.5
+done
+sinfo
+
+export OMPI_MCA_btl=tcp,self OMPI_MCA_btl_tcp_if_include=eth0 OMPI_MCA_oob_tcp_if_include=eth0
+export BITSTILL BITSTILL_MPIRUN_ARGS='--bind-to none'
+cd "$SOURCE" || exit 1  # where sbatch is called
+
+# submit RUN SBATCH... -- SETTING...: the job's number in $number
+submit() {
+  local run=$1 options=()
+  shift
+  while [ "$1" != -- ]; do options+=("$1"); shift; done
+  shift
+  number=$(sbatch --parsable --nodes 4 --ntasks-per-node 1 "${options[@]}" --output "$WORK/$run.out" \
+    launch/slurm.sbatch "${job[@]}" --run.folder "$WORK/$run" "$@") || { fail "sbatch"; return 1; }
+}
+steps() { cat "$WORK/$1/run.jsonl" 2>/dev/null | grep -c "\"type\":\"$2\""; }
+# ended RUN SECONDS: waits for the run's end
+ended() {
+  local i
+  for ((i = 0; i < $2; i++)); do
+    [ "$(steps "$1" end)" -eq 1 ] && return
+    sleep 1
+  done
+  fail "$1 has not ended: $(squeue -h -j "$number" -o '%T %r'); its words:"
+  tail -n 20 "$WORK/$1.out"
+  return 1
+}
+clean() { must 2 "${job[@]}" --run.folder "$WORK/clean$1" --train.epochs "$1"; }
+
+limit() {
+  clean 3000
+  submit limit --time 1 --signal=B:USR1@20 -- --train.epochs 3000 || return
+  ended limit 600 || return
+  echo "limit: $(steps limit start) starts; $(grep -c 'stopped by a signal' "$WORK/limit.out") stops in good order"
+  [ "$(steps limit start)" -ge 2 ] || fail "the limit never came"
+  grep -q 'stopped by a signal' "$WORK/limit.out" || fail "it did not stop in good order"
+  same_weights clean3000 limit
+}
+
+node() {
+  clean 600
+  submit node --time 20 -- --train.epochs 600 || return
+  until [ "$(steps node epoch)" -ge 5 ]; do
+    sleep 0.5
+    [ "$(squeue -h -j "$number" -o %T)" != "" ] || { fail "the job is gone"; cat "$WORK/node.out"; return; }
+  done
+  "$cluster/netcluster.sh" cut h3
+  "$cluster/netcluster.sh" killhost h3
+  ended node 400 || return
+  grep '^restart ' "$WORK/node.out" || fail "no restart"
+  same_weights clean600 node
+}
+case $1 in both) limit; node ;; LIMIT) limit ;; NODE) node ;; esac
+finish "a real Slurm of four nodes: $1"
