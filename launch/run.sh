@@ -101,6 +101,8 @@ else
   [ $((ranks * threads)) -le "$cores" ] || flags=(--oversubscribe --bind-to none)
 fi
 [ "$(id -u)" -ne 0 ] || export OMPI_ALLOW_RUN_AS_ROOT=1 OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1
+# mpirun's daemons are a step of Slurm's; those of a start before may linger on the nodes.
+[ -z "${SLURM_JOB_ID:-}" ] || export SLURM_OVERLAP="${SLURM_OVERLAP:-1}"
 [ ! -t 2 ] || export BITSTILL_TERMINAL=1
 folder=$(dirname "$(readlink -f "${BASH_SOURCE[0]}")")
 # A signal waits until watch.py is up, instead of ending it; coreutils before 8.31 cannot.

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# slurm.sh LIMIT|NODE|both: launch/slurm.sbatch under a real Slurm of four nodes, which are namespaces of this machine.
-# LIMIT: the time limit comes, the job stops in good order before it, is queued again by itself and ends. NODE: a
+# slurm.sh limit|node|both: launch/slurm.sbatch under a real Slurm of four nodes, which are namespaces of this machine.
+# limit: the time limit comes, the job stops in good order before it, is queued again by itself and ends. node: a
 # node is lost in mid-run, the job goes on without it. Both leave the bytes of a run that met neither.
 # Needs root, slurm-wlm, munge, and the scripts of $SHARED/cluster; takes some minutes (waiting for the queue).
 . "$SOURCE/tests/whole/jobs.bash"
@@ -27,11 +27,12 @@ down() {
 }
 trap down EXIT
 "$cluster/netcluster.sh" up 4 && "$cluster/slurm/slurm_up.sh" "$WORK/slurm" || skip "no Slurm came up"
+on_node() { "$cluster/netcluster.sh" exec h1 "$@"; }
 for _ in {1..60}; do
-  [ "$(sinfo -h -t idle -o %D)" = 4 ] && break
+  [ "$(on_node sinfo -h -t idle -o %D)" = 4 ] && break
   sleep 0.5
 done
-sinfo
+on_node sinfo
 
 export OMPI_MCA_btl=tcp,self OMPI_MCA_btl_tcp_if_include=eth0 OMPI_MCA_oob_tcp_if_include=eth0
 export BITSTILL BITSTILL_MPIRUN_ARGS='--bind-to none'
@@ -43,7 +44,7 @@ submit() {
   shift
   while [ "$1" != -- ]; do options+=("$1"); shift; done
   shift
-  number=$(sbatch --parsable --nodes 4 --ntasks-per-node 1 "${options[@]}" --output "$WORK/$run.out" \
+  number=$(on_node sbatch --parsable --nodes 4 --ntasks-per-node 1 "${options[@]}" --output "$WORK/$run.out" \
     launch/slurm.sbatch "${job[@]}" --run.folder "$WORK/$run" "$@") || { fail "sbatch"; return 1; }
 }
 steps() { cat "$WORK/$1/run.jsonl" 2>/dev/null | grep -c "\"type\":\"$2\""; }
@@ -54,7 +55,7 @@ ended() {
     [ "$(steps "$1" end)" -eq 1 ] && return
     sleep 1
   done
-  fail "$1 has not ended: $(squeue -h -j "$number" -o '%T %r'); its words:"
+  fail "$1 has not ended: $(on_node squeue -h -j "$number" -o '%T %r'); its words:"
   tail -n 20 "$WORK/$1.out"
   return 1
 }
@@ -71,17 +72,17 @@ limit() {
 }
 
 node() {
-  clean 600
-  submit node --time 20 -- --train.epochs 600 || return
+  clean 150
+  submit node --time 20 -- --train.epochs 150 || return
   until [ "$(steps node epoch)" -ge 5 ]; do
     sleep 0.5
-    [ "$(squeue -h -j "$number" -o %T)" != "" ] || { fail "the job is gone"; cat "$WORK/node.out"; return; }
+    [ "$(on_node squeue -h -j "$number" -o %T)" != "" ] || { fail "the job is gone"; cat "$WORK/node.out"; return; }
   done
   "$cluster/netcluster.sh" cut h3
   "$cluster/netcluster.sh" killhost h3
   ended node 400 || return
-  grep '^restart ' "$WORK/node.out" || fail "no restart"
-  same_weights clean600 node
+  grep '^restart .*going on with 3 hosts' "$WORK/node.out" || fail "no restart on three: $(grep '^restart' "$WORK/node.out")"
+  same_weights clean150 node
 }
-case $1 in both) limit; node ;; LIMIT) limit ;; NODE) node ;; esac
+case $1 in both) limit; node ;; limit) limit ;; node) node ;; *) fail "limit, node or both" ;; esac
 finish "a real Slurm of four nodes: $1"
