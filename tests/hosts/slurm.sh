@@ -62,13 +62,13 @@ ended() {
 clean() { must 2 "${job[@]}" --run.folder "$WORK/clean$1" --train.epochs "$1"; }
 
 limit() {
-  clean 3000
-  submit limit --time 1 --signal=B:USR1@20 -- --train.epochs 3000 || return
+  clean 350
+  submit limit --time 1 --signal=B:USR1@20 -- --train.epochs 350 || return
   ended limit 600 || return
   echo "limit: $(steps limit start) starts; $(grep -c 'stopped by a signal' "$WORK/limit.out") stops in good order"
   [ "$(steps limit start)" -ge 2 ] || fail "the limit never came"
   grep -q 'stopped by a signal' "$WORK/limit.out" || fail "it did not stop in good order"
-  same_weights clean3000 limit
+  same_weights clean350 limit
 }
 
 node() {
