@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Row R1: every call that changes a file below checkpoints/ fails once, clean or torn, while a run saves; the run
 # ends with exit code 7 or goes on, and a resumed one ends with the weights of one that met no failure.
-# CALLS=all for each of them (every 7th otherwise). Row R13: disk full, EIO, quota, read-only, no descriptors.
+# CALLS=all for each of them (every 11th otherwise). Row R13: disk full, EIO, quota, read-only, no descriptors.
 . "$SOURCE/tests/whole/jobs.bash"
 shim=$WORK/fail_call.so
 ${CXX:-c++} -std=c++20 -O1 -shared -fPIC "$SOURCE/tests/failure/fail_call.cpp" -o "$shim" -ldl ||
@@ -45,7 +45,7 @@ check() {
   cmp -s "$WORK/run/master.safetensors" "$WORK/expected.safetensors" || fail "$1: other weights"
 }
 
-step=7
+step=11
 [ "${CALLS:-}" != all ] || step=1
 for torn in 0 1; do
   for ((at = 1 + torn * step / 2; at <= calls; at += step)); do
