@@ -27,7 +27,8 @@ std::vector<std::string> joined_lines(World& world, const std::string& files) {
 /// Whether the file at `path` was made so.
 bool made_already(const std::string& path, const Json& made_by) {
   if (!std::filesystem::exists(path)) return false;
-  return translations_from(read_file(path, ExitCode::data, kMostTranslationsBytes), path).made_by == made_by;
+  return translations_from(read_file(path, ExitCode::data, kMostTranslationsBytes), path).made_by ==
+         made_by;
 }
 
 std::string score_text(const Translations& made) {
