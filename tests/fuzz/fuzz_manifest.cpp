@@ -1,6 +1,6 @@
-// Fuzz target: a checkpoint's manifest from a stranger. With its first byte even the input is given the
-// SHA-256 that it should carry, so that what stands behind it is reached. Every input becomes a manifest
-// or Error(model) of one line; one that was accepted is written and read again.
+// Fuzz target: a checkpoint's manifest from a stranger. With its first byte even the input is given
+// the SHA-256 that it should carry, so that what stands behind it is reached. Every input becomes a
+// manifest or Error(model) of one line; one that was accepted is written and read again.
 #include <cstdlib>
 #include <cstring>
 #include <string>
