@@ -9,6 +9,7 @@
 #include <filesystem>
 
 #include "bitstill/base/file.hpp"
+#include "bitstill/base/launch.hpp"
 #include "bitstill/base/log.hpp"
 #include "bitstill/base/text.hpp"
 #include "bitstill/base/version.hpp"
@@ -212,11 +213,9 @@ namespace {
 
 /// Which start of launch/run.sh --restarts this is; null: the first.
 Json restart_facts() {
-  const char* const launch = std::getenv("BITSTILL_LAUNCH");
+  const int64_t number = own_launch().generation;
+  if (number == 0) return nullptr;
   const char* const lost = std::getenv("BITSTILL_HOSTS_LOST");
-  const std::string text = launch != nullptr ? launch : "";
-  const int number = std::atoi(text.substr(text.find(':') + 1).c_str());
-  if (text.find(':') == std::string::npos || number == 0) return nullptr;
   return {{"number", number}, {"hosts_lost", lost != nullptr ? lost : ""}};
 }
 

@@ -9,6 +9,7 @@
 #include <thread>
 
 #include "bitstill/base/json.hpp"
+#include "bitstill/base/launch.hpp"
 #include "bitstill/comm/watched.hpp"
 #include "command.hpp"
 
@@ -30,13 +31,10 @@ std::string environment(const char* name) {
 /// What does not change; getenv is not called again, since MPI_Init sets variables.
 const Json& fixed_part() {
   static const Json& kept = *new Json([] {  // never destroyed: the thread lives on at exit
-    const std::string launch = environment("BITSTILL_LAUNCH");
-    const auto colon = launch.find(':');
+    const Launch launch = own_launch();
     char host[256] = {};
     gethostname(host, sizeof host - 1);
-    return Json{{"token", launch.substr(0, colon)},
-                {"generation", std::atoi(launch.substr(colon + 1).c_str())},
-                {"host", host}};
+    return Json{{"token", launch.token}, {"generation", launch.generation}, {"host", host}};
   }());
   return kept;
 }
@@ -80,8 +78,7 @@ void loop() {
 
 void start() {
   const std::string rank = environment("OMPI_COMM_WORLD_RANK");
-  if (environment("BITSTILL_LAUNCH").find(':') == std::string::npos ||
-      (rank.empty() ? environment("PMIX_RANK") : rank) != "0") {
+  if (own_launch().token.empty() || (rank.empty() ? environment("PMIX_RANK") : rank) != "0") {
     return;
   }
   write_sign(sign());

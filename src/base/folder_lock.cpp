@@ -18,6 +18,7 @@
 #include <utility>
 
 #include "bitstill/base/json.hpp"
+#include "bitstill/base/launch.hpp"
 #include "bitstill/base/text.hpp"
 #include "bitstill/base/timer.hpp"
 
@@ -59,19 +60,6 @@ std::string start_of(int64_t pid) {
 std::string environment(const char* name) {
   const char* const value = std::getenv(name);
   return value != nullptr ? value : "";
-}
-
-/// The call of launch/run.sh that started this process, and which of its starts this is.
-struct Launch {
-  std::string token;  // empty: none
-  int64_t generation = 0;
-};
-
-Launch own_launch() {
-  const std::string words = environment("BITSTILL_LAUNCH");  // TOKEN:GENERATION
-  const auto colon = words.find(':');
-  if (colon == std::string::npos) return {};
-  return {words.substr(0, colon), std::atoi(words.c_str() + colon + 1)};
 }
 
 Json holder_words() {

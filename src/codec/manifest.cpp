@@ -1,7 +1,5 @@
 #include "bitstill/codec/manifest.hpp"
 
-#include <algorithm>
-
 #include "bitstill/base/error.hpp"
 #include "bitstill/base/json.hpp"
 #include "bitstill/base/text.hpp"

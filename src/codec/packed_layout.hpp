@@ -10,6 +10,9 @@ namespace bitstill {
 
 constexpr std::size_t kMostAboutBytes = 1 << 20;  // of JSON; as a tree it takes some 20 times that
 
+/// All bytes before a file's tensors. Error(model).
+std::string header_bytes(const ByteSource& source, const std::string& where);
+
 enum class PointForm { uniform, centred, integers, stored };
 enum class BucketForm { values, tensor, channel };
 

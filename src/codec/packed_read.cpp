@@ -5,18 +5,14 @@
 #include <cstring>
 #include <map>
 
-#include "bitstill/base/sha256.hpp"
 #include "bitstill/base/text.hpp"
 #include "bitstill/codec/bit_packing.hpp"
 #include "bitstill/codec/rans.hpp"
-#include "bitstill/codec/seal.hpp"
 #include "bitstill/codec/symbol_table.hpp"
 #include "packed_layout.hpp"
 
 namespace bitstill {
 namespace {
-
-constexpr uint64_t kPieceBytes = 1 << 20;  // hashed at once
 
 [[noreturn]] void refuse(const std::string& where, const std::string& what) {
   throw Error(ExitCode::model, concat(where, ": ", what));
@@ -24,14 +20,6 @@ constexpr uint64_t kPieceBytes = 1 << 20;  // hashed at once
 
 [[noreturn]] void refuse_damaged(const std::string& where, const std::string& what) {
   refuse(where, what + "; the file is damaged: copy or write it again");
-}
-
-std::string header_bytes(const ByteSource& source, const std::string& where) {
-  std::string bytes(std::min<uint64_t>(source.size, 64), '\0');
-  source.read(0, bytes.data(), bytes.size());
-  bytes.resize(safetensors_header_bytes(bytes, source.size, where));
-  source.read(0, bytes.data(), bytes.size());
-  return bytes;
 }
 
 /// Checked: format, and that a stranger's text cannot grow into a large tree.
@@ -367,25 +355,6 @@ ModelFront read_model_front(const ByteSource& source, const std::string& where) 
   front.about = parse_about(front.header, where);
   front.input = parse_input(front.header, where);
   return front;
-}
-
-std::string verify_packed_model(const ByteSource& source, const std::string& where) {
-  std::string bytes = header_bytes(source, where);
-  const SafetensorsHeader header = parse_safetensors_header(bytes, source.size, where);
-  const auto carried = header.metadata.find(kSealName);
-  if (carried == header.metadata.end()) return "";
-  const auto place = find_seal(bytes);
-  if (!place) refuse_seal(where);
-  Sha256 hash;
-  bytes.replace(*place, kNoSeal.size(), kNoSeal);
-  hash.add(bytes.data(), bytes.size());
-  for (uint64_t at = header.data_start; at < source.size; at += bytes.size()) {
-    bytes.resize(static_cast<std::size_t>(std::min(kPieceBytes, source.size - at)));
-    source.read(at, bytes.data(), bytes.size());
-    hash.add(bytes.data(), bytes.size());
-  }
-  if (hash.hex() != carried->second) refuse_seal(where);
-  return carried->second;
 }
 
 PackedModel read_packed_model(const ByteSource& source, const std::string& where,

@@ -50,8 +50,8 @@ std::vector<std::string> names_in(const std::string& folder) {
   return names;
 }
 
-void verify(const std::string& path, const SealedFile& as) {
-  if (!verifies_model_files() || verify_model_file(path) == as.sha256) return;
+void require_same(const std::string& path, const std::string& sha256, const SealedFile& as) {
+  if (!verifies_model_files() || sha256 == as.sha256) return;
   throw Error(ExitCode::model, path + ": is another file than the checkpoint's; it was replaced");
 }
 
@@ -124,7 +124,9 @@ Manifest read_manifest(const std::string& checkpoint) {
 }
 
 void verify_checkpoint(const std::string& checkpoint) {
-  for (const auto& [path, as] : files_of(checkpoint, read_manifest(checkpoint))) verify(path, as);
+  for (const auto& [path, as] : files_of(checkpoint, read_manifest(checkpoint))) {
+    require_same(path, verify_model_file(path), as);
+  }
 }
 
 ModelFile read_checkpoint(const std::string& checkpoint) {
@@ -133,9 +135,7 @@ ModelFile read_checkpoint(const std::string& checkpoint) {
   for (std::size_t i = 0; i < manifest.parts.size(); ++i) {
     const std::string path = concat(checkpoint, '/', part_name(i));
     ModelFile part = read_model_file(path);
-    if (verifies_model_files() && part.sha256 != manifest.parts[i].sha256) {
-      throw Error(ExitCode::model, path + ": is another file than the checkpoint's");
-    }
+    require_same(path, part.sha256, manifest.parts[i]);
     if (i == 0) {
       whole = std::move(part);
       continue;

@@ -11,11 +11,11 @@
 
 #include "bitstill/base/file.hpp"
 #include "bitstill/base/log.hpp"
-#include "bitstill/base/sha256.hpp"
 #include "bitstill/base/text.hpp"
 #include "bitstill/comm/agree.hpp"
 #include "bitstill/comm/gather_text.hpp"
 #include "bitstill/store/checkpoint_folder.hpp"
+#include "bitstill/train/fingerprint.hpp"
 #include "bitstill/train/snapshot.hpp"
 
 namespace bitstill {
@@ -23,10 +23,6 @@ namespace {
 
 /// Below this one rank writes as fast as several.
 constexpr int64_t kLeastPartBytes = 16 << 20;
-
-std::string hash_of(const void* bytes, std::size_t count) {
-  return sha256_hex({static_cast<const char*>(bytes), count}).substr(0, 16);
-}
 
 /// `parts` model files of neighbouring tensors and about as many bytes; the first describes all.
 std::vector<ModelFile> split(const ModelFile& file, int64_t bytes, std::size_t parts) {
@@ -121,7 +117,7 @@ void CheckpointWriter::Work::publish(const std::string& partial,
     best_step = mark.best_step;
   }
   if (mark.best_step > 0) {
-    if (!best_on_disk || best_step != mark.best_step) {  // of the run before a resume
+    if (!best_on_disk || best_step != mark.best_step) {  // resumed from version 0.1
       const std::string path = concat(options.folder, '/', best_name(mark.best_step));
       best_on_disk = SealedFile{std::filesystem::file_size(path), verify_model_file(path)};
       best_step = mark.best_step;
@@ -150,6 +146,8 @@ void CheckpointWriter::Work::tell_failure(Communicator& comm, const AgreedError&
 
 void CheckpointWriter::Work::write(Communicator& comm) {
   compare(comm);
+  parts = static_cast<std::size_t>(
+      std::clamp<int64_t>(state.bytes() / kLeastPartBytes, 1, comm.world()));
   std::string partial;
   try {
     agree(comm, [&] {
@@ -187,12 +185,7 @@ void CheckpointWriter::save(const ModelFile& state, const ModelFile* best,
   if (work.new_best) work.best.take(*best);
   work.mark = mark;
   work.must = must;
-  begun_ = channel_->enqueue([held = work_](Communicator& comm) {
-    const auto most = static_cast<int64_t>(comm.world());
-    held->parts = static_cast<std::size_t>(
-        std::clamp<int64_t>(held->state.bytes() / kLeastPartBytes, 1, most));
-    held->write(comm);
-  });
+  begun_ = channel_->enqueue([held = work_](Communicator& comm) { held->write(comm); });
 }
 
 void CheckpointWriter::wait() {
@@ -200,19 +193,20 @@ void CheckpointWriter::wait() {
   channel_->wait(std::exchange(begun_, nullptr));
 }
 
-void CheckpointWriter::resumed_from(const CheckpointMark& mark) {
+void CheckpointWriter::resumed_from(const CheckpointMark& mark, const Manifest& manifest) {
   work_->on_disk = mark;
+  work_->best_on_disk = manifest.best;
+  work_->best_step = manifest.best_step;
 }
 
 std::vector<std::pair<std::string, std::string>> fingerprints(const ModelFile& state) {
   std::vector<std::pair<std::string, std::string>> result;
   for (const auto& [name, tensor] : state.tensors) {
-    const at::Tensor values = tensor.cpu().contiguous();
-    result.emplace_back(name, hash_of(values.const_data_ptr(), values.nbytes()));
+    result.emplace_back(name, fingerprint(tensor.cpu().contiguous()));
   }
   for (const char* name : {"progress", "schedule"}) {
     const std::string text = state.about.is_object() ? state.about.value(name, Json()).dump() : "";
-    result.emplace_back(concat("the run's ", name), hash_of(text.data(), text.size()));
+    result.emplace_back(concat("the run's ", name), fingerprint(text));
   }
   return result;
 }

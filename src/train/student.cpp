@@ -6,8 +6,8 @@
 
 #include <algorithm>
 
-#include "bitstill/base/sha256.hpp"
 #include "bitstill/base/text.hpp"
+#include "bitstill/train/fingerprint.hpp"
 
 namespace bitstill {
 namespace {
@@ -197,9 +197,7 @@ ModelFile Student::packed(int64_t step) const {
 std::vector<std::pair<std::string, std::string>> Student::fingerprints() const {
   std::vector<std::pair<std::string, std::string>> result;
   for (const auto& [name, tensor] : state()) {
-    Sha256 hash;
-    hash.add(tensor.const_data_ptr(), tensor.nbytes());
-    result.emplace_back(name, hash.hex().substr(0, 16));
+    result.emplace_back(name, fingerprint(tensor));
   }
   return result;
 }

@@ -273,7 +273,7 @@ void Run::resume() {
                              plan.steps(), "; it is of other data or batches"));
   }
   if (is_checkpoint(from)) {
-    writer_.resumed_from(mark());
+    writer_.resumed_from(mark(), read_manifest(from));
   } else if (const std::string best = path("checkpoints/best.safetensors");
              control.rank() == 0 && std::filesystem::exists(best) && state_.best_step > 0) {
     std::filesystem::rename(best, path("checkpoints/" + best_name(state_.best_step)));

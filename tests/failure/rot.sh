@@ -30,6 +30,15 @@ refused resume 1 4 "$step/part-00000\.safetensors: .*SHA-256.*--resume=auto goes
 distil 1 data stopped "${settings[@]}" --resume=auto
 grep -q "not from .*$step: .*SHA-256" "$WORK/err" || fail "what was skipped is not named: $(cat "$WORK/err")"
 same_weights run stopped
+# Resumed without a look at the sums, a run still writes checkpoints that have them all, that of the best epoch too.
+cp -r "$WORK/stopped" "$WORK/believed"
+rm -r "$(newest believed)" "$WORK"/believed/{master,student}.safetensors && rm -r "$(newest believed)"
+sed -i '/"type":"end"/d' "$WORK/believed/run.jsonl"
+on_ranks 1 distill --data.folder "$WORK/data" --run.folder "$WORK/believed" --teacher.file "$WORK/teacher.safetensors" \
+  --quant.method uniform --quant.bits 4 "${student[@]}" "${small[@]}" "${settings[@]}" --run.walltime_s 1e-3 --resume --no-verify
+grep -q '"best"' "$(newest believed)/manifest.json" || fail "no best epoch: nothing was checked"
+distil 1 data believed "${settings[@]}" --resume
+same_weights run believed
 # A file without a SHA-256, as earlier versions wrote, is read, which is said once.
 python3 "$SOURCE/tests/failure/rot.py" unseal "$WORK/run/student.safetensors" "$WORK/old.safetensors"
 must 1 evaluate --data.folder "$WORK/data" --model.file "$WORK/old.safetensors" --json

@@ -192,7 +192,7 @@ TEST_P(CheckpointWriterTest, TheBestMastersAreSharedByCheckpoints) {
   writer.wait();
   {
     CheckpointWriter again(rank_world(), options());  // resumed
-    again.resumed_from({5, 1, 4});
+    again.resumed_from({5, 1, 4}, read_manifest(path(5)));
     again.save(small_state(2), nullptr, {5, 1, 4}, false);  // is there
     again.save(small_state(3), nullptr, {6, 1, 4}, false);
     again.wait();

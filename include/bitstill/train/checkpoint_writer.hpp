@@ -47,8 +47,8 @@ class CheckpointWriter {
   void save(const ModelFile& state, const ModelFile* best, const CheckpointMark& mark, bool must);
   /// Until what was begun is on disk.
   void wait();
-  /// This checkpoint is on disk.
-  void resumed_from(const CheckpointMark& mark);
+  /// This checkpoint is on disk, with that manifest.
+  void resumed_from(const CheckpointMark& mark, const Manifest& manifest);
 
  private:
   struct Work;
