@@ -18,6 +18,14 @@ function(bitstill_depends target module)
   endforeach()
 endfunction()
 
+# Tests are compiled quickly, not to be quick.
+function(bitstill_test_program target)
+  target_compile_options(${target} PRIVATE $<$<CONFIG:Release>:-O0>)
+  if(module IN_LIST precompiled_modules)
+    bitstill_precompiled(${target})
+  endif()
+endfunction()
+
 function(bitstill_module name)
   cmake_parse_arguments(ARG "" "" "LIBRARIES" ${ARGN})
   file(GLOB sources CONFIGURE_DEPENDS "${PROJECT_SOURCE_DIR}/src/${name}/*.cpp")
@@ -33,6 +41,9 @@ function(bitstill_module name)
   target_link_libraries(bitstill_${name} PUBLIC ${ARG_LIBRARIES})
   bitstill_depends(bitstill_${name} ${name})
   bitstill_checked(bitstill_${name})
+  if(name IN_LIST precompiled_modules)
+    bitstill_precompiled(bitstill_${name})
+  endif()
   if(NOT BUILD_TESTING)
     return()
   endif()
@@ -42,6 +53,7 @@ function(bitstill_module name)
     add_executable(test_${name} ${tests})
     target_link_libraries(test_${name} PRIVATE bitstill_${name} bitstill_warnings GTest::gtest
                                                GTest::gtest_main)
+    bitstill_test_program(test_${name} ${name})
     if(name IN_LIST torch_free_modules)
       gtest_discover_tests(test_${name} TEST_PREFIX "${name}/" DISCOVERY_TIMEOUT 60
                            PROPERTIES LABELS unit TIMEOUT 120
@@ -58,6 +70,7 @@ function(bitstill_module name)
     target_include_directories(ranktest_${name} PRIVATE "${PROJECT_SOURCE_DIR}/tests")
     target_link_libraries(ranktest_${name} PRIVATE bitstill_${name} bitstill_comm
                                                    bitstill_warnings GTest::gtest)
+    bitstill_test_program(ranktest_${name} ${name})
     bitstill_rank_test(${name} RANKS 1 2 4 COMMAND ranktest_${name})
   endif()
 

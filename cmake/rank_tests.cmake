@@ -3,17 +3,18 @@
 # bitstill_script_tests(FOLDER...)
 #   CTest entries for tests/FOLDER/*.sh and for every tests/**/*_test.py, label FOLDER. Exit code 77
 #   means skipped (failed, where the environment's BITSTILL_NO_SKIP=LABEL,... names the label, as for
-#   rank tests). They take two cores, those that mostly wait one. Environment: BITSTILL (the program), SOURCE, SHARED (data beside the checkout)
+#   rank tests). They take two of ctest's three jobs, those that mostly wait one. Environment: BITSTILL (the program), SOURCE, SHARED (data beside the checkout)
 #   and WORK (a new folder, removed afterwards).
 
 set(waiting_tests failure/comm_faults failure/dead_ranks failure/lose_hosts failure/signals launch/cluster
     launch/quickstart launch/run launch/setup)
 
 find_program(BITSTILL_MPIRUN NAMES mpirun REQUIRED)
-# Root may run ranks in containers; one thread a rank, since ranks share the machine's cores. Open
-# MPI keeps memory until exit, which is no leak of ours; with ob1 named it starts 0.2 s sooner.
+# Root may run ranks in containers; one thread a rank, since ranks share the machine's cores, which they
+# leave to others while they wait. Open MPI keeps memory until exit, which is no leak of ours; with ob1
+# named it starts 0.2 s sooner, with psec 2 s where a Munge daemon was ended.
 set(rank_environment OMPI_ALLOW_RUN_AS_ROOT=1 OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1 OMPI_MCA_pml=ob1
-                     OMP_NUM_THREADS=1 ASAN_OPTIONS=detect_leaks=0)
+                     OMPI_MCA_mpi_yield_when_idle=1 PMIX_MCA_psec=native OMP_NUM_THREADS=1 ASAN_OPTIONS=detect_leaks=0)
 
 function(bitstill_rank_test name)
   cmake_parse_arguments(ARG "" "TIMEOUT" "RANKS;COMMAND" ${ARGN})

@@ -75,7 +75,7 @@ std::string unquoted(std::string_view text, const std::string& place) {
   return value;
 }
 
-std::string quoted(std::string_view value) {
+std::string in_quotes(std::string_view value) {
   std::string text = "\"";
   for (const char c : value) {
     const auto* const escape = std::find_if(std::begin(kEscapes), std::end(kEscapes),
@@ -146,15 +146,15 @@ std::vector<RecipeLine> parse_recipe(std::string_view text, const std::string& p
 
 bool of_one_call(const std::string& setting) {
   return setting == "config" || setting == "resume" || setting == "overwrite" ||
-         setting == "dry-run" || setting == "no-verify";
+         setting == "dry-run" || setting == "no-verify" || setting == "debug.inject";
 }
 
 std::string recipe_text(const std::vector<std::pair<std::string, std::string>>& settings) {
   std::string text;
   for (const auto& [name, value] : settings) {
     if (of_one_call(name)) continue;
-    text += concat(name, value.empty() ? " =" : " = ", needs_quotes(value) ? quoted(value) : value,
-                   "\n");
+    text += concat(name, value.empty() ? " =" : " = ",
+                   needs_quotes(value) ? in_quotes(value) : value, "\n");
   }
   return text;
 }
