@@ -177,4 +177,7 @@ class Start:
         hint = "what it printed above may tell more"
         if code == 128 + signal.SIGKILL:
             hint = "by hand, or by the system for want of memory (dmesg tells)"
-        return f"rank {self.words.first_dead} ended without a word, {how}: {hint}"
+        where = ""
+        if self.words.first_dead != 0 and self.life.started:
+            where = f" (when rank 0 last told, it was in {self.life.phase} of step {self.life.step})"
+        return f"rank {self.words.first_dead} ended without a word, {how}{where}: {hint}"

@@ -30,6 +30,7 @@ class Life:
     def __init__(self, token, generation):
         self.token, self.generation = token, generation
         self.phase, self.host, self.stop = None, "?", "none"  # phase None: no sign yet
+        self.step = 0
         self.started = False  # beyond "start" once; a study comes back there with every run
         self.saved, self.timeout_s = -1, None
         self.heard = time.monotonic()
@@ -41,7 +42,7 @@ class Life:
             sign = json.loads(line)
             if (sign["token"], sign["generation"]) != (self.token, self.generation):
                 return True  # of an earlier start
-            self.phase, self.stop = sign["phase"], sign["stop"]
+            self.phase, self.stop, self.step = sign["phase"], sign["stop"], int(sign.get("step", 0))
             self.saved, self.timeout_s = int(sign["saved"]), sign["timeout_s"]
             self.host = sign.get("host", "?")
         except (ValueError, TypeError, KeyError):

@@ -134,6 +134,7 @@ class CacheJob {
   CachedFacts held() const;
   void print_plan() const;
   void print_result(const CacheCost& cost) const;
+  void write(Watchdog& watchdog);
 
   World& world_;
   Settings s_;
@@ -241,11 +242,14 @@ void CacheJob::print_result(const CacheCost& cost) const {
 }
 
 void CacheJob::run() {
+  Watchdog watchdog(world_, s_.config.run.timeout_s);
+  watchdog.progress(Phase::load, 0);
   prepare();
-  if (s_.config.dry_run) {
-    print_plan();
-    return;
-  }
+  s_.config.dry_run ? print_plan() : write(watchdog);
+  watchdog.stop();
+}
+
+void CacheJob::write(Watchdog& watchdog) {
   const Resume resume = s_.config.resume;
   Claim claimed;
   agree(world_.control(), [&] {
@@ -262,11 +266,9 @@ void CacheJob::run() {
     say(concat(s_.out, " holds this cache whole"));
     return;
   }
-  Watchdog watchdog(world_, s_.config.run.timeout_s);
   const CacheCost cost = write_cache({world_, s_.config, *dataset_, *teacher_, facts_, lengths_,
                                       s_.out, resume != Resume::no, device_.device},
                                      watchdog);
-  watchdog.stop();
   print_result(cost);
 }
 

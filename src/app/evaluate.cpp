@@ -12,6 +12,7 @@
 #include "bitstill/store/checkpoint_folder.hpp"
 #include "bitstill/store/tensor_file.hpp"
 #include "command.hpp"
+#include "command_watch.hpp"
 #include "device.hpp"
 #include "model_on_data.hpp"
 #include "sentence_scores.hpp"
@@ -29,6 +30,7 @@ struct Settings {
   int64_t threads = 0;
   NetworkSpec model, against;
   bool json = false, unigram = false;
+  CommandWatch watch;
 };
 
 void add_settings(SettingTable& table, Settings& s) {
@@ -48,6 +50,7 @@ void add_settings(SettingTable& table, Settings& s) {
   table.add("html", &s.html, "a page with figures to write");
   table.add("run.device", &s.device, "");
   table.add("run.threads", &s.threads, "threads a rank; 0: the cores over the host's ranks");
+  s.watch.add_settings(table);
   table.add_section("model", s.model);
   table.add_section("against", s.against);
 }
@@ -161,6 +164,7 @@ int run_evaluate(World& world, const Words& arguments) {
     return 0;
   }
   s.layout.prefix = "";
+  s.watch.begin(world);
   const DeviceChoice device = choose_device(world, s.device, s.threads, false);
   std::unique_ptr<Dataset> shards;
   Measured model, reference;
@@ -173,11 +177,14 @@ int run_evaluate(World& world, const Words& arguments) {
     require_given(s.layout);
   });
   shards = open_split(world, s.data_folder, s.split, Holds::anything);
+  const auto progress = [&s](bool waits) { s.watch.progress(waits); };
   if (shards->index().content == Content::tokens) {
     require_plain(s);
     std::vector<ScoredFile> files = {{s.model_file, "model", s.model}};
     if (against) files.push_back({s.against_file, "against", s.against});
-    print_sentence_scores(world, files, *shards, {s.split, s.unigram, s.json, device.device});
+    print_sentence_scores(world, files, *shards,
+                          {s.split, s.unigram, s.json, device.device, progress});
+    s.watch.end();
     return 0;
   }
   agree(world.control(), [&] {
@@ -199,6 +206,7 @@ int run_evaluate(World& world, const Words& arguments) {
       ExitCode::model);
   EvaluateOptions options;
   options.device = device.device;
+  options.progress = progress;
   if (sliced) {
     model = load_in_slices(world, s, *shards, options);
   } else if (s.layout.sharding != Sharding::replicated) {
@@ -215,6 +223,7 @@ int run_evaluate(World& world, const Words& arguments) {
   agree(world.control(), [&] {
     if (world.place().rank == 0) publish(s, facts);
   });
+  s.watch.end();
   return 0;
 }
 

@@ -12,6 +12,7 @@
 #include "bitstill/data/image_files.hpp"
 #include "bitstill/store/checkpoint_folder.hpp"
 #include "command.hpp"
+#include "command_watch.hpp"
 #include "device.hpp"
 #include "model_on_data.hpp"
 
@@ -28,6 +29,7 @@ struct Settings {
   PredictOptions predict;
   int64_t most_pixels = kMostPixels;
   bool json = false, csv = false;
+  CommandWatch watch;
 };
 
 void add_settings(SettingTable& table, Settings& s) {
@@ -44,6 +46,7 @@ void add_settings(SettingTable& table, Settings& s) {
   table.add("csv", &s.csv, "print comma-separated values, a line a class");
   table.add("run.device", &s.device, "");
   table.add("run.threads", &s.threads, "threads a rank; 0: the cores over the host's ranks");
+  s.watch.add_settings(table);
   table.add_section("model", s.model);
 }
 
@@ -104,9 +107,12 @@ std::string as_csv(const Prediction& prediction, const ClassNames& classes) {
   return lines;
 }
 
-void write_out(const std::string& text) {
+/// Who reads may take their time.
+void write_out(const std::string& text, CommandWatch& watch) {
+  watch.patient();
   std::fwrite(text.data(), 1, text.size(), stdout);
   flush_output();
+  watch.progress(true);
 }
 
 void check(const Settings& s) {
@@ -163,6 +169,7 @@ int run_predict(World& world, const Words& arguments) {
                      "bitstill predict IMAGE...: names what a model sees, over all ranks")) {
     return 0;
   }
+  s.watch.begin(world);
   const DeviceChoice device = choose_device(world, s.device, s.threads, false);
   std::unique_ptr<Dataset> shards;
   LoadedModel model;
@@ -186,13 +193,16 @@ int run_predict(World& world, const Words& arguments) {
   s.predict.device = device.device;
   const auto format = s.json ? as_json : s.csv ? as_csv : as_text;
   const PredictionWriter writer{
-      [&](const Prediction& prediction) { return format(prediction, model.classes); }, write_out};
-  if (s.csv && world.place().rank == 0) write_out(kCsvHead);
+      [&](const Prediction& prediction) { return format(prediction, model.classes); },
+      [&](const std::string& part) { write_out(part, s.watch); }};
+  s.predict.progress = [&](bool waits) { s.watch.progress(waits); };
+  if (s.csv && world.place().rank == 0) write_out(kCsvHead, s.watch);
   const auto listed = images.count + static_cast<int64_t>(skipped.size());
   for (std::string& reason : predict(model, images, s.predict, writer, world.control())) {
     skipped.push_back(std::move(reason));
   }
   report_skipped(skipped, listed);
+  s.watch.end();
   return 0;
 }
 

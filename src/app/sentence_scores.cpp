@@ -57,6 +57,7 @@ Json file_scores(World& world, const ScoredFile& file, Dataset& shards,
   Communicator& control = world.control();
   EvaluateOptions pass;
   pass.device = options.device;
+  pass.progress = options.progress;
   LoadedModel model;
   std::string path, digest;
   agree(control, [&] {

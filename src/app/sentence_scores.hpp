@@ -1,6 +1,7 @@
 // bitstill evaluate on shards of sentences.
 #pragma once
 
+#include <functional>
 #include <string>
 #include <vector>
 
@@ -19,6 +20,7 @@ struct SentenceScoreOptions {
   bool unigram = false;  // beside the files a model that knows how often each piece stands in train
   bool json = false;
   at::Device device = at::kCPU;
+  std::function<void(bool waits)> progress;  // as EvaluateOptions'
 };
 
 /// Each file's perplexity and accuracy on target tokens, printed by rank 0. Collective: every rank

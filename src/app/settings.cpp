@@ -6,6 +6,7 @@
 #include "bitstill/base/text.hpp"
 #include "bitstill/base/version.hpp"
 #include "bitstill/comm/agree.hpp"
+#include "bitstill/comm/injected_fault.hpp"
 #include "bitstill/config/help_pages.hpp"
 #include "bitstill/store/model_file.hpp"
 #include "command.hpp"
@@ -15,8 +16,11 @@ namespace bitstill {
 bool read_settings(World& world, SettingTable& table, const Words& arguments,
                    const std::string& summary) {
   static bool believes = false;
+  static std::string fault;
   table.add("no-verify", &believes,
             "do not compare model files with the SHA-256 that they carry (huge ones)");
+  table.add("debug.inject", &fault,
+            "KIND:PHASE,RANK,STEP: a fault that a test asks for (BITSTILL_TEST=1)");
   const std::string help = table.help();
   for (const std::string& argument : arguments) {
     std::string page;
@@ -30,6 +34,7 @@ bool read_settings(World& world, SettingTable& table, const Words& arguments,
   agree(world.control(), [&] { table.read(arguments); });
   require_equal(world.control(), table.values(), ExitCode::settings);
   if (believes) believe_model_files();
+  if (!fault.empty()) agree(world.control(), [&] { inject_fault(fault, world.place().rank); });
   return true;
 }
 

@@ -10,6 +10,7 @@
 #include "bitstill/comm/agree.hpp"
 #include "bitstill/data/convert.hpp"
 #include "command.hpp"
+#include "command_watch.hpp"
 #include "shard_text.hpp"
 
 namespace bitstill {
@@ -45,7 +46,7 @@ std::string rows_text(const ConvertReport& report) {
 }
 
 /// Ranks convert together by the job's own communicator.
-ConvertRanks ranks_of(World& world) {
+ConvertRanks ranks_of(World& world, CommandWatch& watch) {
   Communicator& control = world.control();
   ConvertRanks ranks;
   ranks.place = world.place();
@@ -57,7 +58,13 @@ ConvertRanks ranks_of(World& world) {
     for (int rank = 0; rank < control.world(); ++rank) all += broadcast_text(control, text, rank);
     return all;
   };
-  ranks.agree = [&control](const std::function<void()>& phase) { agree(control, phase); };
+  ranks.agree = [&control, &watch](const std::function<void()>& phase) {
+    agree(control, [&] {
+      watch.patient();
+      phase();
+      watch.progress(true);
+    });
+  };
   return ranks;
 }
 
@@ -115,19 +122,24 @@ int run_shard(World& world, const Words& arguments) {
   table.add("synsets", &options.synsets,
             "a file of lines \"FOLDER NAME\": what classes are called");
   add_text_settings(table, &text);
+  CommandWatch watch;
+  watch.add_settings(table);
   if (!read_settings(world, table, arguments,
                      "bitstill shard: turns images or pairs of sentences into HDF5 shards"))
     return 0;
+  watch.begin(world);
   agree(world.control(), [&] {
     parse_size(size, &options.height, &options.width);
     settle_text(options, &text);
   });
   if (!text.vocabulary.empty()) {
-    const TextReport report = convert_text(text, ranks_of(world));
+    const TextReport report = convert_text(text, ranks_of(world, watch));
+    watch.end();
     if (world.place().rank == 0) print(report);
     return 0;
   }
-  const ConvertReport report = convert(options, ranks_of(world));
+  const ConvertReport report = convert(options, ranks_of(world, watch));
+  watch.end();
   if (world.place().rank == 0) print(report);
   return 0;
 }

@@ -123,7 +123,7 @@ void StudyJob::prepare() {
 bool StudyJob::translate(const std::string& folder) {
   if (sentences_.sources.empty()) return true;
   if (stop_requested_anywhere(world_.control())) return false;
-  translate_run(world_, sentences_, folder);
+  translate_run(world_, sentences_, folder, base_.run.timeout_s);
   return true;
 }
 

@@ -7,6 +7,7 @@
 #include "bitstill/base/sha256.hpp"
 #include "bitstill/base/text.hpp"
 #include "bitstill/comm/agree.hpp"
+#include "bitstill/comm/watchdog.hpp"
 #include "bitstill/metrics/bleu.hpp"
 #include "bitstill/report/markup.hpp"
 #include "bitstill/report/translations.hpp"
@@ -59,7 +60,10 @@ StudySentences read_study_sentences(World& world, const StudyOptions& study) {
   return read;
 }
 
-void translate_run(World& world, const StudySentences& sentences, const std::string& folder) {
+void translate_run(World& world, const StudySentences& sentences, const std::string& folder,
+                   double timeout_s) {
+  Watchdog watchdog(world, timeout_s);
+  watchdog.progress(Phase::load, 0);
   const bool writes = world.place().rank == 0;
   const std::string file = folder + "/student.safetensors", path = folder + "/" + kTranslationsFile;
   Json made_by = {{"model", ""},
@@ -73,11 +77,18 @@ void translate_run(World& world, const StudySentences& sentences, const std::str
     made = made_already(path, made_by) ? 1 : 0;
   });
   world.control().broadcast(&made, 1, ElementType::i64, 0);
-  if (made != 0) return;
+  if (made != 0) {
+    watchdog.stop();
+    return;
+  }
   const Translator translator =
       load_translator(world, file, TrainPrecision::fp32, sentences.options.device);
+  TranslateOptions options = sentences.options;
+  options.progress = [&](int64_t done, int64_t all) {
+    watchdog.progress(done < all ? Phase::validate : Phase::exchange, 0);
+  };
   const auto found = translate(*translator.decoder, translator.vocabularies, sentences.sources,
-                               sentences.options, world.control());
+                               options, world.control());
   agree(world.control(), [&] {
     if (!writes) return;
     Translations translations{made_by, {}, sentences.references};
@@ -85,6 +96,7 @@ void translate_run(World& world, const StudySentences& sentences, const std::str
     replace_file(path, translations_text(translations));
     say(concat(path, ": ", score_text(translations), " of ", found.size(), " sentences"));
   });
+  watchdog.stop();
 }
 
 }  // namespace bitstill

@@ -20,7 +20,8 @@ struct StudySentences {
 StudySentences read_study_sentences(World& world, const StudyOptions& study);
 
 /// Translates what the run in the folder shipped into its kTranslationsFile, unless that is made
-/// already. Collective.
-void translate_run(World& world, const StudySentences& sentences, const std::string& folder);
+/// already. Watched as a run is (run.timeout_s). Collective.
+void translate_run(World& world, const StudySentences& sentences, const std::string& folder,
+                   double timeout_s);
 
 }  // namespace bitstill

@@ -13,6 +13,7 @@
 #include "bitstill/metrics/bleu.hpp"
 #include "bitstill/metrics/chrf.hpp"
 #include "command.hpp"
+#include "command_watch.hpp"
 #include "device.hpp"
 #include "translator.hpp"
 
@@ -28,6 +29,7 @@ struct Settings {
   TrainPrecision precision = TrainPrecision::fp32;
   DeviceWish device = DeviceWish::cpu;
   int64_t threads = 0;
+  CommandWatch watch;
 };
 
 void add_settings(SettingTable& table, Settings& s) {
@@ -51,6 +53,7 @@ void add_settings(SettingTable& table, Settings& s) {
   table.add("precision", &s.precision, "");
   table.add("run.device", &s.device, "");
   table.add("run.threads", &s.threads, "threads a rank; 0: the cores over the host's ranks");
+  s.watch.add_settings(table);
 }
 
 void check(const Settings& s) {
@@ -142,7 +145,7 @@ TranslatedShardsOptions shards_options(World& world, const Settings& s,
 }
 
 /// The exit code. Collective.
-int make_shards(World& world, const Settings& s) {
+int make_shards(World& world, Settings& s) {
   const auto dataset = open_dataset(world, s.data_folder, Holds::anything);
   if (dataset->index().content != Content::tokens) {
     throw AgreedError(ExitCode::settings,
@@ -152,11 +155,13 @@ int make_shards(World& world, const Settings& s) {
       load_translator(world, s.model_file, s.precision, s.translate.device, dataset.get());
   TranslatedShardsOptions options = shards_options(world, s, translator, *dataset);
   watch_signals();
+  options.translate.progress = [&](int64_t done, int64_t all) { s.watch.progress(done == all); };
   ProgressBar bar("translate");
   options.progress = [&](int64_t done, int64_t all) { bar.show(done, all, "sentences"); };
   const TranslatedShards made = translate_shards(*translator.decoder, translator.vocabularies,
                                                  *dataset, options, world.control());
   bar.clear();
+  s.watch.end();
   if (made.stopped) {
     say("stopped by a signal; the same command continues");
     return static_cast<int>(ExitCode::stopped);
@@ -192,6 +197,7 @@ int run_translate(World& world, const Words& arguments) {
     return 0;
   }
   Communicator& control = world.control();
+  s.watch.begin(world);
   const DeviceChoice device = choose_device(world, s.device, s.threads, false);
   s.translate.device = device.device;
   const bool speaks = world.place().rank == 0;
@@ -199,6 +205,7 @@ int run_translate(World& world, const Words& arguments) {
   if (!s.shards.empty()) return make_shards(world, s);
   const Translator translator =
       load_translator(world, s.model_file, s.precision, s.translate.device);
+  speaks ? s.watch.patient() : s.watch.progress(true);
   const std::vector<std::string> lines = lines_for_all(world, s.input);
   std::vector<std::string> references;
   agree(control, [&] {
@@ -207,15 +214,19 @@ int run_translate(World& world, const Words& arguments) {
     require_as_many(s, references.size(), lines.size());
   });
   ProgressBar bar("translate");
-  if (speaks) {
-    s.translate.progress = [&](int64_t done, int64_t all) { bar.show(done, all, "batches"); };
-  }
+  s.translate.progress = [&](int64_t done, int64_t all) {
+    s.watch.progress(done == all);
+    if (speaks) bar.show(done, all, "batches");
+  };
   const auto translations =
       translate(*translator.decoder, translator.vocabularies, lines, s.translate, control);
   bar.clear();
   agree(control, [&] {
-    if (speaks) write_out(s, as_text(translations, s));
+    if (!speaks) return;
+    s.watch.patient();
+    write_out(s, as_text(translations, s));
   });
+  s.watch.end();
   if (!s.reference.empty() && speaks) say_scores(translations, references);
   return 0;
 }

@@ -16,6 +16,7 @@
 #include <vector>
 
 #include "bitstill/base/timer.hpp"
+#include "bitstill/comm/injected_fault.hpp"
 #include "bitstill/comm/watched.hpp"
 #include "judge.hpp"
 #include "mpi_world.hpp"
@@ -280,9 +281,11 @@ Watchdog::~Watchdog() = default;
 void Watchdog::progress(Phase phase, int64_t step) {
   const uint64_t place = static_cast<uint64_t>(step) * 16 + static_cast<uint64_t>(phase);
   watched_place.store(place, std::memory_order_relaxed);
-  if (!state_) return;
-  state_->place.store(place, std::memory_order_relaxed);
-  state_->sequence.fetch_add(1, std::memory_order_relaxed);
+  if (state_) {
+    state_->place.store(place, std::memory_order_relaxed);
+    state_->sequence.fetch_add(1, std::memory_order_relaxed);
+  }
+  meet_fault(phase, step);
 }
 
 void Watchdog::allow(Phase phase, double factor) {

@@ -143,7 +143,11 @@ std::vector<std::string> predict(const LoadedModel& model, const ImageList& imag
     const int64_t from = std::min((first + comm.rank()) * options.batch, images.count);
     const int64_t to = std::min(from + options.batch, images.count);
     Answers answers;
-    agree(comm, [&] { answers = answer_batch(model, images, from, to, options, writer); });
+    agree(comm, [&] {
+      if (options.progress) options.progress(false);
+      answers = answer_batch(model, images, from, to, options, writer);
+      if (options.progress) options.progress(true);
+    });
     answers = gather(comm, std::move(answers));
     agree(comm, [&] {
       if (!answers.predictions.empty()) writer.write(answers.predictions);

@@ -7,6 +7,7 @@
 #include "bitstill/base/text.hpp"
 #include "bitstill/base/timer.hpp"
 #include "bitstill/comm/agree.hpp"
+#include "bitstill/comm/watched.hpp"
 #include "bitstill/infer/evaluate.hpp"
 #include "bitstill/infer/loaded_model.hpp"
 #include "bitstill/store/checkpoint_folder.hpp"
@@ -450,7 +451,10 @@ RunResult run_training(World& world, Watchdog& watchdog, const Dataset& dataset,
   } catch (const std::exception& error) {
     // Here, where the buffers of a running exchange still live: other ranks may be reading them.
     const auto* ours = dynamic_cast<const Error*>(&error);
-    world.fatal(ours != nullptr ? ours->code() : ExitCode::environment, error.what());
+    const std::optional<Watched> place = watched();
+    world.fatal(
+        ours != nullptr ? ours->code() : ExitCode::environment,
+        concat(error.what(), " (in ", phase_name(place->phase), " of step ", place->step, ")"));
   }
   return result;
 }

@@ -38,6 +38,8 @@ struct PredictOptions {
   bool skip_bad = false;
   bool channels_last = true;
   at::Device device = at::kCPU;
+  /// Before each batch, and when this rank begins to wait for the others.
+  std::function<void(bool waits)> progress;
 };
 
 /// Where predictions go.
