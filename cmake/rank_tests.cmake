@@ -3,7 +3,7 @@
 # bitstill_script_tests(FOLDER...)
 #   CTest entries for tests/FOLDER/*.sh and for every tests/**/*_test.py, label FOLDER. Exit code 77
 #   means skipped (failed, where the environment's BITSTILL_NO_SKIP=LABEL,... names the label, as for
-#   rank tests). They take two of ctest's three jobs, those that mostly wait one. Environment: BITSTILL (the program), SOURCE, SHARED (data beside the checkout)
+#   rank tests). They take two of ctest's four jobs, those that mostly wait one. Environment: BITSTILL (the program), SOURCE, SHARED (data beside the checkout)
 #   and WORK (a new folder, removed afterwards).
 
 set(waiting_tests failure/comm_faults failure/dead_ranks failure/lose_hosts failure/signals launch/cluster

@@ -1,6 +1,11 @@
 #!/usr/bin/env bash
 # Starts PROGRAM on N ranks by mpirun, with the flags that fit this machine.
 set -euo pipefail
+# From here on a signal waits until watch.py sees it. Coreutils before 8.31 cannot; it ends this, then.
+if [ -z "${BITSTILL_SIGNALS_WAIT:-}" ] && env --block-signal=INT true 2>/dev/null; then
+  BITSTILL_SIGNALS_WAIT=1 exec env --block-signal=INT,TERM,USR1 bash "${BASH_SOURCE[0]}" "$@"
+fi
+unset BITSTILL_SIGNALS_WAIT
 trap 'exit 75' INT TERM USR1  # nothing has begun yet
 
 usage() {
@@ -105,7 +110,4 @@ fi
 [ -z "${SLURM_JOB_ID:-}" ] || export SLURM_OVERLAP="${SLURM_OVERLAP:-1}"
 [ ! -t 2 ] || export BITSTILL_TERMINAL=1
 folder=$(dirname "$(readlink -f "${BASH_SOURCE[0]}")")
-# A signal waits until watch.py is up, instead of ending it; coreutils before 8.31 cannot.
-late=(env "--block-signal=INT,TERM,USR1")
-"${late[@]}" true 2>/dev/null || late=()
-exec "${late[@]}" python3 -B "$folder/watch.py" "$restarts" "$ranks" -- "${flags[@]}" -- "${extra[@]}" -- "$@"
+exec python3 -B "$folder/watch.py" "$restarts" "$ranks" -- "${flags[@]}" -- "${extra[@]}" -- "$@"

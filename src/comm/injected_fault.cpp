@@ -45,8 +45,8 @@ int64_t number(const std::string& digits, const std::string& text) {
   return value;
 }
 
-void strike(FaultKind kind) {
-  switch (kind) {
+void strike(int64_t step) {
+  switch (fault.kind) {
     case FaultKind::kill:
       std::raise(SIGKILL);
       break;
@@ -57,7 +57,8 @@ void strike(FaultKind kind) {
     case FaultKind::exit:
       _exit(1);
     case FaultKind::thrown:
-      throw std::runtime_error(concat("the exception that ", kName, " asked for"));
+      throw std::runtime_error(concat("the exception that ", kName, " asked for, in phase ",
+                                      phase_name(fault.phase), " of step ", step));
     case FaultKind::stop:
       std::raise(SIGSTOP);
       break;
@@ -90,7 +91,7 @@ void inject_fault(const std::string& text, int own_rank) {
 
 void meet_fault(Phase phase, int64_t step) {
   if (!waits.load(std::memory_order_relaxed) || phase != fault.phase || step < fault.step) return;
-  if (waits.exchange(false)) strike(fault.kind);
+  if (waits.exchange(false)) strike(step);
 }
 
 }  // namespace bitstill

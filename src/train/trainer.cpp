@@ -215,6 +215,7 @@ void Run::log_interval(const Moment& moment, double rate) {
 }
 
 void Run::validate() {
+  watchdog_.progress(Phase::validate, state_.step);
   const AveragedStudent averaged(parts_.average);
   student_.quantize(state_.step);
   student_.require_good();

@@ -37,7 +37,7 @@ in_slices() { [ "$1" != gather ] || printf '%s\n' --teacher.sharding gather --te
 
 # dies KIND PHASE RANK RANKS
 dies() {
-  local pattern="rank $3 on [^:]*: .*\(in $2 of step [0-9]+\)$" code=8 extra
+  local pattern="rank $3.*: the exception .* in phase $2 of step [0-9]+" code=8 extra
   case $1 in
     kill) code=137 pattern="rank $3 .*SIGKILL" ;;
     segv) code=139 pattern="rank $3 .*SIGSEGV" ;;
@@ -52,10 +52,13 @@ dies() {
 
 # hangs KIND PHASE RANK RANKS COMMAND...
 hangs() {
-  local who="rank $3 on .* $2"
+  local who="rank $3 on .* $2 of step" step=0
   # Asleep where ranks wait for each other it looks as if it waited.
-  [[ $1 = stop || ! $2 =~ gather|exchange ]] || who="$2"
-  struck "$1:$2,$3,0" "$4" 5 15 "$who" "${@:5}"
+  [[ ! $2 =~ gather|exchange ]] || who="$2 of step"
+  # A stopped one says nothing more: what was heard last.
+  [ $1 != stop ] || who="rank $3 on .* does not answer \(last: phase [a-z]+, step [0-9]+\)"
+  [ $5 != distill ] || step=300
+  struck "$1:$2,$3,$step" "$4" 5 15 "$who" "${@:5}"
 }
 
 # resumes PHASE RANK STEP
@@ -88,7 +91,7 @@ if [ "$extent" = all ]; then
   for phase in "${phases[@]}"; do
     mapfile -t extra < <(in_slices "$phase")
     for kind in "${hanging[@]}"; do
-      hangs $kind $phase $((RANDOM % 2)) 2 "${job[@]}" --run.folder "$WORK/run" --overwrite "${extra[@]}"
+      hangs $kind $phase $((RANDOM % 2)) 2 "${job[@]}" --train.epochs 1000 --run.folder "$WORK/run" --overwrite "${extra[@]}"
     done
   done
   for command in "${commands[@]}"; do
@@ -113,8 +116,8 @@ if [ "$extent" = all ]; then
 else
   for ((i = 0; i < ${#phases[@]}; i++)); do dies "${kinds[i % 4]}" "${phases[i]}" $((i % 2)) 2; done
   dies kill gather 3 4
-  hangs spin forward 1 2 "${job[@]}" --run.folder "$WORK/run" --overwrite
-  hangs stop validate 0 2 "${job[@]}" --run.folder "$WORK/run" --overwrite
+  hangs spin forward 1 2 "${job[@]}" --train.epochs 1000 --run.folder "$WORK/run" --overwrite
+  hangs stop validate 0 2 "${job[@]}" --train.epochs 1000 --run.folder "$WORK/run" --overwrite
   # shellcheck disable=SC2086
   for command in "${commands[@]::2}"; do hangs sleep validate 1 2 $command --run.timeout_s 2; done
   hangs stop data 1 2 shard --source "$WORK/data.idx" --out "$WORK/more" --run.timeout_s 2
