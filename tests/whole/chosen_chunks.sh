@@ -4,7 +4,7 @@
 . "$SOURCE/tests/whole/jobs.bash"
 small_shards data 1200 60 50
 small_teacher data
-epochs=16
+epochs=60  # long enough to be struck
 job=(--train.epochs $epochs --train.global_batch 16 --train.micro_batch 8 --run.log_steps 4 --exchange.order fast)
 measured='^exchange.chunk_bytes = [0-9]+: a sum over ranks takes'
 

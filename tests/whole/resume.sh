@@ -3,8 +3,8 @@
 . "$SOURCE/tests/whole/jobs.bash"
 small_shards data 1200 60 50
 small_teacher data
-epochs=12
-setting=(--train.epochs $epochs --train.global_batch 16 --train.micro_batch 8 --run.log_steps 4 --data.shift 1
+epochs=40  # long enough to be struck
+setting=(--train.epochs $epochs --train.global_batch 16 --train.micro_batch 8 --run.log_steps 1 --data.shift 1
   --data.jitter 0.4 --data.erase 0.3 --data.mixup 0.4 --data.cutmix 1 --model.dropout 0.1 --quant.rounding stochastic --exchange.order fixed)
 
 # strike RUN DEED CODE SETTING...: distils on 2 ranks, does DEED in mid-epoch, and expects CODE

@@ -26,7 +26,7 @@ arms = qd,pm
 bits = 2
 seeds = 1,2
 start_epochs = 2
-epochs = 12
+epochs = 40
 [data]
 folder = $WORK/data
 [model]
