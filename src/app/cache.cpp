@@ -243,6 +243,7 @@ void CacheJob::print_result(const CacheCost& cost) const {
 
 void CacheJob::run() {
   Watchdog watchdog(world_, s_.config.run.timeout_s);
+  watchdog.allow(Phase::load, s_.config.run.load_factor);
   watchdog.progress(Phase::load, 0);
   prepare();
   s_.config.dry_run ? print_plan() : write(watchdog);

@@ -361,8 +361,8 @@ bool Job::run() {
   prepare();
   watch_signals();
   Watchdog watchdog(world_, config_.run.timeout_s);
-  watchdog.allow(Phase::load, 10);
-  watchdog.allow(Phase::save, 10);
+  watchdog.allow(Phase::load, config_.run.load_factor);
+  watchdog.allow(Phase::save, config_.run.save_factor);
   watchdog.progress(Phase::load, 0);
   const bool writes = world_.place().rank == 0;
   if (!config_.dry_run) {

@@ -45,6 +45,10 @@ void check(const RunConfig& c) {
           concat("run.threads = ", c.run.threads, ": give 0 (automatic) or more"));
   require(c.run.timeout_s >= 0,
           concat("run.timeout_s = ", c.run.timeout_s, ": give 0 (none) or the seconds to wait"));
+  require(c.run.load_factor >= 1,
+          concat("run.load_factor = ", c.run.load_factor, ": give 1 or more"));
+  require(c.run.save_factor >= 1,
+          concat("run.save_factor = ", c.run.save_factor, ": give 1 or more"));
   require(c.run.walltime_s >= 0,
           concat("run.walltime_s = ", c.run.walltime_s, ": give 0 (none) or seconds"));
   require(c.run.save_steps >= 0,

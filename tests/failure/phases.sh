@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
-# phases.sh [all]: a rank meets a fault as it enters a phase (--debug.inject). Rows R5 (it dies or throws: over
+# phases.sh [R5|R6|R2|all]: a rank meets a fault as it enters a phase (--debug.inject). Rows R5 (it dies or throws: over
 # within 10 s), R6 (it hangs, time-out 5 s: over within 15 s of the start, in every command with ranks) and R2
-# (killed, then --resume: the bytes of a run that nothing befell). Without `all` one of each kind.
+# (killed, then --resume: the bytes of a run that nothing befell). Without a row some of each.
 . "$SOURCE/tests/whole/jobs.bash"
 export BITSTILL_TEST=1
 extent=${1:-some}
@@ -9,7 +9,7 @@ small_shards data 600 60 300
 small_teacher data
 job=(distill --data.folder "$WORK/data" --teacher.file "$WORK/teacher.safetensors" "${student[@]}" "${small[@]}"
   --quant.method uniform --quant.bits 4 --train.epochs 3 --train.global_batch 64 --run.save_steps 5
-  --exchange.order fixed --run.timeout_s 5)
+  --exchange.order fixed --run.timeout_s 5 --run.save_factor 1)
 phases=(data teacher gather forward backward exchange update validate save)
 file=$WORK/teacher.safetensors
 done_rows=0
@@ -80,13 +80,15 @@ commands=("evaluate --data.folder $WORK/data --model.file $file --run.threads 1"
   "cache --data.folder $WORK/data --teacher.file $file --run.threads 1 --out $WORK/cache")
 kinds=(kill segv exit throw) hanging=(stop sleep spin)
 must 2 "${job[@]}" --run.folder "$WORK/clean"
-if [ "$extent" = all ]; then
+r5() {
   for phase in "${phases[@]}"; do
     for kind in "${kinds[@]}"; do
       for rank in 0 1; do dies $kind $phase $rank 2; done
     done
   done
   echo "R5: $done_rows"
+}
+r6() {
   done_rows=0
   for phase in "${phases[@]}"; do
     mapfile -t extra < <(in_slices "$phase")
@@ -106,6 +108,8 @@ if [ "$extent" = all ]; then
   for command in "${commands[@]}"; do hangs stop load 1 4 $command --run.timeout_s 5; done
   hangs stop data 1 2 shard --source "$WORK/data.idx" --out "$WORK/more" --run.timeout_s 5
   echo "R6: $done_rows"
+}
+r2() {
   done_rows=0
   for phase in forward exchange update validate save; do
     for rank in 0 1; do
@@ -113,7 +117,8 @@ if [ "$extent" = all ]; then
     done
   done
   echo "R2: $done_rows"
-else
+}
+some() {
   for ((i = 0; i < ${#phases[@]}; i++)); do dies "${kinds[i % 4]}" "${phases[i]}" $((i % 2)) 2; done
   dies kill gather 3 4
   hangs spin forward 1 2 "${job[@]}" --train.epochs 1000 --run.folder "$WORK/run" --overwrite
@@ -123,5 +128,9 @@ else
   hangs stop data 1 2 shard --source "$WORK/data.idx" --out "$WORK/more" --run.timeout_s 2
   resumes save 0 5
   resumes exchange 1 13
-fi
+}
+case $extent in
+  R5) r5 ;; R6) r6 ;; R2) r2 ;; all) r5 && r6 && r2 ;;
+  *) some ;;
+esac
 finish "faults in $extent phases: over in time, one line that names rank and phase; killed runs went on to the same bytes"

@@ -15,7 +15,7 @@ strike() {
   shift
   end=$(python3 "$SOURCE/tests/failure/struck_job.py" 2 TERM:run distill --data.folder "$WORK/data" \
     --run.folder "$WORK/$run" --teacher.file "$WORK/teacher.safetensors" --quant.method uniform --quant.bits 4 \
-    "${student[@]}" "${small[@]}" "${job[@]}" --train.epochs 12 "$@")
+    "${student[@]}" "${small[@]}" "${job[@]}" --train.epochs 60 "$@")
   [[ $end == "code=75 "* ]] || fail "$run: $end"
 }
 
@@ -47,9 +47,9 @@ check_codec() {
   plain=$(get plain step bytes gradients) coded=$(get $codec.on step bytes gradients)
   [ $((${coded%.*} * 100)) -lt $((${plain%.*} * $2)) ] || fail "$codec: $coded bytes a step, where $plain were plain"
 
-  distil 2 data $codec.whole "${job[@]}" --train.epochs 12 --exchange.codec $codec
+  distil 2 data $codec.whole "${job[@]}" --train.epochs 60 --exchange.codec $codec
   strike $codec.struck --exchange.codec $codec
-  distil 2 data $codec.struck "${job[@]}" --train.epochs 12 --exchange.codec $codec --resume
+  distil 2 data $codec.struck "${job[@]}" --train.epochs 60 --exchange.codec $codec --resume
   same_weights $codec.whole $codec.struck
 }
 
@@ -70,10 +70,10 @@ strike auto --exchange.codec auto
 grep -qE "$measured" "$WORK/err" || fail "nothing was measured at the start"
 chosen=$(sed -n "s/^exchange.codec = //p" "$WORK/auto/recipe.cfg")
 [[ $chosen == none || $chosen == qsgd ]] || fail "the recipe holds codec = $chosen"
-distil 2 data auto "${job[@]}" --train.epochs 12 --exchange.codec auto --resume
+distil 2 data auto "${job[@]}" --train.epochs 60 --exchange.codec auto --resume
 grep -q '^resuming after epoch' "$WORK/err" || fail "the run did not go on"
 grep -qE "$measured" "$WORK/err" && fail "the resumed run measured again"
-distil 2 data given "${job[@]}" --train.epochs 12 --exchange.codec "$chosen"
+distil 2 data given "${job[@]}" --train.epochs 60 --exchange.codec "$chosen"
 same_weights auto given
 distil 1 data alone --train.epochs 1 --exchange.codec auto
 grep -q '^exchange.codec = none$' "$WORK/alone/recipe.cfg" || fail "one rank, which sends nothing, chose a codec"

@@ -248,7 +248,7 @@ struct RunOptions {
   DeviceWish device = DeviceWish::cpu;
   int64_t threads = 0;
   bool tf32 = false;
-  double timeout_s = 600;
+  double timeout_s = 600, load_factor = 10, save_factor = 10;
   double walltime_s = 0;
   int64_t check_steps = 200, log_steps = 20;
   int64_t save_steps = 0;
@@ -266,6 +266,9 @@ void visit_settings(Options& options, const Visit& visit) {
         "threads a rank; 0: the cores over the host's ranks (exchange.order = fixed: 1)");
   visit("tf32", options.tf32, "GPUs: products of fp32 by TF32, which keeps 10 bits of a factor");
   visit("timeout_s", options.timeout_s, "end the job when a rank makes no progress; 0: never");
+  visit("load_factor", options.load_factor,
+        "run.timeout_s is so many times longer while files load");
+  visit("save_factor", options.save_factor, "run.timeout_s is so many times longer in a save");
   visit("walltime_s", options.walltime_s,
         "stop in good order, exit code 75, so many seconds after the start; 0: no limit");
   visit("save_steps", options.save_steps,
