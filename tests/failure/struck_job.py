@@ -14,6 +14,7 @@ $WORK/err. DEED, several joined by a comma:
   alive         the job has to run still"""
 import glob
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -45,7 +46,8 @@ def processes(folder):
 
 
 def wait_for_training(log, folder, job):
-    """Leaves the ranks held (stopped), so that a fast job cannot end before its deed; their pids."""
+    """Leaves the ranks held (stopped), so that a fast job cannot end before its deed; their pids.
+    None: it has ended before it was seen to train."""
     deadline = time.monotonic() + START_S
     ranks = []
     while time.monotonic() < deadline and job.poll() is None:
@@ -59,6 +61,8 @@ def wait_for_training(log, folder, job):
                     os.kill(pid, signal.SIGSTOP)
                 return ranks
         time.sleep(0.005)
+    if job.poll() == 0:
+        return None
     job.kill()
     with open(f"{WORK}/err") as file:
         sys.exit(f"the job did not come to train: {file.read()}")
@@ -140,7 +144,7 @@ def leftovers(folder):
     return len(left)
 
 
-def main():
+def struck(tries):
     ranks, deeds, settings = sys.argv[1], sys.argv[2].split(","), sys.argv[3:]
     folder = settings[settings.index("--run.folder") + 1]
     with open(f"{WORK}/out", "w") as out, open(f"{WORK}/err", "w") as err:
@@ -156,6 +160,11 @@ def main():
             time.sleep(float(deeds[0][3:]))
         else:
             held = wait_for_training(f"{folder}/run.jsonl", folder, job)
+            if held is None and tries > 1:
+                shutil.rmtree(folder)
+                return struck(tries - 1)
+            if held is None:
+                sys.exit("the job has ended before it was seen to train")
             start = time.monotonic()
             do(deeds[0], job, folder)
             release(deeds[0], held, folder)
@@ -174,4 +183,4 @@ def main():
     print(f"code={code if code >= 0 else 128 - code} seconds={seconds:.1f} left={left} epochs={epochs}")
 
 
-main()
+struck(tries=4)
