@@ -19,7 +19,7 @@ function(bitstill_depends target module)
 endfunction()
 
 # Tests are compiled quickly, not to be quick.
-function(bitstill_test_program target)
+function(bitstill_test_program target module)
   target_compile_options(${target} PRIVATE $<$<CONFIG:Release>:-O0>)
   if(module IN_LIST precompiled_modules)
     bitstill_precompiled(${target})

@@ -1,6 +1,7 @@
 # bitstill_precompiled(TARGET): LibTorch's headers, parsed once and not by each source of the target,
 # which takes a third of the time then. Sources still include what they use. Tests share a second one,
 # with GoogleTest (and their own optimization, see modules.cmake).
+
 # Modules whose sources are mostly of tensors; where strings are joined GCC 12 raises false alarms in
 # <string>, which it does not know for a system header any more.
 set(precompiled_modules model quant store teacher infer train)
