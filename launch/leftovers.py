@@ -1,13 +1,17 @@
 #!/usr/bin/env python3
 """leftovers.py TOKEN GENERATION: kills what is left on this host of the starts up to GENERATION of the
 launch/run.sh whose token this is, and waits until it is gone. Processes are known by their
-environment (BITSTILL_LAUNCH) and by this process's network namespace, never by a name."""
+environment (BITSTILL_LAUNCH) and by this process's network namespace, never by a name. Also removes the
+memory that ranks which were killed had shared: it would pile up, start after start."""
+import glob
 import os
 import signal
 import sys
 import time
 
 GONE_WITHIN_S = 5.0
+SEGMENTS = "/dev/shm/vader_segment.*"  # Open MPI's
+SEGMENT_AGE_S = 30.0  # all ranks of a host have opened it by then
 
 
 def namespace(pid):
@@ -37,6 +41,29 @@ def find(token, generation):
     return found
 
 
+def remove_segments():
+    """Those of this user that no process uses."""
+    old = time.time() - SEGMENT_AGE_S
+    for path in glob.glob(SEGMENTS):
+        try:
+            facts = os.stat(path)
+            if facts.st_uid == os.getuid() and facts.st_mtime < old and not used(path):
+                os.unlink(path)
+        except OSError:
+            continue  # removed meanwhile
+
+
+def used(path):
+    for pid in filter(str.isdigit, os.listdir("/proc")):
+        try:
+            with open(f"/proc/{pid}/maps") as file:
+                if any(line.rstrip().endswith(path) for line in file):
+                    return True
+        except OSError:
+            continue  # ended meanwhile, or another user's
+    return False
+
+
 def kill(token, generation):
     """True: none is left."""
     deadline = time.monotonic() + GONE_WITHIN_S
@@ -49,6 +76,7 @@ def kill(token, generation):
         if time.monotonic() > deadline:
             return False
         time.sleep(0.05)
+    remove_segments()
     return True
 
 

@@ -83,9 +83,7 @@ EventFile::EventFile(const std::string& folder) : path_(folder + "/" + new_name(
     const std::string path = concat(path_, ".", number);
     file_.reset(std::fopen(path.c_str(), "wxe"));
     if (file_) path_ = path;
-    if (!file_ && errno != EEXIST) {
-      throw Error(ExitCode::storage, concat(path, ": cannot write it: ", std::strerror(errno)));
-    }
+    if (!file_ && errno != EEXIST) throw_system_error(ExitCode::storage, path, "write it", errno);
   }
   write(event(0, bytes(kFileVersion, "brain.Event:2")));
 }
@@ -108,7 +106,7 @@ void EventFile::write(const std::string& message) {
 void EventFile::flush() {
   errno = 0;
   if (std::fflush(file_.get()) == 0 && std::ferror(file_.get()) == 0) return;
-  throw Error(ExitCode::storage, concat(path_, ": cannot write it: ", std::strerror(errno)));
+  throw_system_error(ExitCode::storage, path_, "write it", errno);
 }
 
 }  // namespace bitstill

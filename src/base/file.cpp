@@ -9,7 +9,6 @@
 #include <cerrno>
 #include <cstdio>
 #include <cstdlib>
-#include <cstring>
 #include <ctime>
 #include <filesystem>
 #include <random>
@@ -21,15 +20,11 @@ namespace bitstill {
 namespace {
 
 constexpr std::size_t kBufferBytes = 1 << 20;
+constexpr uint64_t kWritebackBytes = 8 << 20;
 constexpr const char* kPartial = ".partial.";
 
-[[noreturn]] void fail(ExitCode code, const std::string& what, const std::string& path,
-                       int reason) {
-  throw Error(code, concat(path, ": cannot ", what, ": ", std::strerror(reason)));
-}
-
 [[noreturn]] void fail(const std::string& what, const std::string& path) {
-  fail(ExitCode::storage, what, path, errno);
+  throw_system_error(ExitCode::storage, path, what, errno);
 }
 
 std::string folder_of(const std::string& path) {
@@ -59,9 +54,9 @@ constexpr int kToRead = O_RDONLY | O_NONBLOCK | O_NOCTTY;  // so that no pipe or
 /// Error(code) for what is no plain file; its size otherwise.
 uint64_t plain_size(const Descriptor& file, const std::string& path, ExitCode code) {
   struct stat facts {};
-  if (file.number() < 0) fail(code, "open", path, errno);
-  if (::fstat(file.number(), &facts) != 0) fail(code, "stat", path, errno);
-  if (S_ISDIR(facts.st_mode)) fail(code, "read", path, EISDIR);
+  if (file.number() < 0) throw_system_error(code, path, "open", errno);
+  if (::fstat(file.number(), &facts) != 0) throw_system_error(code, path, "stat", errno);
+  if (S_ISDIR(facts.st_mode)) throw_system_error(code, path, "read", EISDIR);
   if (!S_ISREG(facts.st_mode)) {
     throw Error(code, concat(path, ": is ", S_ISFIFO(facts.st_mode) ? "a pipe" : "a device",
                              "; give a plain file"));
@@ -104,26 +99,30 @@ void remove_stale(const std::string& folder, const std::string& prefix) {
 }
 
 /// path.partial.RANDOM while it grows; removed unless it was renamed.
-class PartialFile {
+class PartialFile final : public ByteSink {
  public:
-  explicit PartialFile(const std::string& path) : name_(unused_name(path)), file_(name_, kAsNew) {
+  explicit PartialFile(const std::string& path) : name_(partial_name(path)), file_(name_, kAsNew) {
     if (file_.number() < 0) fail("create", name_);
     ::flock(file_.number(), LOCK_EX | LOCK_NB);  // without locks its age alone protects it
     buffer_.reserve(kBufferBytes);
   }
-  ~PartialFile() {
+  ~PartialFile() override {
     if (!renamed_ && file_.number() >= 0) ::unlink(name_.c_str());
   }
-  PartialFile(const PartialFile&) = delete;
-  PartialFile& operator=(const PartialFile&) = delete;
 
-  void append(const char* bytes, std::size_t count) {
+  void append(const void* bytes, std::size_t count) override {
+    const auto* from = static_cast<const char*>(bytes);
     if (buffer_.size() + count > kBufferBytes) flush();
     if (count >= kBufferBytes) {
-      put(bytes, count);
+      put(from, count);
     } else {
-      buffer_.append(bytes, count);
+      buffer_.append(from, count);
     }
+  }
+
+  void overwrite(uint64_t offset, std::string_view bytes) override {
+    flush();
+    put(bytes.data(), bytes.size(), offset);
   }
 
   void rename_to(const std::string& path) {
@@ -140,22 +139,32 @@ class PartialFile {
  private:
   static constexpr int kAsNew = O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW;
 
-  /// O_EXCL makes sure of it.
-  static std::string unused_name(const std::string& path) {
-    char random[16];
-    std::snprintf(random, sizeof random, "%08x", std::random_device{}());
-    return path + kPartial + random;
-  }
   void flush() {
     put(buffer_.data(), buffer_.size());
     buffer_.clear();
   }
+  /// At the end, in pieces that the disk begins with at once: fsync then waits for the last alone.
   void put(const char* bytes, std::size_t count) {
     while (count > 0) {
-      const ssize_t written = ::write(file_.number(), bytes, count);
+      const std::size_t piece = std::min<std::size_t>(count, kWritebackBytes);
+      put(bytes, piece, size_);
+      size_ += piece;
+      bytes += piece;
+      count -= piece;
+      if (size_ - begun_ < kWritebackBytes) continue;
+      // What it cannot do or finds wrong, fsync does and finds.
+      ::sync_file_range(file_.number(), static_cast<off_t>(begun_),
+                        static_cast<off_t>(size_ - begun_), SYNC_FILE_RANGE_WRITE);
+      begun_ = size_;
+    }
+  }
+  void put(const char* bytes, std::size_t count, uint64_t offset) {
+    while (count > 0) {
+      const ssize_t written = ::pwrite(file_.number(), bytes, count, static_cast<off_t>(offset));
       if (written < 0 && errno == EINTR) continue;
       if (written < 0) fail("write", name_);
       bytes += written;
+      offset += static_cast<uint64_t>(written);
       count -= static_cast<std::size_t>(written);
     }
   }
@@ -163,8 +172,14 @@ class PartialFile {
   std::string name_;
   Descriptor file_;
   std::string buffer_;
+  uint64_t size_ = 0, begun_ = 0;  // bytes given to the system; those it has begun to store
   bool renamed_ = false;
 };
+
+/// EINVAL: some network file systems cannot fsync a folder, and need not.
+void sync(const Descriptor& folder, const std::string& name) {
+  if (::fsync(folder.number()) != 0 && errno != EINVAL) fail("fsync", name);
+}
 
 }  // namespace
 
@@ -179,7 +194,7 @@ std::string read_file(const std::string& path, ExitCode code, uint64_t most_byte
     if (held == bytes.size()) bytes.resize(held + std::max(room, std::min(held, kBufferBytes)));
     const ssize_t got = ::read(file.number(), bytes.data() + held, bytes.size() - held);
     if (got < 0 && errno == EINTR) continue;
-    if (got < 0) fail(code, "read", path, errno);
+    if (got < 0) throw_system_error(code, path, "read", errno);
     held += static_cast<std::size_t>(got);
     room = 1;
     if (got == 0) {
@@ -205,7 +220,7 @@ void InputFile::read(uint64_t offset, void* bytes, std::size_t count) const {
   while (count > 0) {
     const ssize_t got = ::pread(descriptor_, next, count, static_cast<off_t>(offset));
     if (got < 0 && errno == EINTR) continue;
-    if (got < 0) fail(code_, "read", path_, errno);
+    if (got < 0) throw_system_error(code_, path_, "read", errno);
     if (got == 0) throw Error(code_, concat(path_, ": ends at byte ", offset, " while it is read"));
     next += got;
     offset += static_cast<uint64_t>(got);
@@ -213,29 +228,38 @@ void InputFile::read(uint64_t offset, void* bytes, std::size_t count) const {
   }
 }
 
-void replace_file(const std::string& path, const std::function<void(const ByteSink&)>& write) {
+std::string partial_name(const std::string& path) {
+  char random[16];
+  std::snprintf(random, sizeof random, "%08x", std::random_device{}());
+  return path + kPartial + random;
+}
+
+void replace_file(const std::string& path, const std::function<void(ByteSink&)>& write) {
   const std::string folder_name = folder_of(path);
   const Descriptor folder(folder_name, O_RDONLY | O_DIRECTORY);
   if (folder.number() < 0) fail("open the folder of " + path, folder_name);
   require_replaceable(path);
   remove_stale(folder_name, std::filesystem::path(path).filename().string() + kPartial);
   PartialFile partial(path);
-  write([&](const void* bytes, std::size_t count) {
-    partial.append(static_cast<const char*>(bytes), count);
-  });
+  write(partial);
   partial.rename_to(path);
-  // EINVAL: some network file systems cannot fsync a folder, and need not.
-  if (::fsync(folder.number()) != 0 && errno != EINVAL) fail("fsync", folder_name);
+  sync(folder, folder_name);
 }
 
 void replace_file(const std::string& path, std::string_view bytes) {
-  replace_file(path, [&](const ByteSink& sink) { sink(bytes.data(), bytes.size()); });
+  replace_file(path, [&](ByteSink& sink) { sink.append(bytes.data(), bytes.size()); });
+}
+
+void sync_folder(const std::string& folder) {
+  const Descriptor opened(folder, O_RDONLY | O_DIRECTORY);
+  if (opened.number() < 0) fail("open", folder);
+  sync(opened, folder);
 }
 
 void make_folder(const std::string& path) {
   std::error_code failure;
   std::filesystem::create_directories(path, failure);
-  if (failure) fail(ExitCode::storage, "make the folder", path, failure.value());
+  if (failure) throw_system_error(ExitCode::storage, path, "make the folder", failure.value());
   // Only creating a file tells whether one can: permissions, quotas and mounts all have a say.
   std::string probe = path + "/.writable.XXXXXX";
   const int number = ::mkstemp(probe.data());

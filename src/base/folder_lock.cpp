@@ -10,7 +10,6 @@
 #include <cerrno>
 #include <chrono>
 #include <cstdlib>
-#include <cstring>
 #include <fstream>
 #include <random>
 #include <sstream>
@@ -123,7 +122,7 @@ std::string name_of(const std::string& words) {
 }
 
 [[noreturn]] void fail(const std::string& what, const std::string& path) {
-  throw Error(ExitCode::storage, concat(path, ": cannot ", what, ": ", std::strerror(errno)));
+  throw_system_error(ExitCode::storage, path, what, errno);
 }
 
 std::string read_words(int file) {

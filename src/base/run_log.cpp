@@ -1,7 +1,6 @@
 #include "bitstill/base/run_log.hpp"
 
 #include <cerrno>
-#include <cstring>
 #include <filesystem>
 
 #include "bitstill/base/file.hpp"
@@ -12,8 +11,7 @@ namespace bitstill {
 namespace {
 
 [[noreturn]] void fail(const std::string& path) {
-  throw Error(ExitCode::storage,
-              concat(path, ": cannot write the run log: ", std::strerror(errno)));
+  throw_system_error(ExitCode::storage, path, "write the run log", errno);
 }
 
 /// A run that was killed may have left half a line; the next one must not be glued to it.

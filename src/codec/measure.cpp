@@ -136,12 +136,10 @@ CodecSizes measure_sizes(const NetworkShape& network, std::size_t points) {
   }
   sizes.zstd = zstd_frame(packed, 19, true).size();
   const std::vector<float> others(static_cast<std::size_t>(network.others), 0.5F);
-  std::string file;
+  StringSink sink;
   write_packed_model(network.name, {{"kind", "student"}},
-                     {{"others", Dtype::f32, {network.others}, others.data()}}, coded,
-                     [&](const void* bytes, std::size_t count) {
-                       file.append(static_cast<const char*>(bytes), count);
-                     });
+                     {{"others", Dtype::f32, {network.others}, others.data()}}, coded, sink);
+  const std::string& file = sink.bytes;
   const ByteSource source{file.size(), [&](uint64_t offset, void* to, std::size_t count) {
                             std::memcpy(to, file.data() + offset, count);
                           }};

@@ -2,6 +2,7 @@
 #include <algorithm>
 #include <cmath>
 #include <cstring>
+#include <future>
 #include <map>
 
 #include "bitstill/base/sha256.hpp"
@@ -18,6 +19,7 @@ namespace {
 constexpr double kGroupBytes = 110;  // what one more group's description takes
 constexpr int kFewLanes = 4;         // a state takes 4 bytes: few while a file is small
 constexpr double kManyLanesBytes = 128 << 10;
+constexpr uint64_t kLargeBytes = 4 << 20;  // hashed by a thread of its own
 
 using Counts = std::vector<uint64_t>;  // of each code
 
@@ -243,25 +245,35 @@ class FileParts {
     header.entries.push_back({tensor.name, tensor.dtype, tensor.shape, 0, 0});
     parts_.push_back({{}, tensor.data});
   }
-  /// With the file's SHA-256, which is the answer.
-  std::string write(const ByteSink& sink) {
+  /// With the file's SHA-256.
+  SealedFile write(ByteSink& sink) {
     header.metadata[kSealName] = kNoSeal;
-    std::string front = build_safetensors_header(header);
-    Sha256 hash;
-    hash.add(front.data(), front.size());
-    put_parts([&](const void* bytes, std::size_t count) { hash.add(bytes, count); });
-    std::string seal = hash.hex();
-    front.replace(find_seal(front).value(), seal.size(), seal);
-    sink(front.data(), front.size());
-    put_parts(sink);
-    return seal;
+    const std::string front = build_safetensors_header(header);
+    SealedFile written{front.size(), ""};
+    for (const SafetensorsEntry& entry : header.entries) written.bytes += entry.bytes;
+    const auto hash_all = [&] {
+      Sha256 hash;
+      hash.add(front.data(), front.size());
+      for_parts([&](const void* bytes, std::size_t count) { hash.add(bytes, count); });
+      return hash.hex();
+    };
+    const bool large = written.bytes >= kLargeBytes;
+    constexpr auto kBeside =
+        std::launch::async | std::launch::deferred;  // where a thread can be had
+    auto hash = std::async(large ? kBeside : std::launch::deferred, hash_all);
+    sink.append(front.data(), front.size());
+    for_parts([&](const void* bytes, std::size_t count) { sink.append(bytes, count); });
+    written.sha256 = hash.get();
+    sink.overwrite(find_seal(front).value(), written.sha256);
+    return written;
   }
   SafetensorsHeader header;
 
  private:
-  void put_parts(const ByteSink& sink) const {
+  template <class Take>
+  void for_parts(const Take& take) const {
     for (std::size_t i = 0; i < parts_.size(); ++i) {
-      sink(parts_[i].own.empty() ? parts_[i].data : parts_[i].own.data(), header.entries[i].bytes);
+      take(parts_[i].own.empty() ? parts_[i].data : parts_[i].own.data(), header.entries[i].bytes);
     }
   }
   std::vector<Part> parts_;
@@ -288,9 +300,9 @@ void add_coded(FileParts& parts, const std::vector<Draft>& drafts, const Layout&
 
 }  // namespace
 
-std::string write_packed_model(const std::string& where, const Json& about,
-                               const std::vector<PlainTensor>& plain,
-                               const std::vector<CodedTensor>& coded, const ByteSink& sink) {
+SealedFile write_packed_model(const std::string& where, const Json& about,
+                              const std::vector<PlainTensor>& plain,
+                              const std::vector<CodedTensor>& coded, ByteSink& sink) {
   for (const auto& tensor : coded) check_parts(tensor, where);
   FileParts parts;
   Json description = {{"format", kModelFormat}};

@@ -7,7 +7,6 @@
 
 #include <algorithm>
 #include <cerrno>
-#include <cstring>
 #include <utility>
 #include <vector>
 
@@ -15,14 +14,7 @@
 #include "bitstill/base/text.hpp"
 
 namespace bitstill {
-namespace {
-
-[[noreturn]] void fail(ExitCode code, const std::string& what, const std::string& path,
-                       int reason) {
-  throw Error(code, concat(path, ": cannot ", what, ": ", std::strerror(reason)));
-}
-
-}  // namespace
+namespace {}  // namespace
 
 RawFile RawFile::open(const std::string& path) {
   return open(path, O_RDONLY);
@@ -34,17 +26,17 @@ RawFile RawFile::open_to_write(const std::string& path) {
 
 RawFile RawFile::open(const std::string& path, int flags) {
   const int number = ::open(path.c_str(), flags | O_CLOEXEC | O_NONBLOCK);
-  if (number < 0) fail(ExitCode::data, "open", path, errno);
+  if (number < 0) throw_system_error(ExitCode::data, path, "open", errno);
   RawFile file(path, number);
   struct stat facts {};
-  if (::fstat(number, &facts) != 0) fail(ExitCode::data, "stat", path, errno);
+  if (::fstat(number, &facts) != 0) throw_system_error(ExitCode::data, path, "stat", errno);
   if (!S_ISREG(facts.st_mode)) throw Error(ExitCode::data, path + ": not a plain file");
   return file;
 }
 
 RawFile RawFile::create(const std::string& path, int64_t bytes) {
   const int number = ::open(path.c_str(), O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
-  if (number < 0) fail(ExitCode::storage, "create", path, errno);
+  if (number < 0) throw_system_error(ExitCode::storage, path, "create", errno);
   RawFile file(path, number);
   int failure = 0;
   do {
@@ -55,18 +47,18 @@ RawFile RawFile::create(const std::string& path, int64_t bytes) {
     failure = ::ftruncate(number, bytes) == 0 ? 0 : errno;
   }
   if (failure != 0) {
-    fail(ExitCode::storage, concat("allocate ", human_bytes(static_cast<double>(bytes))), path,
-         failure);
+    throw_system_error(ExitCode::storage, path,
+                       concat("allocate ", human_bytes(static_cast<double>(bytes))), failure);
   }
   return file;
 }
 
 RawFile RawFile::in_memory(const std::string& purpose, int64_t most_bytes) {
   const int number = ::memfd_create("bitstill", MFD_CLOEXEC);
-  if (number < 0) fail(ExitCode::storage, "build", purpose, errno);
+  if (number < 0) throw_system_error(ExitCode::storage, purpose, "build", errno);
   RawFile file(concat("/proc/self/fd/", number), number);
   if (::ftruncate(number, most_bytes) != 0 || ::ftruncate(number, 0) != 0) {
-    fail(ExitCode::storage, "build", purpose, errno);
+    throw_system_error(ExitCode::storage, purpose, "build", errno);
   }
   return file;
 }
@@ -86,7 +78,7 @@ RawFile& RawFile::operator=(RawFile&& other) noexcept {
 
 int64_t RawFile::bytes() const {
   struct stat facts {};
-  if (::fstat(number_, &facts) != 0) fail(ExitCode::data, "stat", path_, errno);
+  if (::fstat(number_, &facts) != 0) throw_system_error(ExitCode::data, path_, "stat", errno);
   return facts.st_size;
 }
 
@@ -95,7 +87,7 @@ void RawFile::read(void* target, int64_t count, int64_t offset) const {
   while (count > 0) {
     const ssize_t got = ::pread(number_, to, static_cast<std::size_t>(count), offset);
     if (got < 0 && errno == EINTR) continue;
-    if (got < 0) fail(ExitCode::data, "read", path_, errno);
+    if (got < 0) throw_system_error(ExitCode::data, path_, "read", errno);
     if (got == 0) {
       throw Error(ExitCode::data, concat(path_, ": ends at byte ", offset, ", ", count,
                                          " bytes too early: it is truncated"));
@@ -111,7 +103,7 @@ void RawFile::write(const void* source, int64_t count, int64_t offset) {
   while (count > 0) {
     const ssize_t put = ::pwrite(number_, from, static_cast<std::size_t>(count), offset);
     if (put < 0 && errno == EINTR) continue;
-    if (put < 0) fail(ExitCode::storage, "write", path_, errno);
+    if (put < 0) throw_system_error(ExitCode::storage, path_, "write", errno);
     from += put;
     offset += put;
     count -= put;
@@ -131,16 +123,7 @@ void RawFile::hash(Sha256& hash, int64_t begin, int64_t end) const {
 }
 
 void RawFile::sync() {
-  if (::fsync(number_) != 0) fail(ExitCode::storage, "fsync", path_, errno);
-}
-
-void sync_folder(const std::string& folder) {
-  const int number = ::open(folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-  if (number < 0) fail(ExitCode::storage, "open", folder, errno);
-  const int failure = ::fsync(number) == 0 ? 0 : errno;
-  ::close(number);
-  // EINVAL: some network file systems cannot fsync a folder, and need not.
-  if (failure != 0 && failure != EINVAL) fail(ExitCode::storage, "fsync", folder, failure);
+  if (::fsync(number_) != 0) throw_system_error(ExitCode::storage, path_, "fsync", errno);
 }
 
 }  // namespace bitstill

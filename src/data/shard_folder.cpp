@@ -3,7 +3,6 @@
 #include <cerrno>
 #include <cmath>
 #include <cstdio>
-#include <cstring>
 #include <filesystem>
 
 #include "bitstill/base/file.hpp"
@@ -80,8 +79,7 @@ void publish_shards(const std::string& partial, const std::string& folder,
   replace_file(partial + "/" + kIndexFile, index_text(*index));
   sync_folder(partial);
   if (std::rename(partial.c_str(), folder.c_str()) != 0) {
-    throw Error(ExitCode::storage,
-                concat(folder, ": cannot rename ", partial, " to it: ", std::strerror(errno)));
+    throw_system_error(ExitCode::storage, folder, concat("rename ", partial, " to it"), errno);
   }
   const std::string parent = fs::path(folder).parent_path().string();
   sync_folder(parent.empty() ? "." : parent);

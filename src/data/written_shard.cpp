@@ -121,8 +121,7 @@ void ShardInWriting::finish() {
   entry_.frame_sha256 = frame_sha256(file_, layout);
   entry_.sha256 = sha256_of(file_, layout.bytes);
   if (std::rename((path_ + ".part").c_str(), path_.c_str()) != 0) {
-    throw Error(ExitCode::storage,
-                concat(path_, ": cannot rename ", path_, ".part to it: ", std::strerror(errno)));
+    throw_system_error(ExitCode::storage, path_, concat("rename ", path_, ".part to it"), errno);
   }
   replace_file(path_ + ".done", note());
 }

@@ -1,13 +1,11 @@
 #include "bitstill/store/checkpoint_folder.hpp"
 
 #include <fcntl.h>
-#include <unistd.h>
 
 #include <algorithm>
 #include <cerrno>
 #include <charconv>
 #include <cstdio>
-#include <cstring>
 #include <filesystem>
 #include <set>
 
@@ -67,20 +65,6 @@ std::vector<std::pair<std::string, SealedFile>> files_of(const std::string& chec
     files.emplace_back(concat(folder, '/', best_name(manifest.best_step)), *manifest.best);
   }
   return files;
-}
-
-[[noreturn]] void fail(const std::string& what, const std::string& path) {
-  throw Error(ExitCode::storage, concat(path, ": cannot ", what, ": ", std::strerror(errno)));
-}
-
-void sync_folder(const std::string& folder) {
-  const int number = ::open(folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-  if (number < 0) fail("open", folder);
-  const bool good = ::fsync(number) == 0 || errno == EINVAL;  // as replace_file has it
-  const int reason = errno;
-  ::close(number);
-  errno = reason;
-  if (!good) fail("fsync", folder);
 }
 
 void remove_checkpoint(const std::string& path) {
@@ -175,7 +159,9 @@ void publish_checkpoint(const std::string& folder, const std::string& partial, i
       ::renameat2(AT_FDCWD, partial.c_str(), AT_FDCWD, path.c_str(), RENAME_EXCHANGE) == 0;
   if (!swapped) {
     remove_checkpoint(path);
-    if (std::rename(partial.c_str(), path.c_str()) != 0) fail("rename " + partial + " to it", path);
+    if (std::rename(partial.c_str(), path.c_str()) != 0) {
+      throw_system_error(ExitCode::storage, path, concat("rename ", partial, " to it"), errno);
+    }
   }
   sync_folder(folder);
   if (swapped) remove_checkpoint(partial);

@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <atomic>
+#include <future>
 
 #include "bitstill/base/file.hpp"
 #include "bitstill/base/log.hpp"
@@ -54,7 +55,7 @@ void take_attached(ModelFile& file, const std::string& path) {
   file.tensors = std::move(rest);
 }
 
-std::string put_model_file(const std::string& path, const ModelFile& file, const ByteSink& sink) {
+SealedFile put_model_file(const std::string& path, const ModelFile& file, ByteSink& sink) {
   std::vector<at::Tensor> held;  // what `plain` points into
   std::vector<PlainTensor> plain;
   for (const NamedTensors* list : {&file.tensors, &file.attached}) {
@@ -71,6 +72,14 @@ std::string put_model_file(const std::string& path, const ModelFile& file, const
   }
   return write_packed_model(path, file.about, plain, coded, sink);
 }
+
+/// Takes bytes and keeps none.
+class NoSink final : public ByteSink {
+  void append(const void* /*bytes*/, std::size_t /*count*/) override {}
+  void overwrite(uint64_t /*offset*/, std::string_view /*bytes*/) override {}
+};
+
+constexpr uint64_t kLargeBytes = 4 << 20;  // compared with their SHA-256 while they are read
 
 std::atomic<bool> verifies{true};
 
@@ -100,12 +109,7 @@ bool attaches(const std::string& name, Dtype dtype) {
 
 SealedFile write_model_file(const std::string& path, const ModelFile& file) {
   SealedFile written;
-  replace_file(path, [&](const ByteSink& sink) {
-    written.sha256 = put_model_file(path, file, [&](const void* bytes, std::size_t count) {
-      sink(bytes, count);
-      written.bytes += count;
-    });
-  });
+  replace_file(path, [&](ByteSink& sink) { written = put_model_file(path, file, sink); });
   return written;
 }
 
@@ -124,9 +128,8 @@ std::string verify_model_file(const std::string& path) {
 }
 
 uint64_t model_file_bytes(const ModelFile& file) {
-  uint64_t bytes = 0;
-  put_model_file("a model file", file, [&](const void*, std::size_t count) { bytes += count; });
-  return bytes;
+  NoSink sink;
+  return put_model_file("a model file", file, sink).bytes;
 }
 
 ModelFile read_model_file(const std::string& path) {
@@ -134,12 +137,23 @@ ModelFile read_model_file(const std::string& path) {
   const InputFile input(path, ExitCode::model);
   const ByteSource source = source_of(input);
   ModelFile file;
-  if (verifies) file.sha256 = verify_packed_model(source, path);
-  PackedModel packed = read_packed_model(
-      source, path, [&](const std::string& name, Dtype dtype, const std::vector<int64_t>& shape) {
-        file.tensors.emplace_back(name, at::empty(shape, scalar_type_of(dtype)));
-        return file.tensors.back().second.data_ptr();
-      });
+  const bool large = input.size() >= kLargeBytes;
+  std::future<std::string> seal =
+      std::async(large ? std::launch::async | std::launch::deferred : std::launch::deferred,
+                 [&] { return verifies ? verify_packed_model(source, path) : ""; });
+  if (!large) file.sha256 = seal.get();
+  PackedModel packed;
+  try {
+    packed = read_packed_model(
+        source, path, [&](const std::string& name, Dtype dtype, const std::vector<int64_t>& shape) {
+          file.tensors.emplace_back(name, at::empty(shape, scalar_type_of(dtype)));
+          return file.tensors.back().second.data_ptr();
+        });
+  } catch (const Error&) {
+    if (large) seal.get();  // its error says more
+    throw;
+  }
+  if (large) file.sha256 = seal.get();
   file.about = std::move(packed.about);
   if (verifies && file.sha256.empty() && file.about.is_object()) tell_of_unsealed(path);
   file.input = std::move(packed.input);

@@ -4,6 +4,8 @@
 
 #include "bitstill/base/text.hpp"
 #include "bitstill/infer/loaded_model.hpp"
+#include "bitstill/store/checkpoint_folder.hpp"
+#include "bitstill/store/tensor_file.hpp"
 
 namespace bitstill {
 namespace {
@@ -15,8 +17,8 @@ NamedTensors starting_with(const char* prefix, const ModelFile& file) {
 }
 
 /// Of what a file says of itself; null where it says nothing.
-Json part_of(const ModelFile& file, const char* name) {
-  return file.about.is_object() ? file.about.value(name, Json()) : Json();
+Json part_of(const Json& about, const char* name) {
+  return about.is_object() ? about.value(name, Json()) : Json();
 }
 
 /// Masters, running statistics and learned values.
@@ -122,7 +124,7 @@ RunState load_checkpoint(const std::string& path, Student& student, MasterOptimi
                          LearnedOptimizer& learned_optimizer, WeightAverage& average,
                          Schedule& schedule) {
   const ModelFile file = read_model_file(path);
-  const RunState state = run_state_from_json(part_of(file, "progress"), path);
+  const RunState state = run_state_from_json(part_of(file.about, "progress"), path);
   try {
     schedule.restore(file.about.at("schedule"));
   } catch (const Json::exception&) {
@@ -139,8 +141,9 @@ RunState load_checkpoint(const std::string& path, Student& student, MasterOptimi
 }
 
 CheckpointFacts checkpoint_facts(const std::string& path) {
-  const ModelFile file = read_model_file(path);
-  return {part_of(file, "run"), run_state_from_json(part_of(file, "progress"), path)};
+  const TensorFile first(is_checkpoint(path) ? concat(path, '/', part_name(0)) : path);
+  const Json& about = first.front().about;
+  return {part_of(about, "run"), run_state_from_json(part_of(about, "progress"), path)};
 }
 
 void forget_run(Json& about) {

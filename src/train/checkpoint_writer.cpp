@@ -1,10 +1,8 @@
 #include "bitstill/train/checkpoint_writer.hpp"
 
 #include <algorithm>
-#include <cstdio>
 #include <filesystem>
 #include <optional>
-#include <random>
 #include <sstream>
 #include <utility>
 #include <vector>
@@ -54,6 +52,7 @@ struct CheckpointWriter::Work {
   std::string begin() const;
   std::string write_parts(Communicator& comm, const std::string& partial) const;
   void publish(const std::string& partial, const std::vector<std::string>& written);
+  void prune() const;
   void tell_failure(Communicator& comm, const AgreedError& error, const std::string& partial) const;
 
   WriterOptions options;
@@ -62,6 +61,7 @@ struct CheckpointWriter::Work {
   CheckpointMark mark;
   std::size_t parts = 1;
   CheckpointMark on_disk{-1, 0, 0};        // the newest, on all ranks; -1: none
+  bool complete = false;                   // was the last write()
   std::optional<SealedFile> best_on_disk;  // on rank 0, of best_step
   int64_t best_step = 0;
 };
@@ -75,10 +75,7 @@ void CheckpointWriter::Work::compare(Communicator& comm) const {
 
 /// The folder in which the checkpoint grows.
 std::string CheckpointWriter::Work::begin() const {
-  char random[16];
-  std::snprintf(random, sizeof random, "%08x", std::random_device{}());
-  const std::string partial =
-      concat(options.folder, '/', checkpoint_name(mark.step), ".partial.", random);
+  const std::string partial = partial_name(concat(options.folder, '/', checkpoint_name(mark.step)));
   make_folder(partial);
   return partial;
 }
@@ -129,7 +126,12 @@ void CheckpointWriter::Work::publish(const std::string& partial,
   options.may_publish();
   publish_checkpoint(options.folder, partial, mark.step);
   options.published(mark.step);
-  prune_checkpoints(options.folder, mark.step, options.run.keep, options.run.keep_every);
+}
+
+/// On rank 0; nobody waits for it but the next save.
+void CheckpointWriter::Work::prune() const {
+  if (!complete) return;  // what it left, best masters among it, may be of use yet
+  prune_checkpoints(options.folder, on_disk.step, options.run.keep, options.run.keep_every);
 }
 
 void CheckpointWriter::Work::tell_failure(Communicator& comm, const AgreedError& error,
@@ -145,6 +147,7 @@ void CheckpointWriter::Work::tell_failure(Communicator& comm, const AgreedError&
 }
 
 void CheckpointWriter::Work::write(Communicator& comm) {
+  complete = false;
   compare(comm);
   parts = static_cast<std::size_t>(
       std::clamp<int64_t>(state.bytes() / kLeastPartBytes, 1, comm.world()));
@@ -165,6 +168,7 @@ void CheckpointWriter::Work::write(Communicator& comm) {
     return;
   }
   on_disk = mark;
+  complete = true;
 }
 
 CheckpointWriter::CheckpointWriter(World& world, WriterOptions options)
@@ -186,6 +190,9 @@ void CheckpointWriter::save(const ModelFile& state, const ModelFile* best,
   work.mark = mark;
   work.must = must;
   begun_ = channel_->enqueue([held = work_](Communicator& comm) { held->write(comm); });
+  channel_->enqueue([held = work_](Communicator& comm) {
+    if (comm.rank() == 0) held->prune();
+  });
 }
 
 void CheckpointWriter::wait() {

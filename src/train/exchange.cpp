@@ -8,8 +8,10 @@
 
 #include <algorithm>
 #include <functional>
+#include <utility>
 
 #include "bitstill/base/bf16.hpp"
+#include "bitstill/comm/tree_message.hpp"
 
 namespace bitstill {
 namespace {
@@ -24,24 +26,6 @@ ChunkGate make_gate(Student& student, const ExchangeOptions& options) {
   for (const Segment& segment : student.segments())
     ranges.push_back({segment.offset, segment.count});
   return {plan_chunks(student.gradients().numel(), ranges, gradient_chunk_bytes(options)), ranges};
-}
-
-/// Ranks without leaves have no part in a tree: the owner of the first leaf adds their flags to its
-/// own. Collective: every rank of comm calls this, in the same order.
-void collect_flags(Communicator& comm, const LeafTree& tree, float* flags) {
-  const auto has_leaves = [&](int rank) {
-    return tree.first_leaf(rank + 1) > tree.first_leaf(rank);
-  };
-  int owner = 0;
-  while (!has_leaves(owner)) ++owner;
-  if (!has_leaves(comm.rank())) comm.send(flags, kFlags, ElementType::f32, owner);
-  if (comm.rank() != owner) return;
-  for (int rank = 0; rank < comm.world(); ++rank) {
-    if (has_leaves(rank)) continue;
-    float theirs[kFlags];
-    comm.receive(theirs, kFlags, ElementType::f32, rank);
-    for (int64_t k = 0; k < kFlags; ++k) flags[k] += theirs[k];
-  }
 }
 
 }  // namespace
@@ -202,24 +186,12 @@ EventPtr GradientExchange::sum_over_ranks(Channel& channel, const Range& part) {
 
 EventPtr GradientExchange::sum_as_tree(Channel& channel, const Range& part) {
   // The rank's last leaf lies in the message, its earlier ones on the stack.
-  float* last = message().data_ptr<float>() + part.offset;
-  const bool has_leaves = plan_.end_of(rank_) > plan_.first_of(rank_);
-  const int merges = has_leaves ? tree_->merges(rank_, plan_.end_of(rank_) - 1) : 0;
-  std::vector<float*> rows;
+  TreePart mine{
+      {}, message().data_ptr<float>() + part.offset, part.count, part.offset == 0 ? kFlags : 0};
   for (int64_t row = 0; row < rows_before_last_; ++row) {
-    rows.push_back(stack_.data_ptr<float>() + row * stack_.size(1) + part.offset);
+    mine.rows.push_back(stack_.data_ptr<float>() + row * stack_.size(1) + part.offset);
   }
-  return channel.enqueue(
-      [tree = tree_.get(), rows, merges, last, part, has_leaves](Communicator& comm) {
-        if (part.offset == 0) collect_flags(comm, *tree, last);
-        std::vector<float*> partials = rows;
-        for (int m = 0; m < merges; ++m, partials.pop_back()) {
-          const float* below = partials.back();
-          for (int64_t i = 0; i < part.count; ++i) last[i] = below[i] + last[i];
-        }
-        if (has_leaves) partials.push_back(last);
-        tree->sum(comm, partials, last, part.count);
-      });
+  return sum_by_tree(channel, *tree_, std::move(mine));
 }
 
 StepTotals GradientExchange::finish(bool failed, const StepWishes& wishes,

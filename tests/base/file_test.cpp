@@ -54,15 +54,29 @@ TEST(File, RoundTripsOddSizes) {
     for (std::size_t i = 0; i < size; ++i) bytes[i] = static_cast<char>(i * 31 >> 3);
     replace_file(scratch / "x", bytes);
     EXPECT_TRUE(read_file(scratch / "x", ExitCode::data) == bytes) << size;
-    replace_file(scratch / "y", [&](const ByteSink& sink) {  // in uneven pieces
+    replace_file(scratch / "y", [&](ByteSink& sink) {  // in uneven pieces
       for (std::size_t at = 0, piece = 1; at < size; at += piece, piece = piece * 3 + 1) {
         piece = std::min(piece, size - at);
-        sink(bytes.data() + at, piece);
+        sink.append(bytes.data() + at, piece);
       }
     });
     EXPECT_TRUE(read_file(scratch / "y", ExitCode::data) == bytes) << size;
   }
   EXPECT_EQ(names_in(scratch), (std::vector<std::string>{"x", "y"}));
+}
+
+TEST(File, OverwritesWhatWasAppended) {
+  const ScratchFolder scratch;
+  for (const std::size_t size : {std::size_t{10}, std::size_t{1} << 20, std::size_t{20} << 20}) {
+    std::string bytes(size, 'a');
+    replace_file(scratch / "x", [&](ByteSink& sink) {
+      sink.append(bytes.data(), size);
+      sink.overwrite(3, "bc");
+      sink.append("end", 3);
+    });
+    bytes.replace(3, 2, "bc");
+    EXPECT_TRUE(read_file(scratch / "x", ExitCode::data) == bytes + "end") << size;
+  }
 }
 
 TEST(File, ReadsWhatHasNoSize) {
@@ -126,8 +140,8 @@ TEST(File, WritesOnlyWhatItMadeItself) {
   replace_file(scratch / "victim", "untouched");
   std::filesystem::create_symlink(scratch / "victim", path + ".partial");
   std::filesystem::create_symlink(scratch / "victim", path + ".partial.planted");
-  replace_file(path, [&](const ByteSink& sink) {
-    sink("new", 3);
+  replace_file(path, [&](ByteSink& sink) {
+    sink.append("new", 3);
     replace_file(path, "of another writer at the same time");
   });
   EXPECT_EQ(read_file(path, ExitCode::data), "new");
@@ -163,11 +177,11 @@ TEST(File, RemovesWhatDeadWritersLeft) {
 
 TEST(File, LocksWhatItWrites) {
   const ScratchFolder scratch;
-  replace_file(scratch / "kept", [&](const ByteSink& sink) {
+  replace_file(scratch / "kept", [&](ByteSink& sink) {
     const int partial = open((scratch / names_in(scratch).at(0)).c_str(), O_RDONLY);
     EXPECT_NE(flock(partial, LOCK_EX | LOCK_NB), 0);
     close(partial);
-    sink("new", 3);
+    sink.append("new", 3);
   });
 }
 
@@ -204,8 +218,8 @@ TEST(File, KeepsTheOldFileWhenTheWriterThrows) {
   const ScratchFolder scratch;
   replace_file(scratch / "kept", "old");
   EXPECT_THROW(replace_file(scratch / "kept",
-                            [](const ByteSink& sink) {
-                              sink("new", 3);
+                            [](ByteSink& sink) {
+                              sink.append("new", 3);
                               throw std::logic_error("half way");
                             }),
                std::logic_error);

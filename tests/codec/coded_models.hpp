@@ -33,11 +33,9 @@ inline std::string to_bytes(const TestModel& model) {
   for (const auto& [name, one] : model.plain) {
     plain.push_back({name, one.dtype, one.shape, one.bytes.data()});
   }
-  std::string bytes;
-  write_packed_model("m", model.about, plain, model.coded, [&](const void* data, std::size_t size) {
-    if (size > 0) bytes.append(static_cast<const char*>(data), size);
-  });
-  return bytes;
+  StringSink sink;
+  write_packed_model("m", model.about, plain, model.coded, sink);
+  return sink.bytes;
 }
 
 /// Reads; where strangers declare more than `most` bytes of plain tensors the test fails.

@@ -58,12 +58,12 @@ std::string small_model(std::string* seal) {
   coded.alpha = {2};
   coded.beta = {-1};
   coded.codes = {0, 1, 2, 3, 3, 2, 1, 0, 0, 0, 3, 3};
-  std::string bytes;
-  *seal = write_packed_model("x", {{"kind", "student"}}, {{"0.bias", Dtype::f32, {3}, bias.data()}},
-                             {coded}, [&](const void* from, std::size_t count) {
-                               bytes.append(static_cast<const char*>(from), count);
-                             });
-  return bytes;
+  StringSink sink;
+  const SealedFile written = write_packed_model(
+      "x", {{"kind", "student"}}, {{"0.bias", Dtype::f32, {3}, bias.data()}}, {coded}, sink);
+  EXPECT_EQ(written.bytes, sink.bytes.size());
+  *seal = written.sha256;
+  return sink.bytes;
 }
 
 TEST(Seal, IsTheHashOfTheFileWithoutIt) {
@@ -75,6 +75,16 @@ TEST(Seal, IsTheHashOfTheFileWithoutIt) {
   EXPECT_EQ(find_seal(bytes), place);
   bytes.replace(place, seal.size(), kNoSeal);
   EXPECT_EQ(sha256_hex(bytes), seal);
+}
+
+TEST(Seal, OfALargeFileIsTheSame) {
+  const std::vector<uint8_t> large(5'000'001, 7);
+  StringSink sink;
+  const SealedFile written = write_packed_model(
+      "x", {{"kind", "weights"}},
+      {{"a", Dtype::u8, {static_cast<int64_t>(large.size())}, large.data()}}, {}, sink);
+  EXPECT_EQ(written.bytes, sink.bytes.size());
+  EXPECT_EQ(verify_packed_model(source_of(sink.bytes), "x"), written.sha256);
 }
 
 TEST(Seal, NoFlippedBitGivesOtherWeights) {

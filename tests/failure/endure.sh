@@ -12,8 +12,8 @@ settings=(distill --data.folder "$WORK/data" --teacher.file "$WORK/teacher.safet
   --run.save_steps 20)
 start=$(date +%s)
 must 2 "${settings[@]}" --train.epochs 20 --run.folder "$WORK/pace"
-# Half of the time for the run that nothing befalls.
-epochs=$((20 * $1 * 30 / ($(date +%s) - start)))
+# Two fifths of the time for the run that nothing befalls.
+epochs=$((20 * $1 * 24 / ($(date +%s) - start)))
 must_last() { timeout -s KILL 7200 "${mpi[@]}" -n 2 "$BITSTILL" "$@" >"$WORK/out" 2>"$WORK/err" || fail "the clean run"; }
 must_last "${settings[@]}" --train.epochs "$epochs" --run.folder "$WORK/clean"
 echo "clean: $epochs epochs"
@@ -35,10 +35,14 @@ launch() {
   launcher=$!
 }
 
+newest() { ls "$WORK/run/checkpoints" 2>/dev/null | grep -v partial | grep '^step' | tail -n 1; }
+
 faults=0 calls=1
 launch
 for (( ; ; )); do
   sleep $((5 + RANDOM % 8)).$((RANDOM % 10))
+  # Two faults without a checkpoint between them end the job, as they should.
+  while [ "$(newest)" = "${seen:-}" ] && kill -0 $launcher 2>/dev/null; do sleep 0.3; done
   kill -0 $launcher 2>/dev/null || {
     wait $launcher
     code=$?
@@ -57,6 +61,8 @@ for (( ; ; )); do
     0) name=KILL ;; 1) name=SEGV ;; 2) name=STOP ;; 3) name=TERM target=$launcher ;;
   esac
   [ -z "$target" ] || kill -$name "$target" 2>/dev/null
+  sleep 0.3  # what was being saved is there
+  seen=$(newest)
 done
 [ $code -eq 0 ] || { fail "exit $code"; tail -n 3 "$WORK/err"; }
 same_weights clean run
@@ -69,4 +75,6 @@ for who in "launcher", "rank":
     print(f"{who}: {first[0]} -> {last[0]} kB, {first[1]} -> {last[1]} descriptors, {len(rows)} looks")
     assert last[0] <= 1.1 * first[0] and last[1] <= first[1] + 2
 END
+segments=$(ls /dev/shm | grep -c '^vader_segment')
+[ "$segments" -le 40 ] || fail "$segments segments of memory that ranks shared are left"
 finish "$faults faults in $(($(date +%s) - start)) s (SEED=$SEED), $calls calls, $(grep -c '^restart ' "$WORK/err") restarts: the clean run's bytes"

@@ -93,6 +93,16 @@ ssize_t write(int file, const void* bytes, size_t count) {
   return -1;
 }
 
+ssize_t pwrite(int file, const void* bytes, size_t count, off_t offset) {
+  static const auto real = next<ssize_t (*)(int, const void*, size_t, off_t)>("pwrite");
+  const std::string path = path_of(file);
+  if (!fails("pwrite", path)) return real(file, bytes, count, offset);
+  const int reason = errno;
+  if (variable("FAIL_TORN") == "1" && count > 1) (void)!real(file, bytes, count / 2, offset);
+  errno = reason;
+  return -1;
+}
+
 int fsync(int file) {
   return fails("fsync", path_of(file)) ? -1 : next<int (*)(int)>("fsync")(file);
 }

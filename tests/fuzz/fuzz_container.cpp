@@ -50,18 +50,14 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, std::size_t size) {
   std::vector<bitstill::PlainTensor> views;
   for (const Plain& one : plain)
     views.push_back({one.name, one.dtype, one.shape, one.bytes.data()});
-  std::string bytes;
+  bitstill::StringSink sink;
   try {
-    bitstill::write_packed_model("fuzz", model.about, views, model.coded,
-                                 [&](const void* part, std::size_t count) {
-                                   if (count > 0)
-                                     bytes.append(static_cast<const char*>(part), count);
-                                 });
+    bitstill::write_packed_model("fuzz", model.about, views, model.coded, sink);
   } catch (const bitstill::Error&) {
     return 0;  // a plain tensor is named like an entry of packed files
   }
   const PackedModel back =
-      read(reinterpret_cast<const uint8_t*>(bytes.data()), bytes.size(), again);
+      read(reinterpret_cast<const uint8_t*>(sink.bytes.data()), sink.bytes.size(), again);
   if (back.coded.size() != model.coded.size() || again.size() != plain.size()) std::abort();
   return 0;
 }

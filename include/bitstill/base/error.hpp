@@ -31,4 +31,9 @@ class Error : public std::runtime_error {
   ExitCode code_;
 };
 
+/// Error(code), "PATH: cannot WHAT: " and what the system says of `reason` (errno); environment
+/// where no more files can be opened, whatever they were to be opened for.
+[[noreturn]] void throw_system_error(ExitCode code, const std::string& path,
+                                     const std::string& what, int reason);
+
 }  // namespace bitstill

@@ -38,17 +38,45 @@ class InputFile {
   uint64_t size_ = 0;
 };
 
-/// Appends bytes to the file being written; throws Error(storage).
-using ByteSink = std::function<void(const void* bytes, std::size_t count)>;
+/// Where the bytes of a file that is being written go.
+class ByteSink {
+ public:
+  ByteSink() = default;
+  ByteSink(const ByteSink&) = delete;
+  ByteSink& operator=(const ByteSink&) = delete;
+  virtual ~ByteSink() = default;
+  virtual void append(const void* bytes, std::size_t count) = 0;
+  /// In the place of bytes that were appended before.
+  virtual void overwrite(uint64_t offset, std::string_view bytes) = 0;
+};
 
-/// Writes a new file beside `path` through `write`, fsyncs it, renames it to `path` and fsyncs the
-/// folder. Any failure is Error(storage) naming path and reason; then `path` is as it was.
+/// Collects them in memory.
+class StringSink final : public ByteSink {
+ public:
+  void append(const void* from, std::size_t count) override {
+    if (count > 0) bytes.append(static_cast<const char*>(from), count);
+  }
+  void overwrite(uint64_t offset, std::string_view by) override {
+    bytes.replace(static_cast<std::size_t>(offset), by.size(), by);
+  }
+  std::string bytes;
+};
+
+/// Writes a new file beside `path` through `write` (whose sink throws Error(storage)), fsyncs it,
+/// renames it to `path` and fsyncs the folder. Any failure is Error(storage) naming path and
+/// reason; then `path` is as it was.
 ///
 /// The new file is path.partial.RANDOM, locked while it is written; nothing that has its name is
 /// opened. What writers that died left behind, no longer locked and ten minutes old, is removed
 /// when `path` is written again.
-void replace_file(const std::string& path, const std::function<void(const ByteSink&)>& write);
+void replace_file(const std::string& path, const std::function<void(ByteSink&)>& write);
 void replace_file(const std::string& path, std::string_view bytes);
+
+/// path.partial.RANDOM: the name of what is being made and will be renamed to `path`.
+std::string partial_name(const std::string& path);
+
+/// What was renamed or removed in it is on disk. Error(storage).
+void sync_folder(const std::string& folder);
 
 /// Makes `path` and its parents; Error(storage) where it cannot, also when it is not writable.
 void make_folder(const std::string& path);

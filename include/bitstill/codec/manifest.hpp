@@ -7,18 +7,14 @@
 #include <string>
 #include <vector>
 
+#include "bitstill/codec/seal.hpp"
+
 namespace bitstill {
 
-/// A model file of a checkpoint: its length, and the SHA-256 that it carries (seal.hpp).
-struct SealedFile {
-  uint64_t bytes = 0;
-  std::string sha256;
-};
-
 struct Manifest {
-  int64_t step = 0, epoch = 0;  // completed
-  int64_t world = 1;            // ranks that were there
-  std::vector<SealedFile> parts;
+  int64_t step = 0, epoch = 0;    // completed
+  int64_t world = 1;              // ranks that were there
+  std::vector<SealedFile> parts;  // model files
   /// train.select = best: the masters of the best epoch so far, in a file that checkpoints share.
   int64_t best_step = 0;
   std::optional<SealedFile> best;

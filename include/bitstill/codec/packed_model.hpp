@@ -25,6 +25,7 @@
 #include "bitstill/base/file.hpp"
 #include "bitstill/base/json.hpp"
 #include "bitstill/codec/safetensors.hpp"
+#include "bitstill/codec/seal.hpp"
 
 namespace bitstill {
 
@@ -51,12 +52,13 @@ struct PlainTensor {
   const void* data = nullptr;
 };
 
-/// Writes a model file, which carries its SHA-256 (seal.hpp), and returns that. `about` becomes its
-/// description (null and no coded tensor: none). Error(model) naming `where` when a tensor's parts
-/// do not fit each other, or when the description takes more than the 1 MiB that readers accept.
-std::string write_packed_model(const std::string& where, const Json& about,
-                               const std::vector<PlainTensor>& plain,
-                               const std::vector<CodedTensor>& coded, const ByteSink& sink);
+/// Writes a model file, which carries its SHA-256 (seal.hpp); that of a large one is computed while
+/// its bytes are written, and put in its place at the end. `about` becomes its description (null
+/// and no coded tensor: none). Error(model) naming `where` when a tensor's parts do not fit each
+/// other, or when the description takes more than the 1 MiB that readers accept.
+SealedFile write_packed_model(const std::string& where, const Json& about,
+                              const std::vector<PlainTensor>& plain,
+                              const std::vector<CodedTensor>& coded, ByteSink& sink);
 
 /// Where a file's bytes come from; read() gets exactly what it asks for, within `size`.
 struct ByteSource {

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstddef>
+#include <cstdint>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -12,6 +13,12 @@ namespace bitstill {
 /// zeros in their place.
 inline const std::string kSealName = "bitstill_sha256";
 inline const std::string kNoSeal(64, '0');
+
+/// A file's length, and the SHA-256 that it carries.
+struct SealedFile {
+  uint64_t bytes = 0;
+  std::string sha256;
+};
 
 /// Where the digits stand in compact JSON; nothing where it has no such field.
 std::optional<std::size_t> find_seal(std::string_view json);

@@ -42,7 +42,4 @@ class RawFile {
   int number_ = -1;
 };
 
-/// Makes a finished rename or a new file's name in `folder` last; Error(storage).
-void sync_folder(const std::string& folder);
-
 }  // namespace bitstill
