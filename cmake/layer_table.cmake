@@ -1,10 +1,11 @@
 # The one table of who may include whom. CMakeLists.txt links by it, layers.cmake checks by it.
 
-set(layer_modules base comm data codec model quant metrics store teacher infer train report config
+set(layer_modules base comm scale data codec model quant metrics store teacher infer train report config
                   bench app)
-set(torch_free_modules base comm data codec metrics report)
+set(torch_free_modules base comm scale data codec metrics report)
 set(may_include_base)
 set(may_include_comm base)
+set(may_include_scale base comm)
 set(may_include_data base)
 set(may_include_codec base)
 set(may_include_model base data)
@@ -17,7 +18,7 @@ set(may_include_train base comm data codec model quant metrics store teacher inf
 set(may_include_report base metrics)
 set(may_include_config ${layer_modules})
 list(REMOVE_ITEM may_include_config config bench app)
-set(may_include_bench base comm data codec model quant store teacher infer train)
+set(may_include_bench base comm scale data codec model quant store teacher infer train)
 set(may_include_app ${layer_modules})
 list(REMOVE_ITEM may_include_app app)
 
@@ -27,6 +28,7 @@ set(layer_homes
     NCCL "^nccl" "^src/comm/nccl"
     CUDA "^(cuda|device_launch|vector_types|mma\\.h)" "^src/comm/nccl|^src/quant/.*\\.cuh?$"
     "CUDA's C++ library" "^(cub|thrust|cooperative_groups)" "^src/quant/.*\\.cuh?$"
+    SimGrid "^(simgrid|smpi)/" "^src/scale/sim/"
     HDF5 "^(hdf5|H5)" "^src/data/shard_file\\.cpp$"
     "JPEG, PNG and zlib" "^(jpeglib|jerror|png|zlib)\\.h$" "^src/data/"
     SentencePiece "^sentencepiece_" "^src/data/vocabulary\\.cpp$"

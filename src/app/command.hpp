@@ -29,6 +29,7 @@ int run_shard(World& world, const Words& arguments);
 int run_inspect(World& world, const Words& arguments);
 int run_report(World& world, const Words& arguments);
 int run_study(World& world, const Words& arguments);
+int run_scaling(World& world, const Words& arguments);
 int run_bench(World& world, const Words& arguments);
 
 struct Command {

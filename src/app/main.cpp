@@ -35,6 +35,7 @@ constexpr Command kCommands[] = {
     {"inspect", "show what a shard folder or a model file holds", run_inspect},
     {"report", "one HTML page and a table from run folders, or from a study", run_report},
     {"study", "a grid of methods, bits and seeds under equal rules; sweeps", run_study, true},
+    {"scaling", "how a job would scale over nodes, simulated", run_scaling},
     {"bench", "measure this machine against the targets", run_bench},
 };
 

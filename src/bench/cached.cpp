@@ -5,8 +5,8 @@
 
 #include "bitstill/base/file.hpp"
 #include "bitstill/base/text.hpp"
+#include "bitstill/bench/process.hpp"
 #include "bitstill/teacher/logit_cache.hpp"
-#include "process.hpp"
 #include "random_cache.hpp"
 #include "rows.hpp"
 

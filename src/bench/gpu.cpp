@@ -8,10 +8,10 @@
 
 #include "bitstill/base/text.hpp"
 #include "bitstill/base/timer.hpp"
+#include "bitstill/bench/process.hpp"
 #include "bitstill/comm/nccl.hpp"
 #include "bitstill/quant/cuda_kernel.hpp"
 #include "bitstill/quant/measure.hpp"
-#include "process.hpp"
 #include "rows.hpp"
 
 namespace bitstill {

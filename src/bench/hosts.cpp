@@ -5,7 +5,7 @@
 #include <map>
 
 #include "bitstill/base/text.hpp"
-#include "process.hpp"
+#include "bitstill/bench/process.hpp"
 
 namespace bitstill {
 namespace {

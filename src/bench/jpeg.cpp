@@ -7,11 +7,11 @@
 
 #include "bitstill/base/random.hpp"
 #include "bitstill/base/text.hpp"
+#include "bitstill/bench/process.hpp"
 #include "bitstill/data/jpeg_encode.hpp"
 #include "bitstill/data/resize.hpp"
 #include "bitstill/model/input.hpp"
 #include "photograph.hpp"
-#include "process.hpp"
 #include "rows.hpp"
 #include "temporary_folder.hpp"
 

@@ -6,11 +6,11 @@
 #include <utility>
 
 #include "bitstill/base/timer.hpp"
+#include "bitstill/bench/process.hpp"
 #include "bitstill/data/jpeg_encode.hpp"
 #include "bitstill/data/row_decoder.hpp"
 #include "bitstill/data/shard_writer.hpp"
 #include "photograph.hpp"
-#include "process.hpp"
 #include "rows.hpp"
 #include "temporary_folder.hpp"
 

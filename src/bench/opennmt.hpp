@@ -4,7 +4,7 @@
 #include <string>
 #include <vector>
 
-#include "process.hpp"
+#include "bitstill/bench/process.hpp"
 #include "sentence_data.hpp"
 
 namespace bitstill {

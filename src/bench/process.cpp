@@ -1,4 +1,4 @@
-#include "process.hpp"
+#include "bitstill/bench/process.hpp"
 
 #include <fcntl.h>
 #include <spawn.h>

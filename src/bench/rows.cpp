@@ -104,14 +104,6 @@ void print_text(const RowKind& kind, const Row& row) {
   if (!row.against.empty()) std::printf("  against: %s\n", row.against.c_str());
 }
 
-std::string processor() {
-  std::ifstream info("/proc/cpuinfo");
-  for (std::string line; std::getline(info, line);) {
-    if (line.starts_with("model name")) return line.substr(line.find(':') + 2);
-  }
-  return "unknown";
-}
-
 /// Processor, cores, load and versions: what a figure is worth nothing without.
 Json machine_conditions(const Json& versions) {
   double load[3] = {};
@@ -124,6 +116,14 @@ Json machine_conditions(const Json& versions) {
 }
 
 }  // namespace
+
+std::string processor() {
+  std::ifstream info("/proc/cpuinfo");
+  for (std::string line; std::getline(info, line);) {
+    if (line.starts_with("model name")) return line.substr(line.find(':') + 2);
+  }
+  return "unknown";
+}
 
 std::vector<std::string> split_list(const std::string& text) {
   std::vector<std::string> items;

@@ -59,6 +59,9 @@ Row bench_residual_bits(const BenchOptions& options);          // V6
 /// Whether train.precision = auto means bf16 on this processor.
 bool has_bf16();
 
+/// What this processor calls itself.
+std::string processor();
+
 std::vector<std::string> split_list(const std::string& text);
 
 }  // namespace bitstill

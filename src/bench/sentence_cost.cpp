@@ -1,9 +1,9 @@
 // T5: what sentences cost beside what they are: padding, and memory where the vocabulary is large.
 #include <algorithm>
 
+#include "bitstill/bench/process.hpp"
 #include "bitstill/data/dataset.hpp"
 #include "bitstill/train/run_plan.hpp"
-#include "process.hpp"
 #include "rows.hpp"
 #include "sentence_data.hpp"
 

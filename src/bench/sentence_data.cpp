@@ -10,9 +10,9 @@
 #include "bitstill/base/log.hpp"
 #include "bitstill/base/random.hpp"
 #include "bitstill/base/text.hpp"
+#include "bitstill/bench/process.hpp"
 #include "bitstill/data/convert_text.hpp"
 #include "bitstill/data/dataset.hpp"
-#include "process.hpp"
 
 namespace bitstill {
 namespace {

@@ -4,11 +4,11 @@
 #include <optional>
 
 #include "bitstill/base/text.hpp"
+#include "bitstill/bench/process.hpp"
 #include "bitstill/data/vocabulary.hpp"
 #include "bitstill/train/assemble.hpp"
 #include "bitstill/train/run_plan.hpp"
 #include "bitstill/train/run_records.hpp"
-#include "process.hpp"
 #include "rows.hpp"
 #include "sentence_data.hpp"
 

@@ -4,11 +4,11 @@
 #include <map>
 
 #include "bitstill/base/text.hpp"
+#include "bitstill/bench/process.hpp"
 #include "bitstill/infer/loaded_model.hpp"
 #include "bitstill/model/weights.hpp"
 #include "bitstill/store/model_file.hpp"
 #include "hosts.hpp"
-#include "process.hpp"
 #include "temporary_folder.hpp"
 
 namespace bitstill {

@@ -7,19 +7,23 @@
 #include <cstdlib>
 #include <filesystem>
 
+#include "bitstill/base/file.hpp"
 #include "bitstill/base/random.hpp"
 #include "bitstill/base/text.hpp"
 #include "bitstill/base/timer.hpp"
+#include "bitstill/base/version.hpp"
+#include "bitstill/bench/process.hpp"
 #include "bitstill/comm/agree.hpp"
 #include "bitstill/data/sampler.hpp"
 #include "bitstill/data/shard_writer.hpp"
+#include "bitstill/scale/profile.hpp"
 #include "bitstill/train/assemble.hpp"
 #include "bitstill/train/run_records.hpp"
 #include "emulated.hpp"
-#include "process.hpp"
 #include "random_cache.hpp"
 #include "rows.hpp"
 #include "temporary_folder.hpp"
+#include "timed_units.hpp"
 
 namespace bitstill {
 namespace {
@@ -120,9 +124,11 @@ std::vector<EmulatedLayer> student_layers(const BenchStepOptions& s, const Datas
 }
 
 std::unique_ptr<Network> student_network(const BenchStepOptions& s, const Dataset& dataset,
-                                         const std::vector<EmulatedLayer>& layers) {
+                                         const std::vector<EmulatedLayer>& layers,
+                                         UnitSeconds& seconds) {
   auto network = initialized(spec_of(s.student, dataset));
-  return layers.empty() ? std::move(network) : emulate(std::move(network), layers);
+  if (!layers.empty()) network = emulate(std::move(network), layers);
+  return s.profile.empty() ? std::move(network) : timed(std::move(network), seconds);
 }
 
 const TrainingOptions& settle(World& world, Student& student, TrainingOptions* options) {
@@ -146,6 +152,9 @@ class Arm {
   /// Steps in milliseconds.
   std::vector<double> run(int64_t steps);
   Json result();  // of all rounds; collective
+  void begin_profile() { unit_seconds_.restart(student_.network().units().size()); }
+  /// Of all rounds, on this rank.
+  StepProfile profile();
 
   const QuantMethod method;
   PhaseSeconds before;  // at the end of the warm-up
@@ -169,6 +178,7 @@ class Arm {
   Teacher* teacher_;
   TrainingOptions options_;
   std::vector<EmulatedLayer> layers_;  // of the student; empty where it computes
+  UnitSeconds unit_seconds_;           // where a profile is asked for
   Student student_;
   EpochPlan plan_;  // of each epoch, but for the order
   TrainingParts parts_;
@@ -187,7 +197,7 @@ Arm::Arm(World& world, const BenchStepOptions& s, const at::Device& device, Quan
       teacher_(teacher),
       options_(training_options(s, method, world.place().world)),
       layers_(student_layers(s, dataset)),
-      student_(student_network(s, dataset, layers_), options_.quant, kSeed, device),
+      student_(student_network(s, dataset, layers_, unit_seconds_), options_.quant, kSeed, device),
       plan_(dataset.size(Split::train), options_.train.global_batch, 0, world.place().world),
       parts_(world, watchdog, dataset, student_, teacher, settle(world, student_, &options_),
              device, [] { return StepWishes{}; }),
@@ -298,10 +308,54 @@ Json Arm::result() {
   return line;
 }
 
+StepProfile Arm::profile() {
+  const PhaseSeconds& now = parts_.step.seconds();
+  const auto steps = static_cast<double>(step_ms.size());
+  const auto seconds = [&](double PhaseSeconds::*phase) {
+    return (now.*phase - before.*phase) / steps;
+  };
+  StepProfile profile;
+  const auto& parameters = student_.network().parameters();
+  const std::vector<double>& forward = unit_seconds_.forward();
+  const std::vector<double> backward =
+      unit_seconds_.backward(steps * seconds(&PhaseSeconds::backward));
+  std::size_t next = 0;  // parameter; the units' follow each other
+  for (std::size_t u = 0; u < forward.size(); ++u) {
+    UnitProfile unit{concat("unit ", u), forward[u] / steps, backward[u] / steps, {}};
+    for (std::size_t i = student_.network().units()[u]->parameters().size(); i > 0; --i, ++next) {
+      const Segment& segment = student_.segments()[next];
+      if (unit.gradients.empty()) unit.name = parameters[next]->name;
+      unit.gradients.push_back({segment.offset, segment.count});
+    }
+    profile.units.push_back(std::move(unit));
+  }
+  profile.elements = student_.gradients().numel();
+  profile.sums = parts_.exchange.sums();
+  profile.chunk_bytes = options_.exchange.chunk_bytes;
+  profile.begin_s = seconds(&PhaseSeconds::quantize);
+  profile.pass_s = std::max(0.0, seconds(&PhaseSeconds::data) + seconds(&PhaseSeconds::teacher) +
+                                     seconds(&PhaseSeconds::forward) - profile.forward_s());
+  profile.update_s = seconds(&PhaseSeconds::update);
+  std::vector<double> sorted = step_ms;
+  std::sort(sorted.begin(), sorted.end());
+  profile.made_by = {{"program", build_version()},
+                     {"processor", processor()},
+                     {"world", world_.place().world},
+                     {"threads", settings_.threads},
+                     {"student", settings_.student},
+                     {"teacher", teacher_ != nullptr ? settings_.teacher : "none"},
+                     {"batch", settings_.batch},
+                     {"emulate_ms", settings_.emulate},
+                     {"step_ms_median", median(step_ms)},
+                     {"step_ms_range", {sorted.front(), sorted.back()}}};
+  return profile;
+}
+
 void measure(World& world, const BenchStepOptions& s, std::vector<std::unique_ptr<Arm>>& arms) {
   for (auto& arm : arms) {
     arm->run(s.warmup);
     arm->before = arm->step().seconds();
+    if (!s.profile.empty()) arm->begin_profile();
     arm->exchange().take_busy_seconds();
     arm->take_gather_seconds();
   }
@@ -349,6 +403,11 @@ void bench_step(World& world, const BenchStepOptions& s, const at::Device& devic
     ExchangeOptions exchange;
     exchange.chunk_bytes = s.chunk_bytes;
     check(exchange);
+    if (!s.profile.empty() &&
+        (device.is_cuda() || s.codec != Codec::none || s.layout.sharding != Sharding::replicated)) {
+      throw Error(ExitCode::settings,
+                  "profile: of steps on the CPU, without a codec, the teacher whole on every rank");
+    }
     if (device.is_cuda() && s.codec != Codec::none) {
       throw Error(ExitCode::settings, "codecs run on the CPU: give --device cpu, or --codec none");
     }
@@ -386,6 +445,10 @@ void bench_step(World& world, const BenchStepOptions& s, const at::Device& devic
     const Json line = arm->result();
     if (world.place().rank == 0) std::printf("%s\n", line.dump().c_str());
   }
+  agree(world.control(), [&] {
+    if (s.profile.empty() || world.place().rank != 0) return;
+    replace_file(s.profile, to_json(arms.front()->profile()).dump(1) + "\n");
+  });
   watchdog.stop();
 }
 

@@ -1,6 +1,6 @@
 // P10: bytes and messages of the training step by kind, against a step without learned points.
 #include "bitstill/base/text.hpp"
-#include "process.hpp"
+#include "bitstill/bench/process.hpp"
 #include "rows.hpp"
 
 namespace bitstill {

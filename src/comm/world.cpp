@@ -39,7 +39,8 @@ class SoloWorld final : public World {
 };
 
 bool started_by_mpirun() {
-  for (const char* name : {"OMPI_COMM_WORLD_SIZE", "PMIX_RANK", "PMI_RANK"}) {
+  // The last one is that of SimGrid's smpirun (src/scale/sim).
+  for (const char* name : {"OMPI_COMM_WORLD_SIZE", "PMIX_RANK", "PMI_RANK", "SMPI_GLOBAL_SIZE"}) {
     if (std::getenv(name)) return true;
   }
   return false;

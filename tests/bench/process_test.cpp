@@ -1,4 +1,4 @@
-#include "../../src/bench/process.hpp"
+#include "bitstill/bench/process.hpp"
 
 #include <gtest/gtest.h>
 

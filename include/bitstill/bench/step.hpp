@@ -34,6 +34,7 @@ struct BenchStepOptions {
   Overlap overlap = Overlap::automatic, gathers = Overlap::automatic;
   int64_t chunk_bytes = kDefaultChunkBytes;
   Codec codec = Codec::none;
+  std::string profile;
 };
 template <ConstOr<BenchStepOptions> Options, class Visit>
 void visit_settings(Options& options, const Visit& visit) {
@@ -64,6 +65,8 @@ void visit_settings(Options& options, const Visit& visit) {
   visit("teacher.overlap", options.gathers, "exchange.overlap, of a teacher's gathers");
   visit("chunk_bytes", options.chunk_bytes, "exchange.chunk_bytes");
   visit("codec", options.codec, "exchange.codec");
+  visit("profile", options.profile,
+        "a file to write: the step's parts, unit by unit, for bitstill scaling");
 }
 
 /// The teacher of a network, or (null) of options.teacher_file. Collective.

@@ -11,9 +11,10 @@ namespace bitstill {
 
 /// A rank's share of a part of the message.
 struct TreePart {
-  std::vector<float*> rows;  // partial sums of its leaves but the last, as LeafTree::merges left them
-  float* last = nullptr;     // its last leaf, or nothing where it has none; becomes the sum
-  int64_t count = 0;         // floats of each
+  std::vector<float*>
+      rows;               // partial sums of its leaves but the last, as LeafTree::merges left them
+  float* last = nullptr;  // its last leaf, or nothing where it has none; becomes the sum
+  int64_t count = 0;      // floats of each
   /// So many of the first ones are given by ranks without leaves too.
   int64_t flags = 0;
 };
