@@ -13,6 +13,9 @@ FILES = ("--hostfile", "-hostfile", "--machinefile", "-machinefile", "--default-
 PLACING = ("--map-by", "-map-by", "--bind-to", "-bind-to", "--rank-by", "-rank-by")
 PROBE_S = 10.0
 AT_ONCE = 16
+# Behind a cable that is cut meanwhile a probe's daemon, which has no rank to end it, would wait for ever.
+BOUNDED_DAEMONS = {"OMPI_MCA_orte_launch_agent": f"timeout {2 * PROBE_S:.0f} orted",
+                   "OMPI_MCA_orte_leave_session_attached": "1"}
 HERE = os.path.dirname(os.path.realpath(__file__))
 NAMED = re.compile(r"rank \d+ on ([^\s,:]+)")
 
@@ -155,7 +158,7 @@ class Hosts:
         job = start.spawn(
             ["mpirun", "-n", str(len(names)), "--map-by", "ppr:1:node", "--bind-to", "none", "--oversubscribe",
              "-x", "BITSTILL_LAUNCH", *places, "--host", ",".join(f"{name}:1" for name in names), *command],
-            {"BITSTILL_LAUNCH": launch}, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
+            {"BITSTILL_LAUNCH": launch, **BOUNDED_DAEMONS}, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL)
         try:
             return job.wait(timeout=PROBE_S) == 0
