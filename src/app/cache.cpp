@@ -258,7 +258,8 @@ void CacheJob::write(Watchdog& watchdog) {
     try {
       claimed = claim(s_.out, facts_, resume, s_.config.overwrite);
     } catch (const fs::filesystem_error& error) {
-      throw Error(ExitCode::storage, concat("out = ", s_.out, ": ", error.what()));
+      throw_system_error(ExitCode::storage, concat("out = ", s_.out),
+                         "use " + error.path1().string(), error.code().value());
     }
   });
   int64_t whole = claimed.whole ? 1 : 0;

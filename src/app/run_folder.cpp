@@ -191,7 +191,8 @@ ClaimedFolder claim_without_surprise(const std::string& folder, Resume resume, b
   try {
     return claim(folder, resume, overwrite);
   } catch (const fs::filesystem_error& error) {
-    throw Error(ExitCode::storage, concat("run.folder = ", folder, ": ", error.what()));
+    throw_system_error(ExitCode::storage, concat("run.folder = ", folder),
+                       "use " + error.path1().string(), error.code().value());
   }
 }
 

@@ -3,33 +3,14 @@
 #include <ATen/TensorOperators.h>
 #include <ATen/core/grad_mode.h>
 #include <ATen/ops/zeros.h>
-#include <sys/prctl.h>
 
-#include <algorithm>
-#include <chrono>
-#include <thread>
-
-#include "bitstill/base/timer.hpp"
+#include "bitstill/scale/walk.hpp"
 
 namespace bitstill {
 namespace {
 
-/// How much longer than asked for a thread sleeps: the least of some tries.
-double overshoot_s() {
-  ::prctl(PR_SET_TIMERSLACK, 1UL);
-  double least_s = 1;
-  for (int i = 0; i < 20; ++i) {
-    const Timer timer;
-    std::this_thread::sleep_for(std::chrono::milliseconds(1));
-    least_s = std::min(least_s, timer.seconds() - 1e-3);
-  }
-  return std::max(least_s, 0.0);
-}
-
 void sleep_ms(double ms) {
-  static thread_local const double overshoot = overshoot_s();
-  const double seconds = 1e-3 * ms - overshoot;
-  if (seconds > 0) std::this_thread::sleep_for(std::chrono::duration<double>(seconds));
+  SleepClock().compute(1e-3 * ms);
 }
 
 class SleepingUnit final : public Unit {

@@ -28,7 +28,7 @@ void with_file_errors(const std::string& source, const std::function<void()>& wo
   try {
     work();
   } catch (const std::filesystem::filesystem_error& error) {
-    throw Error(ExitCode::data, concat(error.path1().string(), ": ", error.code().message()));
+    throw_system_error(ExitCode::data, error.path1().string(), "read it", error.code().value());
   } catch (const std::bad_alloc&) {
     throw Error(ExitCode::environment, source + ": not enough memory to convert it");
   }

@@ -46,7 +46,7 @@ ImageWalk list_images(const std::vector<std::string>& paths) {
       }
     }
   } catch (const fs::filesystem_error& error) {
-    throw Error(ExitCode::data, concat(error.path1().string(), ": ", error.code().message()));
+    throw_system_error(ExitCode::data, error.path1().string(), "read it", error.code().value());
   }
   return all;
 }
