@@ -8,8 +8,12 @@ modules=("$@")
 [ $# -gt 0 ] || modules=(base comm data codec metrics report store)
 out=build/coverage
 cmake --preset coverage >/dev/null
-mapfile -t programs < <(cmake --build --preset coverage --target help |
-  grep -oE "^((rank)?test_($(IFS='|'; echo "${modules[*]}"))|fuzz_[a-z]*):" | tr -d : | sort -u)
+mapfile -t programs < <(
+  for module in "${modules[@]}"; do
+    ! compgen -G "tests/$module/*_test.cpp" >/dev/null || echo "test_$module"
+    ! compgen -G "tests/$module/*_ranktest.cpp" >/dev/null || echo "ranktest_$module"
+  done
+  for file in tests/fuzz/fuzz_*.cpp; do basename "$file" .cpp; done)
 cmake --build --preset coverage --target "${programs[@]}"
 rm -rf $out/raw $out/html && mkdir $out/raw
 # %c: a process that is killed has counted too.
