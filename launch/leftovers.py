@@ -44,24 +44,25 @@ def find(token, generation):
 def remove_segments():
     """Those of this user that no process uses."""
     old = time.time() - SEGMENT_AGE_S
-    for path in glob.glob(SEGMENTS):
+    for path in set(glob.glob(SEGMENTS)) - mapped_files():
         try:
             facts = os.stat(path)
-            if facts.st_uid == os.getuid() and facts.st_mtime < old and not used(path):
+            if facts.st_uid == os.getuid() and facts.st_mtime < old:
                 os.unlink(path)
         except OSError:
             continue  # removed meanwhile
 
 
-def used(path):
+def mapped_files():
+    """Paths that processes of this user have in their memory."""
+    found = set()
     for pid in filter(str.isdigit, os.listdir("/proc")):
         try:
             with open(f"/proc/{pid}/maps") as file:
-                if any(line.rstrip().endswith(path) for line in file):
-                    return True
+                found.update(line.split(None, 5)[5].rstrip("\n") for line in file if " /" in line)
         except OSError:
             continue  # ended meanwhile, or another user's
-    return False
+    return found
 
 
 def kill(token, generation):

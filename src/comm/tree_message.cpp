@@ -40,6 +40,14 @@ void sum(Communicator& comm, const LeafTree& tree, TreePart part) {
 
 }  // namespace
 
+int64_t rows_before_last(const LeafTree& tree, int rank) {
+  int64_t rows = 0;
+  for (int64_t leaf = tree.first_leaf(rank); leaf + 1 < tree.first_leaf(rank + 1); ++leaf) {
+    rows += 1 - tree.merges(rank, leaf);
+  }
+  return rows;
+}
+
 EventPtr sum_by_tree(Channel& channel, const LeafTree& tree, TreePart part) {
   return channel.enqueue(
       [&tree, part = std::move(part)](Communicator& comm) { sum(comm, tree, part); });

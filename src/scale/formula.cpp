@@ -10,13 +10,8 @@ namespace {
 /// than the pass the last sum is there.
 double exposed_exchange(const StepProfile& profile, int64_t world, const NetworkLink& link,
                         SumAlgorithm algorithm) {
-  std::vector<Range> segments;
-  for (const UnitProfile& unit : profile.units) {
-    segments.insert(segments.end(), unit.gradients.begin(), unit.gradients.end());
-  }
-  std::sort(segments.begin(), segments.end(),
-            [](const Range& a, const Range& b) { return a.offset < b.offset; });
-  const std::vector<Range> chunks = plan_chunks(profile.elements, segments, profile.chunk_bytes);
+  const std::vector<Range> chunks =
+      plan_chunks(profile.elements, profile.segments(), profile.chunk_bytes);
   const double backward_s = profile.backward_s();
   double free_s = 0;  // when the lane has sent what was ready before
   for (const Range& chunk : chunks) {

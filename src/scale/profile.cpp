@@ -102,14 +102,8 @@ SlicesProfile slices_from_json(const Json& json, int64_t group, const std::strin
 }
 
 void require_ranges(const StepProfile& profile, const std::string& where) {
-  std::vector<Range> ranges;
-  for (const UnitProfile& unit : profile.units) {
-    ranges.insert(ranges.end(), unit.gradients.begin(), unit.gradients.end());
-  }
-  std::sort(ranges.begin(), ranges.end(),
-            [](const Range& a, const Range& b) { return a.offset < b.offset; });
   int64_t end = 0;
-  for (const Range& range : ranges) {
+  for (const Range& range : profile.segments()) {
     if (range.count < 0 || range.offset < end || range.count > profile.elements - range.offset) {
       refuse(where, concat("gradients [", range.offset, ", ", range.count,
                            "] overlap or leave the ", profile.elements, " of the buffer"));
@@ -130,6 +124,16 @@ double StepProfile::backward_s() const {
   double sum = 0;
   for (const UnitProfile& unit : units) sum += unit.backward_s;
   return sum;
+}
+
+std::vector<Range> StepProfile::segments() const {
+  std::vector<Range> ranges;
+  for (const UnitProfile& unit : units) {
+    ranges.insert(ranges.end(), unit.gradients.begin(), unit.gradients.end());
+  }
+  std::sort(ranges.begin(), ranges.end(),
+            [](const Range& a, const Range& b) { return a.offset < b.offset; });
+  return ranges;
 }
 
 Json to_json(const StepProfile& profile) {

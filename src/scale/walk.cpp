@@ -25,12 +25,7 @@ double overshoot_s() {
 }
 
 ChunkGate make_gate(const StepProfile& profile) {
-  std::vector<Range> ranges;
-  for (const UnitProfile& unit : profile.units) {
-    ranges.insert(ranges.end(), unit.gradients.begin(), unit.gradients.end());
-  }
-  std::sort(ranges.begin(), ranges.end(),
-            [](const Range& a, const Range& b) { return a.offset < b.offset; });
+  const std::vector<Range> ranges = profile.segments();
   return {plan_chunks(profile.elements, ranges, profile.chunk_bytes), ranges};
 }
 
@@ -85,9 +80,7 @@ StepWalk::StepWalk(const StepProfile& profile, int rank, int world, Channel& gra
       gate_(make_gate(profile)) {
   if (profile_.fixed) {
     tree_ = std::make_unique<LeafTree>(make_tree(profile_, world));
-    for (int64_t leaf = tree_->first_leaf(rank); leaf + 1 < tree_->first_leaf(rank + 1); ++leaf) {
-      rows_ += 1 - tree_->merges(rank, leaf);
-    }
+    rows_ = rows_before_last(*tree_, rank);
   }
   if (gathers_ != nullptr) {
     window_ =

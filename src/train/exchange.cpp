@@ -91,10 +91,7 @@ void GradientExchange::begin(int64_t step, const StepPlan& plan, Travels travels
   if (!fixed_) return;
   tree_ = std::make_unique<LeafTree>(plan.owner_first);
   stack_size_ = 0;
-  rows_before_last_ = 0;
-  for (int64_t leaf = plan.first_of(rank_); leaf + 1 < plan.end_of(rank_); ++leaf) {
-    rows_before_last_ += 1 - tree_->merges(rank_, leaf);
-  }
+  rows_before_last_ = rows_before_last(*tree_, rank_);
   const int64_t depth = tree_->stack_depth(rank_);
   if (!stack_.defined() || stack_.size(0) < depth || stack_.size(1) != message().numel()) {
     stack_ = at::zeros({depth, message().numel()}, message().options());

@@ -19,6 +19,9 @@ struct TreePart {
   int64_t flags = 0;
 };
 
+/// How many rows there are when the rank's last leaf comes.
+int64_t rows_before_last(const LeafTree& tree, int rank);
+
 /// Once the event has happened, part.last is the tree's sum on every rank, as LeafTree::sum has it.
 /// `tree` and what `part` points to belong to the channel until then.
 /// Collective: every rank of the channel calls this, in the same order.

@@ -43,6 +43,8 @@ struct StepProfile {
   /// Of one pass.
   double forward_s() const;
   double backward_s() const;
+  /// The units' gradients, ascending.
+  std::vector<Range> segments() const;
 };
 
 Json to_json(const StepProfile& profile);

@@ -1,6 +1,5 @@
 // One training step without its arithmetic: the real plan of chunks, the real gate, window and
-// channels, and a clock in the place of what is computed. `bench step --emulate` and the simulation
-// of large machines (scale_sim) walk it alike.
+// channels, and a clock in the place of what is computed. scale_sim walks it on simulated machines.
 #pragma once
 
 #include <cstdint>
