@@ -10,6 +10,11 @@ set(waiting_tests failure/comm_faults failure/dead_ranks failure/lose_hosts fail
     launch/quickstart launch/run launch/setup)
 
 find_program(BITSTILL_MPIRUN NAMES mpirun REQUIRED)
+set(sharing_flags "")  # more ranks than cores; other launchers than Open MPI's do not need asking
+execute_process(COMMAND "${BITSTILL_MPIRUN}" --version OUTPUT_VARIABLE launcher ERROR_QUIET)
+if(launcher MATCHES "Open MPI")
+  set(sharing_flags --oversubscribe --bind-to none)
+endif()
 # Root may run ranks in containers; one thread a rank, since ranks share the machine's cores, which they
 # leave to others while they wait. Open MPI keeps memory until exit, which is no leak of ours; with ob1
 # named it starts 0.2 s sooner, with psec 2 s where a Munge daemon was ended.
@@ -27,8 +32,7 @@ function(bitstill_rank_test name)
   endif()
   foreach(ranks IN LISTS ARG_RANKS)
     add_test(NAME ${name}/ranks_${ranks}
-             COMMAND ${BITSTILL_MPIRUN} --oversubscribe --bind-to none -n ${ranks} ${program}
-                     ${ARG_COMMAND})
+             COMMAND ${BITSTILL_MPIRUN} ${sharing_flags} -n ${ranks} ${program} ${ARG_COMMAND})
     set_tests_properties(
       ${name}/ranks_${ranks} PROPERTIES LABELS ranks TIMEOUT ${ARG_TIMEOUT} PROCESSORS ${ranks}
                                         ENVIRONMENT "${rank_environment}")

@@ -60,6 +60,15 @@ if [ "${SLURM_STEP_NUM_TASKS:-1}" -gt 1 ] && [ ! -t 0 ]; then  # a terminal: sru
   die 2 "run.sh starts the ranks itself: call it without srun, once (or, without run.sh: srun --mpi=pmix $1 ...)"
 fi
 
+whose=''  # by name, so that an Open MPI behind a site's own script passes
+case $(mpirun --version 2>&1 </dev/null) in
+  *"Open MPI"*) ;;
+  *"Intel(R) MPI"*) whose="Intel MPI's" ;;
+  *MVAPICH* | *mvapich*) whose="MVAPICH's" ;;
+  *HYDRA* | *MPICH*) whose="MPICH's (Hydra)" ;;
+esac
+[ -z "$whose" ] || die 8 "$(type -P mpirun) is $whose, but bitstill is built for Open MPI: module load openmpi, or put Open MPI's mpirun first on PATH"
+
 read -ra extra <<<"${BITSTILL_MPIRUN_ARGS:-}"
 
 # slots_of_file FILE: the sum of slots=N; nothing where a host leaves them to mpirun.

@@ -8,7 +8,7 @@ usage() {
 launch/setup.sh [--gpu] [--tests] [--dev] [--check]
   --gpu    LibTorch with CUDA (3 GB) instead of its CPU half (0.6 GB), nvcc and NCCL (0.3 GB)
   --tests  also nvcc and NCCL, to compile what needs a GPU to run (tests/run.sh)
-  --dev    the same, clang-format, clang-tidy, clang's sanitizers and coverage, numpy for a test (.ci/run)
+  --dev    the same, clang-format, clang-tidy, clang's sanitizers and coverage, MPICH, numpy for a test (.ci/run)
   --check  install nothing; say what is missing, exit 8 if anything is
 What apt-get and pip say goes to build/setup.log.
 Environment: BITSTILL_TORCH=<site-packages>/torch uses a torch 2.11.0 that is already installed.
@@ -21,7 +21,8 @@ packages=(build-essential cmake ninja-build ccache pkg-config git python3 python
   nlohmann-json3-dev libhwy-dev libjpeg-dev libpng-dev zlib1g-dev libssl-dev
   libzstd-dev libsentencepiece-dev)
 test_packages=(iproute2 libsimgrid-dev)  # several hosts as network namespaces; simulated ones
-dev_packages=(clang-14 clang-format-14 clang-tidy-14 libclang-rt-14-dev llvm-14 python3-numpy)
+# MPICH beside Open MPI, which stays Debian's default (mpirun, mpicxx) by its higher priority.
+dev_packages=(clang-14 clang-format-14 clang-tidy-14 libclang-rt-14-dev llvm-14 mpich libmpich-dev python3-numpy)
 
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 deps=$root/build/deps

@@ -3,6 +3,7 @@
 #include <signal.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <atomic>
 #include <chrono>
 #include <exception>
@@ -87,16 +88,16 @@ MPI_Comm MpiWorld::duplicate_world() const {
   return copy;
 }
 
-std::string MpiWorld::library() const {
+std::string mpi_library() {
   char text[MPI_MAX_LIBRARY_VERSION_STRING];
   int length = 0;
   check_mpi(MPI_Get_library_version(text, &length), "MPI_Get_library_version");
-  // "Open MPI v4.1.4, package: ..." -> "Open MPI 4.1.4"
+  // From "Open MPI v4.1.4, package: ..." or "MPICH Version:\t4.0.2\n...".
   std::string name(text, static_cast<std::size_t>(length));
   name = name.substr(0, name.find_first_of(",\n"));
-  const auto v = name.find(" v");
-  if (v != std::string::npos) name.erase(v + 1, 1);
-  return name;
+  const auto word = std::min(name.find(" v"), name.find(" Version"));
+  if (word == std::string::npos) return name;
+  return name.erase(word + 1, name.find_first_of("0123456789", word) - word - 1);
 }
 
 void MpiWorld::fatal(ExitCode code, const std::string& message) {

@@ -9,6 +9,9 @@
 
 namespace bitstill {
 
+/// "Open MPI 4.1.4"; also where MPI has not been started.
+std::string mpi_library();
+
 class MpiWorld final : public World {
  public:
   MpiWorld();
@@ -17,7 +20,7 @@ class MpiWorld final : public World {
   const Place& place() const override { return place_; }
   Communicator& control() override { return *control_; }
   bool threads_allowed() const override { return threads_allowed_; }
-  std::string library() const override;
+  std::string library() const override { return mpi_library(); }
   [[noreturn]] void fatal(ExitCode code, const std::string& message) override;
 
   /// fatal() without the rank before the message.

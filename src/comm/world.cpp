@@ -51,21 +51,24 @@ int number_from(const char* variable, int otherwise) {
   return text != nullptr && *text != 0 ? std::atoi(text) : otherwise;
 }
 
+/// What the launcher says: Open MPI's mpirun, else Hydra (of MPICH and its kin), else srun.
+int number_of_launcher(const char* open_mpi, const char* hydra, const char* slurm, int otherwise) {
+  return number_from(open_mpi, number_from(hydra, number_from(slurm, otherwise)));
+}
+
 /// A launcher that this MPI does not know starts N processes, each of which takes itself for the
 /// whole job and writes the same files. (A terminal: a shell for a person, srun --pty.)
 void require_company(const World& world) {
-  const int tasks = number_from("PMI_SIZE", number_from("SLURM_STEP_NUM_TASKS", 1));
-  if (world.place().world > 1 || tasks <= 1 || std::getenv("OMPI_COMM_WORLD_SIZE") != nullptr ||
-      isatty(STDIN_FILENO) == 1) {
-    return;
-  }
+  const int tasks =
+      number_of_launcher("OMPI_COMM_WORLD_SIZE", "PMI_SIZE", "SLURM_STEP_NUM_TASKS", 1);
+  if (world.place().world > 1 || tasks <= 1 || isatty(STDIN_FILENO) == 1) return;
   Place place;
-  place.rank = number_from("PMI_RANK", number_from("SLURM_PROCID", 0));
+  place.rank = number_of_launcher("OMPI_COMM_WORLD_RANK", "PMI_RANK", "SLURM_PROCID", 0);
   set_log_place(place);  // one of them speaks
-  throw AgreedError(ExitCode::environment,
-                    concat(tasks,
-                           " processes were started, but MPI does not join them: start them "
-                           "by srun --mpi=pmix, mpirun or launch/run.sh"));
+  throw AgreedError(
+      ExitCode::environment,
+      concat(tasks, " processes were started, but MPI does not join them: bitstill is built with ",
+             mpi_library(), ", start them by its mpirun, by launch/run.sh or by srun --mpi=pmix"));
 }
 
 std::unique_ptr<World> open_world() {

@@ -85,8 +85,10 @@ class Traffics {
 
 TEST(Lanes, TwoLanesControlAndWatchdogAtOnce) {
   ASSERT_TRUE(rank_world().threads_allowed());
+  // MPICH's waiting threads hold their cores: where ranks share them, each message takes long.
+  const int64_t share = rank_world().library().starts_with("MPICH") ? 5 : 1;
   for (const Overlap overlap : {Overlap::on, Overlap::off}) {
-    const int64_t messages = overlap == Overlap::on ? 1000 : 200;  // of each kind
+    const int64_t messages = (overlap == Overlap::on ? 1000 : 200) / share;  // of each kind
     Watchdog watchdog(rank_world(), 5.0);
     Traffics traffics(overlap);
     const TrafficCounts before = traffic_counts();

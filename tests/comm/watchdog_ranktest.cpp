@@ -4,6 +4,7 @@
 #include <thread>
 
 #include "bitstill/comm/watchdog.hpp"
+#include "bitstill/comm/watched.hpp"
 #include "rank_main.hpp"
 
 namespace bitstill {
@@ -59,6 +60,23 @@ TEST(Watchdog, WaitingForABusyRankIsNoFault) {
   watchdog.progress(Phase::exchange, 20);
   rank_world().control().barrier();
   watchdog.progress(Phase::update, 20);
+  watchdog.stop();
+}
+
+/// As a reader's or a lane's, while the main thread is busy for longer than the time-out.
+TEST(Watchdog, OtherThreadsMayTellOfProgress) {
+  Watchdog watchdog(rank_world(), 1.0);
+  const auto tell = [&](Phase phase) {
+    for (int i = 0; i < 50; ++i) {
+      watchdog.progress(phase, 7);
+      watchdog.allow(phase, 1);
+      sleep_s(0.05);
+    }
+  };
+  std::thread one(tell, Phase::teacher), two(tell, Phase::data);
+  one.join();
+  two.join();
+  EXPECT_EQ(watched()->step, 7);
   watchdog.stop();
 }
 

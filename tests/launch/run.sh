@@ -47,6 +47,7 @@ error: after a bar" >&2; exit 6'
 mkdir "$WORK/stuck"
 cat >"$WORK/stuck/mpirun" <<'END'
 #!/bin/sh
+[ "$1" != --version ] || exit 0
 echo '[host:7] [[99,0],0] ACTIVATE PROC [[99,1],2] STATE CALLED ABORT AT base/plm_base_receive.c:324' >&2
 sleep 60
 END
@@ -59,6 +60,20 @@ expect 2 '.*-n' "$run" true
 expect 2 '.*-n' "$run" -n 0 true
 expect 2 'unknown option' "$run" --ranks 2 true
 expect 2 'no program' "$run" -n 2 "$WORK/none"
+
+# An mpirun that is not Open MPI's, by the first words of each.
+mkdir "$WORK/foreign"
+printf '#!/bin/sh\necho "$WORDS"; [ "$1" = --version ]\n' >"$WORK/foreign/mpirun"
+chmod +x "$WORK/foreign/mpirun"
+foreign() {  # foreign WHOSE WORDS
+  expect 8 ".*/foreign/mpirun is $1, but .* Open MPI's mpirun first on PATH" \
+    env WORDS="$2" PATH="$WORK/foreign:$PATH" "$run" -n 2 true
+}
+foreign "MPICH's (Hydra)" 'HYDRA build details:
+    Version:                                 4.0.2'
+foreign "Intel MPI's" 'Intel(R) MPI Library for Linux* OS, Version 2021.9 Build 20230307 (id: d82b3071db)'
+foreign "MVAPICH's" "HYDRA build details:
+    Configure options:                       '--prefix=/opt/mvapich2-2.3.7'"
 
 # signal NAME CODE PATTERN: sent to run.sh once both ranks are up; they leave a word on USR1.
 signal() {
