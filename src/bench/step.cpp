@@ -16,12 +16,13 @@
 #include "bitstill/comm/agree.hpp"
 #include "bitstill/data/sampler.hpp"
 #include "bitstill/data/shard_writer.hpp"
-#include "bitstill/scale/profile.hpp"
+#include "bitstill/teacher/gathered.hpp"
 #include "bitstill/train/assemble.hpp"
 #include "bitstill/train/run_records.hpp"
 #include "emulated.hpp"
 #include "random_cache.hpp"
 #include "rows.hpp"
+#include "step_profile.hpp"
 #include "temporary_folder.hpp"
 #include "timed_units.hpp"
 
@@ -62,6 +63,21 @@ class RandomShards {
 Json slices_json(const Teacher* teacher) {
   if (teacher == nullptr || !teacher->traits().slices) return nullptr;
   return to_json(*teacher->traits().slices);
+}
+
+/// For a profile: a teacher in slices whose pieces' times and last window will be known.
+void require_measured(const Teacher& teacher, const BenchStepOptions& s) {
+  if (!teacher.traits().slices) return;
+  if (teacher.traits().slices->measured.empty()) {
+    throw Error(ExitCode::settings,
+                "profile: a teacher in slices is measured piece by piece where its gathers "
+                "overlap; give --teacher.overlap auto");
+  }
+  if (s.layout.window == 0 && s.warmup < kSweepsToWindow) {
+    throw Error(ExitCode::settings,
+                concat("profile: a teacher's window grows until ", kSweepsToWindow,
+                       " sweeps are over; give --warmup ", kSweepsToWindow, " or more"));
+  }
 }
 
 /// The peak of the rank that takes most. Collective.
@@ -309,37 +325,14 @@ Json Arm::result() {
 }
 
 StepProfile Arm::profile() {
-  const PhaseSeconds& now = parts_.step.seconds();
-  const auto steps = static_cast<double>(step_ms.size());
-  const auto seconds = [&](double PhaseSeconds::*phase) {
-    return (now.*phase - before.*phase) / steps;
-  };
-  StepProfile profile;
-  const auto& parameters = student_.network().parameters();
-  const std::vector<double>& forward = unit_seconds_.forward();
-  const std::vector<double> backward =
-      unit_seconds_.backward(steps * seconds(&PhaseSeconds::backward));
-  std::size_t next = 0;  // parameter; the units' follow each other
-  for (std::size_t u = 0; u < forward.size(); ++u) {
-    UnitProfile unit{concat("unit ", u), forward[u] / steps, backward[u] / steps, {}};
-    for (std::size_t i = student_.network().units()[u]->parameters().size(); i > 0; --i, ++next) {
-      const Segment& segment = student_.segments()[next];
-      if (unit.gradients.empty()) unit.name = parameters[next]->name;
-      unit.gradients.push_back({segment.offset, segment.count});
-    }
-    profile.units.push_back(std::move(unit));
-  }
-  profile.elements = student_.gradients().numel();
-  profile.sums = parts_.exchange.sums();
-  profile.chunk_bytes = options_.exchange.chunk_bytes;
-  profile.begin_s = seconds(&PhaseSeconds::quantize);
-  profile.pass_s = std::max(0.0, seconds(&PhaseSeconds::data) + seconds(&PhaseSeconds::teacher) +
-                                     seconds(&PhaseSeconds::forward) - profile.forward_s());
-  profile.update_s = seconds(&PhaseSeconds::update);
+  StepProfile profile = profile_of(student_, parts_.exchange, options_.exchange, teacher_, 1);
+  set_seconds({static_cast<int64_t>(step_ms.size()), before, parts_.step.seconds(), gather.exposed,
+               unit_seconds_},
+              &profile);
   std::vector<double> sorted = step_ms;
   std::sort(sorted.begin(), sorted.end());
   profile.made_by = {{"program", build_version()},
-                     {"processor", processor()},
+                     {"processor", cpu_model()},
                      {"world", world_.place().world},
                      {"threads", settings_.threads},
                      {"student", settings_.student},
@@ -403,10 +396,12 @@ void bench_step(World& world, const BenchStepOptions& s, const at::Device& devic
     ExchangeOptions exchange;
     exchange.chunk_bytes = s.chunk_bytes;
     check(exchange);
-    if (!s.profile.empty() &&
-        (device.is_cuda() || s.codec != Codec::none || s.layout.sharding != Sharding::replicated)) {
+    if (!s.profile.empty() && (device.is_cuda() || s.codec != Codec::none)) {
+      throw Error(ExitCode::settings, "profile: of steps on the CPU, without a codec");
+    }
+    if (!s.profile.empty() && s.overlap == Overlap::off && world.place().world > 1) {
       throw Error(ExitCode::settings,
-                  "profile: of steps on the CPU, without a codec, the teacher whole on every rank");
+                  "profile: without overlap a unit's pass has its sums in it; give --overlap auto");
     }
     if (device.is_cuda() && s.codec != Codec::none) {
       throw Error(ExitCode::settings, "codecs run on the CPU: give --device cpu, or --codec none");
@@ -430,6 +425,7 @@ void bench_step(World& world, const BenchStepOptions& s, const at::Device& devic
   std::vector<std::unique_ptr<Arm>> arms;
   std::vector<QuantMethod> methods;
   agree(world.control(), [&] {
+    if (!s.profile.empty() && teacher) require_measured(*teacher, s);
     for (const std::string& name : split_list(s.methods)) {
       methods.push_back(from_word<QuantMethod>(name, "methods"));
       check(quant_options(s, methods.back()));

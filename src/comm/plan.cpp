@@ -49,6 +49,10 @@ std::vector<Range> plan_chunks(int64_t elements, const std::vector<Range>& segme
   return plan;
 }
 
+Range part_of_message(const Range& chunk, int64_t sums) {
+  return chunk.offset == 0 ? Range{0, sums + chunk.count} : Range{sums + chunk.offset, chunk.count};
+}
+
 ChunkGate::ChunkGate(std::vector<Range> plan, std::vector<Range> segments)
     : plan_(std::move(plan)), segments_(std::move(segments)) {
   const auto chunk_of = [this](int64_t element) {  // the plan descends

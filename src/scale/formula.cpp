@@ -28,6 +28,7 @@ double exposed_exchange(const StepProfile& profile, int64_t world, const Network
       floats += profile.sums;
       ready_s = backward_s;
     }
+    if (!profile.overlap) ready_s = backward_s;  // each waits for its sum, wherever it does
     free_s = std::max(free_s, ready_s) + sum_seconds(algorithm, world, 4 * floats, link);
   }
   return std::max(0.0, free_s - backward_s);
@@ -55,7 +56,11 @@ StepTimes step_times(const StepProfile& profile, int64_t world, const NetworkLin
   times.compute_s = profile.begin_s + profile.update_s +
                     passes * (profile.pass_s + profile.forward_s() + profile.backward_s());
   times.exposed_exchange_s = exposed_exchange(profile, world, link, algorithm);
-  if (profile.group > 1) {
+  if (profile.group > 1 && !profile.overlap) {
+    for (const GatherPiece& piece : profile.slices.pieces) {
+      times.exposed_gather_s += gather_seconds(profile.group, piece.slice_bytes, link);
+    }
+  } else if (profile.group > 1) {
     const double between_s = times.compute_s + times.exposed_exchange_s;
     const auto rounds = static_cast<double>(profile.group - 1);
     const GatherCost cost = gather_cost(profile.slices.pieces, profile.slices.window,

@@ -34,6 +34,11 @@ class Members {
     }
     return value.get<int64_t>();
   }
+  bool flag(const char* name) const {
+    const Json& value = at(name);
+    if (!value.is_boolean()) refuse(where_, concat(name, " is neither true nor false"));
+    return value.get<bool>();
+  }
   double seconds(const char* name) const {
     const Json& value = at(name);
     if (!value.is_number() || !std::isfinite(value.get<double>()) || value.get<double>() < 0) {
@@ -143,10 +148,10 @@ Json to_json(const StepProfile& profile) {
           {"made_by", profile.made_by},
           {"elements", profile.elements},
           {"sums", profile.sums},
-          {"flags", profile.flags},
           {"chunk_bytes", profile.chunk_bytes},
           {"micro_batches", profile.micro_batches},
           {"fixed", profile.fixed},
+          {"overlap", profile.overlap},
           {"begin_s", profile.begin_s},
           {"pass_s", profile.pass_s},
           {"update_s", profile.update_s},
@@ -162,16 +167,14 @@ StepProfile profile_from_json(const Json& json, const std::string& where) {
   profile.made_by = members.at("made_by");
   profile.elements = members.count("elements", 1);
   profile.sums = members.count("sums");
-  profile.flags = members.count("flags");
   profile.chunk_bytes = members.count("chunk_bytes", 64);
   profile.micro_batches = members.count("micro_batches", 1);
-  if (!members.at("fixed").is_boolean()) refuse(where, "fixed is neither true nor false");
-  profile.fixed = members.at("fixed").get<bool>();
+  profile.fixed = members.flag("fixed");
+  profile.overlap = members.flag("overlap");
   profile.begin_s = members.seconds("begin_s");
   profile.pass_s = members.seconds("pass_s");
   profile.update_s = members.seconds("update_s");
   profile.group = members.count("group");
-  if (profile.flags > profile.sums) refuse(where, "has more flags than sums");
   if (profile.group > 0) {
     profile.slices = slices_from_json(members.at("slices"), profile.group, where);
   }

@@ -76,6 +76,7 @@ std::string topology_attributes(const Machine& machine) {
 }  // namespace
 
 int roles(const StepProfile& profile) {
+  if (!profile.overlap) return 1;
   return profile.group > 1 ? 3 : 2;
 }
 

@@ -144,17 +144,13 @@ void StepWalk::pass(bool last) {
 }
 
 void StepWalk::send(const Range& chunk) {
-  // The chunk at the buffer's start is the plan's last; the sums before it go with it.
-  const int64_t sums = profile_.sums;
-  const bool with_sums = chunk.offset == 0;
-  const Range part =
-      with_sums ? Range{0, sums + chunk.count} : Range{sums + chunk.offset, chunk.count};
+  const Range part = part_of_message(chunk, profile_.sums);
   float* const values = memory_.message.data() + part.offset;
   if (!tree_) {
     sent_.push_back(gradients_.all_reduce(values, part.count, nullptr));
     return;
   }
-  TreePart mine{{}, values, part.count, with_sums ? profile_.flags : 0};
+  TreePart mine{{}, values, part.count};
   for (int64_t row = 0; row < rows_; ++row) {
     mine.rows.push_back(memory_.stack.data() + row * static_cast<int64_t>(memory_.message.size()) +
                         part.offset);

@@ -90,9 +90,8 @@ class GatheredTeacher final : public Teacher {
   /// The shortest of the first gaps between sweeps counts, on the rank where it is longest: others
   /// have a validation or a checkpoint in them.
   void widen() {
-    constexpr int kGaps = 3;
     if (sweeps_ > 0) between_s_ = std::min(between_s_, since_sweep_.seconds());
-    if (sweeps_++ < kGaps) return;
+    if (sweeps_++ < kSweepsToWindow) return;
     tell(true);
     control_->all_reduce(&between_s_, 1, ElementType::f64, Reduction::max);
     tell(false);
@@ -230,6 +229,7 @@ std::unique_ptr<Teacher> make_gathered_teacher(World& world, std::unique_ptr<Pie
   std::optional<WindowChoice> choice;
   if (ahead) {
     choice = measured_choice(*network, slices, *channel, control, sample);
+    facts.measured = choice->pieces;
     choice->given = layout.window;
     choice->most = most_window(layout, facts);
   }

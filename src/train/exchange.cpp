@@ -144,11 +144,7 @@ void GradientExchange::send(const Range& chunk) {
     if (chunk.offset == 0) sent_.push_back(coded_->send_exact(*channel_, sums_));
     return;
   }
-  const int64_t sums = sums_.numel();
-  // The chunk at the buffer's start is the plan's last; the sums before it go with it.
-  const Range part =
-      chunk.offset == 0 ? Range{0, sums + chunk.count} : Range{sums + chunk.offset, chunk.count};
-  sent_.push_back(sum_over_ranks(*channel_, part));
+  sent_.push_back(sum_over_ranks(*channel_, part_of_message(chunk, sums_.numel())));
 }
 
 /// The sums, which need all their bits, are then a message of their own, behind the last chunk.

@@ -31,9 +31,9 @@ TEST(StepProfile, RefusesWhatIsNone) {
   EXPECT_HOLDS(refused("/pass_s", -1), "pass_s");
   EXPECT_HOLDS(refused("/pass_s", "1"), "pass_s");
   EXPECT_HOLDS(refused("/elements", 0), "elements");
-  EXPECT_HOLDS(refused("/flags", 10), "flags");
   EXPECT_HOLDS(refused("/micro_batches", 0), "micro_batches");
   EXPECT_HOLDS(refused("/fixed", 1), "fixed");
+  EXPECT_HOLDS(refused("/overlap", nullptr), "overlap");
   EXPECT_HOLDS(refused("/units", Json::array()), "units");
   EXPECT_HOLDS(refused("/units/0/backward_s", nullptr), "backward_s");
   EXPECT_HOLDS(refused("/units/0/gradients/0", Json::array({1})), "offset, count");

@@ -17,7 +17,6 @@ inline StepProfile some_profile(int64_t units, int64_t floats) {
     profile.elements = offset + floats + 16;
   }
   profile.sums = 9;
-  profile.flags = 3;
   profile.chunk_bytes = 1024;
   profile.begin_s = 0.0001;
   profile.pass_s = 0.003;

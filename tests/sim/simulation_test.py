@@ -17,8 +17,8 @@ def profile(floats=4096, layers=7, group=0, **more):
              for i in range(layers)]
     slices = {"window_bytes": 40000 * group,
               "pieces": [{"slice_bytes": size, "seconds": 0.001} for size in (10000, 3000, 20000)]}
-    return {"format": 1, "made_by": {}, "elements": floats * layers, "sums": 16, "flags": 0, "chunk_bytes": 16384,
-            "micro_batches": 1, "fixed": False, "begin_s": 0.0005, "pass_s": 0.003, "update_s": 0.0002,
+    return {"format": 1, "made_by": {}, "elements": floats * layers, "sums": 16, "chunk_bytes": 16384,
+            "micro_batches": 1, "fixed": False, "overlap": True, "begin_s": 0.0005, "pass_s": 0.003, "update_s": 0.0002,
             "group": group, "slices": slices if group else None, "units": units} | more
 
 
@@ -52,6 +52,17 @@ class Simulation(unittest.TestCase):
                                   "--scaling.fraction", "1")
                 self.near_formula(points, 0.01)
         self.assertGreater(points[-1]["step_s"], 2 * points[0]["step_s"])
+
+    def test_without_overlap_every_message_is_waited_for(self):
+        for group in 0, 4:
+            apart = simulate(profile(floats=1 << 16, group=group, overlap=False), "--scaling.nodes", "4,16",
+                             "--scaling.gbit", "2", "--scaling.fraction", "1")
+            under = simulate(profile(floats=1 << 16, group=group), "--scaling.nodes", "4,16", "--scaling.gbit", "2",
+                             "--scaling.fraction", "1")
+            self.near_formula(apart, 0.01)
+            for a, u in zip(apart, under):
+                self.assertEqual(a["sent"], u["sent"])
+                self.assertGreater(a["step_s"], u["step_s"])
 
     def test_a_fraction_of_the_bytes_takes_as_long(self):
         whole, parts = (simulate(profile(floats=1 << 18), "--scaling.nodes", "4", "--scaling.gbit", "2",

@@ -118,6 +118,20 @@ TEST(GatheredTeacher, KeepsItsShareAlone) {
   EXPECT_LT(facts.mine * world, facts.plain + 64 * world * facts.pieces);
 }
 
+TEST(GatheredTeacher, MeasuresEachPieceWhereGathersOverlap) {
+  const auto teacher = gathered(0);
+  const SliceFacts& facts = *teacher->traits().slices;
+  EXPECT_EQ(static_cast<int64_t>(facts.measured.size()), facts.pieces);
+  int64_t mine = 0;
+  for (const GatherPiece& piece : facts.measured) {
+    EXPECT_EQ(piece.plain_bytes, piece.slice_bytes * facts.world);
+    EXPECT_GT(piece.seconds, 0);
+    mine += piece.slice_bytes;
+  }
+  EXPECT_EQ(mine, facts.mine);
+  EXPECT_TRUE(gathered(0, Overlap::off)->traits().slices->measured.empty());
+}
+
 TEST(GatheredTeacher, AWindowBelowOnePieceNamesTheLeast) {
   const int64_t least = gathered(0)->traits().slices->largest_piece;
   try {

@@ -31,6 +31,10 @@ constexpr int64_t kDefaultChunkBytes = 1 << 17;
 std::vector<Range> plan_chunks(int64_t elements, const std::vector<Range>& segments,
                                int64_t chunk_bytes = kDefaultChunkBytes, int64_t element_bytes = 4);
 
+/// Where a chunk lies in a step's message [sums, gradients]. The sums go with the chunk at the
+/// buffer's start, the plan's last.
+Range part_of_message(const Range& chunk, int64_t sums);
+
 /// Tells which chunks of a plan may be sent. One object serves all steps.
 class ChunkGate {
  public:

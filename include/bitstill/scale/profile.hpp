@@ -29,10 +29,10 @@ struct StepProfile {
   std::vector<UnitProfile> units;  // in the order of the forward pass
   int64_t elements = 0;            // floats of the gradient buffer
   int64_t sums = 0;                // floats that travel with the last chunk
-  int64_t flags = 0;               // the first of them that ranks without micro-batches give too
   int64_t chunk_bytes = kDefaultChunkBytes;
   int64_t micro_batches = 1;  // of a rank and step
   bool fixed = false;         // exchange.order
+  bool overlap = true;        // messages travel under the passes
   double begin_s = 0;         // before the passes: quantizing
   double pass_s = 0;  // each pass besides the units: reading, a replicated teacher, the loss
   double update_s = 0;

@@ -26,10 +26,12 @@ struct SweepSample {
 TeacherLayout settled_layout(World& world, const Piecewise& network, const TeacherLayout& layout,
                              Overlap overlap, const SweepSample& sample);
 
+/// A window that is not given may grow after so many sweeps, by the time between them.
+constexpr int kSweepsToWindow = 3;
+
 /// Reads its slices through `source`, which is not kept. Its answers are, to the bit, those of the
-/// same pieces whole on one rank. A window that is not given may grow once the time between sweeps
-/// is known. Error(settings) for a window below the largest piece; Error(model) and others of
-/// `source` on all ranks. Collective: every rank of world calls this.
+/// same pieces whole on one rank. Error(settings) for a window below the largest piece;
+/// Error(model) and others of `source` on all ranks. Collective: every rank of world calls this.
 std::unique_ptr<Teacher> make_gathered_teacher(World& world, std::unique_ptr<Piecewise> network,
                                                TensorSource& source, const TeacherTraits& traits,
                                                const TeacherLayout& layout, Overlap overlap,

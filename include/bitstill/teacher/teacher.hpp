@@ -11,6 +11,7 @@
 #include <utility>
 #include <vector>
 
+#include "bitstill/comm/gather_plan.hpp"
 #include "bitstill/data/prefetch.hpp"
 #include "bitstill/model/flow.hpp"
 #include "bitstill/model/frozen_network.hpp"
@@ -30,6 +31,7 @@ struct SliceFacts {
   int64_t largest_piece = 0;  // the least that a window can be
   int64_t largest_ready = 0;  // what running a piece takes besides
   int64_t read = 0;           // from its file, over all ranks
+  std::vector<GatherPiece> measured = {};  // its pieces, in a sweep; none with overlap = off
 };
 
 Json to_json(const SliceFacts& slices);

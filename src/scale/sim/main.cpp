@@ -61,14 +61,36 @@ std::unique_ptr<Communicator> role_communicator(World& world, const StepProfile&
   return std::make_unique<ScaledCommunicator>(std::move(comm), kKinds[role], fraction);
 }
 
-void work(const StepProfile& profile, Communicator& mains, int64_t steps) {
+/// A worker's channels; without overlap they are its main thread's.
+struct Channels {
+  std::unique_ptr<Channel> gradients, gathers;
+};
+
+Channels lanes(const StepProfile& profile, int worker) {
+  Channels channels;
+  channels.gradients = std::make_unique<SimChannel>(lane_of(worker, kGradients));
+  if (profile.group > 1) {
+    channels.gathers = std::make_unique<SimChannel>(lane_of(worker, kGathers));
+  }
+  return channels;
+}
+
+Channels inline_channels(World& world, const StepProfile& profile, int worker, int64_t fraction) {
+  const auto make = [&](int role) {
+    return make_inline_channel(role_communicator(world, profile, worker, role, fraction));
+  };
+  Channels channels;
+  channels.gradients = make(kGradients);
+  if (profile.group > 1) channels.gathers = make(kGathers);
+  return channels;
+}
+
+void work(const StepProfile& profile, Communicator& mains, Channels channels, int64_t steps) {
   const int worker = mains.rank(), workers = mains.world();
   if (!shared.memory) shared.memory = std::make_unique<WalkMemory>(profile, workers);
-  const bool sliced = roles(profile) > kGathers;
-  SimChannel gradients(lane_of(worker, kGradients));
-  const auto gathers = sliced ? std::make_unique<SimChannel>(lane_of(worker, kGathers)) : nullptr;
   SimClock clock;
-  StepWalk walk(profile, worker, workers, gradients, gathers.get(), clock, *shared.memory);
+  StepWalk walk(profile, worker, workers, *channels.gradients, channels.gathers.get(), clock,
+                *shared.memory);
   for (int i = 0; i < kWarmup; ++i) walk.step();
   mains.barrier();
   const TrafficCounts before = traffic_counts();
@@ -104,8 +126,10 @@ int run(int argc, char** argv) {
     const int each = roles(profile), rank = world->place().rank;
     const int worker = rank / each, role = rank % each;
     const auto comm = role_communicator(*world, profile, worker, role, fraction);
-    if (role == kMain) {
-      work(profile, *comm, steps);
+    if (!profile.overlap) {
+      work(profile, *comm, inline_channels(*world, profile, worker, fraction), steps);
+    } else if (role == kMain) {
+      work(profile, *comm, lanes(profile, worker), steps);
     } else {
       lane_of(worker, role)->serve(*comm);
     }
