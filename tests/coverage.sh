@@ -22,7 +22,8 @@ LLVM_PROFILE_FILE=$PWD/$out/raw/%c%p-%m.profraw ctest --preset coverage --quiet 
 llvm-profdata-14 merge -sparse $out/raw/*.profraw -o $out/tests.profdata
 of=("$out/${programs[0]}")
 for program in "${programs[@]:1}"; do of+=(-object "$out/$program"); done
-folders=()
+# Names in a profile may hold "..": only their equivalents are found among the folders.
+folders=("-path-equivalence=$PWD,$PWD")
 for module in "${modules[@]}"; do folders+=("src/$module" "include/bitstill/$module"); done
 llvm-cov-14 show "${of[@]}" -instr-profile=$out/tests.profdata -format=html -output-dir=$out/html \
   -show-branches=count "${folders[@]}"

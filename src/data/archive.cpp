@@ -37,7 +37,7 @@ std::string inflate_all(std::string_view packed, int window_bits, const std::str
     bytes.resize(held + kPieceBytes - stream.avail_out);
   }
   inflateEnd(&stream);
-  if (state == Z_OK) {
+  if (static_cast<int64_t>(bytes.size()) > most_bytes) {
     throw Error(ExitCode::data, concat(where, ": unpacks to more than ", most_bytes, " bytes"));
   }
   if (state != Z_STREAM_END) {

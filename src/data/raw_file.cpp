@@ -14,7 +14,6 @@
 #include "bitstill/base/text.hpp"
 
 namespace bitstill {
-namespace {}  // namespace
 
 RawFile RawFile::open(const std::string& path) {
   return open(path, O_RDONLY);

@@ -70,12 +70,12 @@ std::string read_idx(const std::string& path, int sides, int64_t* extent) {
   }
   const auto held = static_cast<int64_t>(bytes.size() - header);
   int64_t expected = 1;
+  bool in_range = true;
   for (int side = 0; side < sides; ++side) {
     extent[side] = big_endian(bytes, 4 + 4 * static_cast<std::size_t>(side));
-    // More than is there is wrong whatever follows; stopping here keeps the product in range.
-    expected = expected > held ? expected : expected * extent[side];
+    in_range = in_range && !__builtin_mul_overflow(expected, extent[side], &expected);
   }
-  if (expected != held) {
+  if (!in_range || expected != held) {
     throw Error(ExitCode::data, concat(path, ": holds ", held,
                                        " bytes of data where its header "
                                        "announces another number: it is "

@@ -1,17 +1,23 @@
 #include "bitstill/base/folder_lock.hpp"
 
+#include <fcntl.h>
 #include <gtest/gtest.h>
+#include <sys/file.h>
+#include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <csignal>
 #include <cstdlib>
 #include <filesystem>
 #include <fstream>
 #include <optional>
+#include <utility>
 
 #include "bitstill/base/file.hpp"
 #include "bitstill/base/json.hpp"
 #include "scratch_folder.hpp"
+#include "thrown_error.hpp"
 
 namespace bitstill {
 namespace {
@@ -106,6 +112,9 @@ TEST(FolderLock, AHolderOnAnotherHostCountsAsRunningUnlessItsSlurmJobStartedAnew
   setenv("SLURM_JOB_ID", "123", 1);
   EXPECT_NE(refusal(folder.path()), "");  // the same start of the same job
   setenv("SLURM_RESTART_COUNT", "1", 1);
+  setenv("SLURM_JOB_ID", "124", 1);
+  EXPECT_NE(refusal(folder.path()), "");  // another job
+  setenv("SLURM_JOB_ID", "123", 1);
   EXPECT_EQ(refusal(folder.path()), "");
   unsetenv("SLURM_JOB_ID");
   unsetenv("SLURM_RESTART_COUNT");
@@ -182,6 +191,50 @@ TEST(FolderLock, ALinkInItsPlaceIsNotFollowed) {
   std::filesystem::create_symlink(target, FolderLock::path_in(folder.path()));
   EXPECT_THROW(FolderLock{folder.path()}, Error);
   EXPECT_EQ(read_file(target, ExitCode::storage), "kept");
+}
+
+TEST(FolderLock, ALockThatIsMovedKeepsItsFolderAndGivesUpItsOther) {
+  const ScratchFolder first, second;
+  FolderLock lock(first.path());
+  lock = FolderLock(second.path());
+  EXPECT_EQ(refusal(first.path()), "");
+  EXPECT_NE(refusal(second.path()), "");
+  FolderLock other(std::move(lock));
+  EXPECT_EQ(loss(other), "");
+  FolderLock& same = other;
+  other = std::move(same);
+  EXPECT_NE(refusal(second.path()), "");
+  other = FolderLock();
+  EXPECT_EQ(refusal(second.path()), "");
+}
+
+TEST(FolderLock, WordsOfAnotherProgramNameNobody) {
+  const ScratchFolder folder;
+  const std::string path = FolderLock::path_in(folder.path());
+  for (const Json& words : {Json{{"job", 5}}, Json{{"pid", 1}}, Json("word")}) {
+    plant(folder.path(), words);
+    EXPECT_EQ(refusal(folder.path()), "") << words;
+  }
+  plant(folder.path(), "word");
+  const int file = ::open(path.c_str(), O_RDWR | O_CLOEXEC);
+  ASSERT_EQ(::flock(file, LOCK_EX), 0);
+  const std::string why = refusal(folder.path());
+  EXPECT_NE(why.find("is in use by another job; give another folder"), std::string::npos) << why;
+  ::close(file);
+}
+
+TEST(FolderLock, AFullDiskLeavesNoLock) {
+  const ScratchFolder folder;
+  rlimit before{};
+  getrlimit(RLIMIT_FSIZE, &before);
+  auto* const handler = std::signal(SIGXFSZ, SIG_IGN);
+  const rlimit none{0, before.rlim_max};
+  setrlimit(RLIMIT_FSIZE, &none);
+  const std::string why = error_of(ExitCode::storage, [&] { FolderLock{folder.path()}; });
+  setrlimit(RLIMIT_FSIZE, &before);
+  std::signal(SIGXFSZ, handler);
+  EXPECT_HOLDS(why, "run.lock: cannot write: File too large");
+  EXPECT_TRUE(std::filesystem::is_empty(folder.path()));
 }
 
 }  // namespace

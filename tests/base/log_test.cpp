@@ -82,6 +82,29 @@ TEST(LogDeathTest, TheBarSaysHowLongTheRestTakes) {
               R"(epoch 1/\\t2 \[\.+\] 1/1000  loss 0\.3  eta (18|19|2.|3.):)");
 }
 
+TEST(LogDeathTest, ALineTakesTheBarsPlace) {
+  testing::FLAGS_gtest_death_test_style = "threadsafe";
+  const auto bar_in_a_terminal = [] {
+    setenv("BITSTILL_TERMINAL", "1", 1);
+    const AsRank first(0);
+    {
+      ProgressBar bar("part");
+      bar.show(0, 0, "");
+      bar.show(1, 4, "too soon");
+      bar.show(4, 4, "");
+      say("a line");
+      bar.clear();  // nothing is left of it
+      bar.show(5, 4, "more");
+    }
+    say("end");
+    std::_Exit(0);
+  };
+  const std::string begin = "\r\033\\[Kpart \\[";
+  EXPECT_EXIT(bar_in_a_terminal(), testing::ExitedWithCode(0),
+              "^" + begin + "\\.{30}\\] 0/0" + begin + "#{30}\\] 4/4\r\033\\[Ka line\n" + begin +
+                  "#{30}\\] 5/4  more\r\033\\[Kend\n");
+}
+
 TEST(RunLog, WritesALineEachAndResumes) {
   const ScratchFolder scratch;
   const std::string path = scratch / "run.jsonl";

@@ -5,8 +5,11 @@
 #include <algorithm>
 #include <regex>
 
+#include "bitstill/base/file.hpp"
 #include "bitstill/base/sha256.hpp"
 #include "bitstill/base/timer.hpp"
+#include "scratch_folder.hpp"
+#include "thrown_error.hpp"
 
 namespace bitstill {
 namespace {
@@ -104,6 +107,43 @@ TEST(Sha256, KnownAnswers) {  // FIPS 180-2
   for (int i = 0; i < 1001; ++i) hash.add(piece.data(), piece.size());
   hash.add("a", 1);  // 1,000,000 in all
   EXPECT_EQ(hash.hex(), "cdc76e5c9914fb9281a1c7e284d73e67f1809a48a497200e046d39ccc7112cd0");
+}
+
+TEST(Sha256, OfAFileIsThatOfItsBytes) {
+  const ScratchFolder scratch;
+  for (const std::size_t size : {0, 1, 1 << 20, (1 << 20) + 1, 2500000}) {
+    std::string bytes(size, '\0');
+    for (std::size_t i = 0; i < size; ++i) bytes[i] = static_cast<char>(i * i >> 7);
+    replace_file(scratch / "x", bytes);
+    EXPECT_EQ(sha256_of_file(scratch / "x", ExitCode::data), sha256_hex(bytes)) << size;
+  }
+  EXPECT_HOLDS(error_of(ExitCode::data, [&] { sha256_of_file(scratch / "y", ExitCode::data); }),
+               "No such file");
+}
+
+TEST(Sha256, OfSamplesTellsFilesApart) {
+  const ScratchFolder scratch;
+  const auto of = [&](const std::string& bytes) {
+    replace_file(scratch / "x", bytes);
+    return sha256_of_samples(scratch / "x", ExitCode::model);
+  };
+  for (const std::size_t size : {1, 4096, 4097, 1000000}) {
+    const std::string bytes(size, 'a');
+    const std::string own = of(bytes);
+    EXPECT_EQ(own, of(bytes));
+    EXPECT_NE(own, of(bytes + 'a'));
+    // Both ends and what lies at every 63rd part of it.
+    for (const std::size_t at :
+         {std::size_t{0}, size - 1, size < 4096 ? 0 : (size - 4096) / 63 * 7}) {
+      std::string changed = bytes;
+      changed[at] = 'b';
+      EXPECT_NE(own, of(changed)) << at << " of " << size;
+    }
+  }
+  EXPECT_EQ(of("").size(), 64u);
+  EXPECT_HOLDS(
+      error_of(ExitCode::model, [&] { sha256_of_samples(scratch / "y", ExitCode::model); }),
+      "No such file");
 }
 
 }  // namespace

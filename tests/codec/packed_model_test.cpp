@@ -3,6 +3,7 @@
 #include <cstdlib>
 #include <ctime>
 #include <fstream>
+#include <limits>
 
 #include "../../src/codec/packed_layout.hpp"
 #include "../base/python_with_numpy.hpp"
@@ -100,6 +101,7 @@ TEST(PackedModel, StoresNoMoreThanItMust) {
   };
   EXPECT_EQ(size_with(0.1F, 0.1F) - size_with(0.1F, 0.0F), 4u) << "no beta";
   EXPECT_EQ(size_with(0.1F, 0.0F) - size_with(0.5F, 0.0F), 2u) << "16 bits where they are exact";
+  EXPECT_EQ(size_with(0.1F, 0.0F) - size_with(0x1p40F, 0.0F), 2u) << "and where bf16 is";
   EXPECT_EQ(size_with(0.1F, -0.0F) - size_with(0.1F, 0.0F), 4u) << "-0 is not 0";
 }
 
@@ -151,6 +153,87 @@ TEST(PackedModel, ChecksWhatItsDescriptionSays) {
   with("\\\"beta\\\":", "\\\"gama\\\":", "lacks \"beta\"");
   with("fc.bias\\\",[3]", "fc.bias\\\",[4]", "values should be 4");
   with("fc.bias", "fc.weight", "twice");
+  with("[10,40]", "[281474976710656,281474976710656]", "impossible shape");
+  std::string dimensions = "1";
+  for (int i = 1; i < 33; ++i) dimensions += ",1";
+  with("[10,40]", "[" + dimensions + "]", "not a name and a shape");
+  with("[\\\"fc.weight\\\",[10,40]]", "5", "not a name and a shape");
+  with("[\\\"fc.weight\\\",[10,40]]", "[\\\"fc.weight\\\",[10],40]", "not a name and a shape");
+  with("[\\\"fc.weight\\\",[10,40]]", "[7,[10,40]]", "not a name and a shape");
+  with("\\\"tensors\\\":[", "\\\"tensors\\\":{},\\\"rest\\\":[", "does not list its tensors");
+  with("\\\"groups\\\":[", "\\\"groups\\\":{},\\\"rest\\\":[", "does not list its groups");
+  with("\\\"groups\\\":[", "\\\"groups\\\":[5,", "lacks \"points\"");
+  with("\\\"packed\\\":{", "\\\"packed\\\":[],\\\"rest\\\":{", "lacks \"groups\"");
+  with("\\\"coding\\\":\\\"rans\\\"", "\\\"coding\\\":5", "does not know");
+  with("\\\"beta\\\":true", "\\\"beta\\\":1", "not true or false");
+  with("\\\"kind\\\":\\\"student\\\"", "\\\"kind\\\":5", "its kind is not a word");
+}
+
+TEST(PackedModel, PointsThatNoFormHasAreRefused) {
+  TestModel model;
+  CodedTensor tensor{"w", {30}, 30, 30, {}, {0.5F}, {0.0F}, std::vector<uint8_t>(30, 1), 0, 0};
+  for (int j = -2; j <= 2; ++j) tensor.points.push_back(static_cast<float>(j) / 2);
+  model.coded = {tensor};
+  const std::string good = to_bytes(model);
+  EXPECT_NE(good.find("\\\"points\\\":\\\"signed"), std::string::npos) << good;
+  for (const char* points : {"1", "2", "4"}) {
+    expect_refused(edited(good, "\\\"s\\\":5", concat("\\\"s\\\":", points)),
+                   "points of a form that has none of so many");
+  }
+}
+
+TEST(PackedModel, WhatIsNoTensorIsNotWritten) {
+  RandomStream random(4, StreamPurpose::order);
+  TestModel model;
+  const CodedTensor good = random_coded(random, "w", {10, 4}, 5, 0);
+  const auto refused = [&](const auto& spoil) {
+    model.coded = {good};
+    spoil(model.coded[0]);
+    std::string text;
+    try {
+      to_bytes(model);
+    } catch (const Error& error) {
+      text = error.what();
+    }
+    return text;
+  };
+  const auto has = [](const std::string& text, const std::string& part) {
+    EXPECT_NE(text.find(part), std::string::npos) << "'" << text << "' lacks '" << part << "'";
+  };
+  EXPECT_EQ(refused([](CodedTensor&) {}), "");
+  has(refused([](auto& t) { t.count = -1; }), "its shape does not have -1 elements");
+  has(refused([](auto& t) { t.shape = {-4, -10}; }), "its shape does not have 40 elements");
+  has(refused([](auto& t) { t.bucket = 0; }), "its buckets are empty");
+  has(refused([](auto& t) { t.alpha.push_back(1); }), "scales and has");
+  has(refused([](auto& t) { t.beta.pop_back(); }), "scales and has");
+  has(refused([](auto& t) { t.points[2] = std::numeric_limits<float>::infinity(); }), "not finite");
+}
+
+/// A plain file by hand.
+std::string plain_file(const std::string& metadata) {
+  const std::string front = "{\"__metadata__\":{" + metadata +
+                            R"(},"a":{"dtype":"F32","shape":[1],"data_offsets":[0,4]}})";
+  const uint64_t length = front.size();
+  return std::string(reinterpret_cast<const char*>(&length), 8) + front + "abcd";
+}
+
+TEST(PackedModel, AnotherProgramsFileMaySayWhatItsInputIs) {
+  const std::string input = R"("bitstill_input":"{\"classes\":[\"a\"]}")";
+  const std::string bytes = plain_file(input);
+  const ByteSource source{bytes.size(), [&](uint64_t offset, void* to, std::size_t count) {
+                            std::memcpy(to, bytes.data() + offset, count);
+                          }};
+  float value = 0;
+  const PackedModel model = read_packed_model(
+      source, "m", [&](const auto&, Dtype, const auto&) { return static_cast<void*>(&value); });
+  EXPECT_TRUE(model.about.is_null());
+  EXPECT_EQ(model.input["classes"][0], "a");
+  EXPECT_EQ(std::memcmp(&value, "abcd", 4), 0);
+  expect_refused(plain_file(input + R"(,"bitstill":"{\"format\":2}")"),
+                 "describes its input twice");
+  expect_refused(plain_file(R"("bitstill_input":"{")"), "its bitstill_input");
+  expect_refused(plain_file("\"bitstill_input\":\"" + std::string(1100000, ' ') + "\""),
+                 "its bitstill_input is above 1 MiB");
 }
 
 TEST(PackedModel, DoesNotBelieveHugeCounts) {

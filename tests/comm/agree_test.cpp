@@ -2,6 +2,10 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
+#include <new>
+#include <stdexcept>
+
 #include "bitstill/comm/solo.hpp"
 #include "bitstill/comm/thread_world.hpp"
 
@@ -71,6 +75,42 @@ TEST(Agree, LongMessagesAndForeignExceptions) {
   });
 }
 
+TEST(Agree, ALoneFailureOfTheFirstRankNamesIt) {
+  run_as_ranks(2, [](Communicator& comm) {
+    const auto fail = [&] {
+      if (comm.rank() == 0) throw std::bad_alloc();
+    };
+    EXPECT_EQ(outcome(comm, fail, ExitCode::environment), "rank 0: out of memory");
+    const auto differ = [&] {
+      throw Error(ExitCode::data, "shard " + std::to_string(comm.rank()));
+    };
+    EXPECT_EQ(outcome(comm, differ, ExitCode::data), "rank 0: shard 0");
+    const auto codes = [&] {
+      throw Error(comm.rank() == 0 ? ExitCode::data : ExitCode::model, "x");
+    };
+    EXPECT_EQ(outcome(comm, codes, ExitCode::data), "rank 0: x");
+  });
+}
+
+TEST(Agree, AMessageIsCutWhereItIsTooLongToBeSent) {
+  const auto fail = [] { throw std::runtime_error(std::string(100000, 'x')); };
+  for (int world : {1, 2}) {
+    run_as_ranks(world, [&](Communicator& comm) {
+      EXPECT_EQ(outcome(comm, fail, ExitCode::environment), std::string(65536, 'x'));
+    });
+  }
+}
+
+TEST(BroadcastText, IsTheRootsOnEveryRank) {
+  run_as_ranks(3, [](Communicator& comm) {
+    const std::string own(static_cast<std::size_t>(5 * comm.rank()),
+                          static_cast<char>('a' + comm.rank()));
+    EXPECT_EQ(broadcast_text(comm, own, 0), "");
+    EXPECT_EQ(broadcast_text(comm, own, 1), "bbbbb");
+    EXPECT_EQ(broadcast_text(comm, own, 2), "cccccccccc");
+  });
+}
+
 std::string difference(Communicator& comm, const NamedValues& items, ExitCode code) {
   try {
     require_equal(comm, items, code);
@@ -102,6 +142,28 @@ TEST(RequireEqual, NamesManyValues) {
     const std::string value = comm.rank() % 2 ? std::to_string(comm.rank()) : "even";
     EXPECT_EQ(difference(comm, {{"x", value}}, ExitCode::numbers),
               "x differs: even on ranks 0, 2, 4, 1 on rank 1, 3 on rank 3, 5 on rank 5");
+  });
+}
+
+TEST(RequireEqual, OfVeryManyValuesTheMostFrequentAreNamed) {
+  run_as_ranks(8, [](Communicator& comm) {
+    const std::string value = std::to_string(std::max(comm.rank(), 1));
+    EXPECT_EQ(
+        difference(comm, {{"x", value}}, ExitCode::numbers),
+        "x differs: 1 on ranks 0, 1, 2 on rank 2, 3 on rank 3, 4 on rank 4 and 3 more values");
+  });
+}
+
+TEST(RequireEqual, SaysWhatToDo) {
+  run_as_ranks(2, [](Communicator& comm) {
+    const NamedValues items{{"x", std::to_string(comm.rank())}};
+    for (const auto& [code, remedy] :
+         {std::pair{ExitCode::data, "all ranks must read the same shards"},
+          {ExitCode::model, "all ranks must read the same model file"},
+          {ExitCode::environment, "start the same build on all ranks"}}) {
+      EXPECT_EQ(difference(comm, items, code),
+                std::string("x differs: 0 on rank 0, 1 on rank 1; ") + remedy);
+    }
   });
 }
 

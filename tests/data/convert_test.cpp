@@ -8,6 +8,7 @@
 #include <map>
 #include <set>
 
+#include "bitstill/data/archive.hpp"
 #include "image_files.hpp"
 
 namespace bitstill {
@@ -34,17 +35,59 @@ std::string number(uint64_t value, int bytes, bool big_endian = false) {
   return text;
 }
 
-/// A zip file with one stored member.
-std::string zip_file(const std::string& name, const std::string& bytes) {
+/// A zip file with one member, stored or deflated.
+std::string zip_file(const std::string& name, const std::string& bytes, bool deflates = false) {
+  const std::string gzip = deflates ? gzipped(bytes) : "";
+  // A gzip file's bytes between its header and its sums.
+  const std::string packed = deflates ? gzip.substr(10, gzip.size() - 18) : bytes;
   const uint64_t sum = crc32_z(0, reinterpret_cast<const Bytef*>(bytes.data()), bytes.size());
-  const std::string common = number(0, 2) + number(0, 2) + number(0, 4) + number(sum, 4) +
-                             number(bytes.size(), 4) + number(bytes.size(), 4) +
+  const std::string common = number(0, 2) + number(deflates ? 8 : 0, 2) + number(0, 4) +
+                             number(sum, 4) + number(packed.size(), 4) + number(bytes.size(), 4) +
                              number(name.size(), 2) + number(0, 2);
-  const std::string local = "PK\3\4" + number(20, 2) + common + name + bytes;
+  const std::string local = "PK\3\4" + number(20, 2) + common + name + packed;
   const std::string central = "PK\1\2" + number(20, 2) + number(20, 2) + common + number(0, 2) +
                               number(0, 2) + number(0, 2) + number(0, 4) + number(0, 4) + name;
   return local + central + std::string("PK\5\6") + number(0, 4) + number(1, 2) + number(1, 2) +
          number(central.size(), 4) + number(local.size(), 4) + number(0, 2);
+}
+
+TEST(Archive, AMemberIsCheckedInEveryField) {
+  const std::string text(5000, 'x');
+  for (const bool deflates : {false, true}) {
+    const std::string zip = zip_file("a/b", text, deflates);
+    EXPECT_EQ(unzip_member(zip, "a/b", "x.whl", 5000), text);
+    EXPECT_EQ(error_of(ExitCode::data, [&] { unzip_member(zip, "a", "x.whl", 5000); }),
+              "x.whl: holds no a");
+    const std::size_t central = zip.find("PK\1\2"), end = zip.find("PK\5\6");
+    const auto with = [&](std::size_t at, const std::string& bytes) {
+      std::string changed = zip;
+      changed.replace(at, bytes.size(), bytes);
+      EXPECT_EQ(error_of(ExitCode::data, [&] { unzip_member(changed, "a/b", "x.whl", 5000); }),
+                "x.whl: not a zip file, or a damaged one; fetch it again");
+    };
+    with(central, "PK\1\3");
+    with(central + 10, number(5, 2));        // method
+    with(central + 16, number(1, 4));        // CRC-32
+    with(central + 20, number(1 << 30, 4));  // packed bytes
+    with(central + 28, number(60000, 2));    // of the name
+    with(central + 42, number(1 << 30, 4));  // where the member begins
+    with(end, "PK\5\7");
+    with(end + 16, number(1 << 30, 4));  // where they begin
+  }
+}
+
+TEST(Archive, UnpacksNoMoreThanItMay) {
+  const std::string large(3 << 20, 'x'), small = "0123456789";
+  EXPECT_EQ(gunzip(gzipped(large), "x.gz", 3 << 20), large);
+  EXPECT_EQ(gunzip(gzipped(small), "x.gz", 10), small);
+  const auto refused = [](const std::string& bytes, int64_t most) {
+    return error_of(ExitCode::data, [&] { gunzip(gzipped(bytes), "x.gz", most); });
+  };
+  EXPECT_EQ(refused(large, 1 << 20), "x.gz: unpacks to more than 1048576 bytes");
+  EXPECT_EQ(refused(small, 9), "x.gz: unpacks to more than 9 bytes");
+  EXPECT_HOLDS(
+      error_of(ExitCode::data, [&] { unzip_member(zip_file("a", large, true), "a", "x.whl", 99); }),
+      "x.whl, a: unpacks to more than 99 bytes");
 }
 
 /// `per_class` lines of each digit, in the wheel's format.
@@ -159,6 +202,44 @@ TEST(ConvertIdx, KeepsTheOfficialTestSetInItsOrder) {
   put_file(scratch / "in/t10k-labels-idx1-ubyte", idx_file({8}, test_labels));
   EXPECT_HOLDS(error_of(ExitCode::data, [&] { convert(from(scratch / "in", scratch / "other")); }),
                "t10k-labels-idx1-ubyte");
+}
+
+TEST(ConvertIdx, DamageAndMissingFilesAreNamed) {
+  const ScratchFolder scratch;
+  const std::string images = scratch / "in/train-images-idx3-ubyte";
+  const std::string labels = scratch / "in/train-labels-idx1-ubyte";
+  const std::string good = idx_file({6, 2, 2}, random_bytes(24, 1));
+  const auto refused = [&] {
+    return error_of(ExitCode::data, [&] { convert(from(scratch / "in", scratch / "out")); });
+  };
+  put_file(images, good);
+  EXPECT_HOLDS(refused(), "in: holds no train-labels-idx1-ubyte file (plain or .gz)");
+  put_file(labels, idx_file({6}, {0, 1, 0, 1, 0, 1}));
+  EXPECT_HOLDS(refused(), "in: holds no t10k-images-idx3-ubyte file (plain or .gz)");
+  put_file(scratch / "in/t10k-images-idx3-ubyte", idx_file({2, 2, 2}, random_bytes(8, 2)));
+  put_file(scratch / "in/t10k-labels-idx1-ubyte", idx_file({2}, {0, 1}));
+  for (const std::string& foreign : {good.substr(0, 15), idx_file({24}, random_bytes(24, 1))}) {
+    put_file(images, foreign);
+    EXPECT_HOLDS(refused(), images + ": not an IDX file of bytes with 3 dimensions");
+  }
+  constexpr int kMany = 0x7FFFFFFF;
+  for (const std::vector<int>& extents :
+       {std::vector<int>{kMany, kMany, kMany}, {6, 2, 3}, {6, 2, 1}}) {
+    put_file(images, idx_file(extents, random_bytes(24, 1)));
+    EXPECT_HOLDS(refused(), images + ": holds 24 bytes of data where its header announces another");
+  }
+  for (const std::vector<int>& extents : {std::vector<int>{6, 0, 2}, {6, 2, 0}}) {
+    put_file(images, idx_file(extents, {}));
+    EXPECT_HOLDS(refused(), images + ": its images have no pixels");
+  }
+  put_file(images, idx_file({0, 2, 2}, {}));
+  EXPECT_EQ(refused(), images + ": 0 images, but " + labels + " has 6 labels");
+  put_file(images, idx_file({7, 2, 2}, random_bytes(28, 1)));
+  EXPECT_EQ(refused(), images + ": 7 images, but " + labels + " has 6 labels");
+  put_file(images, good);
+  put_file(images + ".gz", "not what is read while the other is there");
+  put_file(scratch / "in/extra/train-images-idx3-ubyte", "nor this");
+  EXPECT_EQ(convert(from(scratch / "in", scratch / "out")).count[2], 2);
 }
 
 /// Records of CIFAR's binary version with `label_bytes` labels each, of which the last counts.

@@ -6,6 +6,7 @@
 #include <csignal>
 #include <cstring>
 
+#include "../../src/data/shard_folder.hpp"
 #include "bitstill/base/crc32c.hpp"
 #include "bitstill/base/sha256.hpp"
 #include "data_fixture.hpp"
@@ -311,6 +312,99 @@ TEST(RawFile, AFullDiskIsFoundWhenTheFileIsMade) {
   const ScratchFolder scratch;
   const FileLimit limit(9999);
   EXPECT_HOLDS(error_of(ExitCode::storage, [&] { RawFile::create(scratch / "x", 10000); }), "x");
+}
+
+TEST(RawFile, WritesAndReadsAtOffsets) {
+  const ScratchFolder scratch;
+  RawFile::create(scratch / "x", 10);
+  RawFile opened = RawFile::open_to_write(scratch / "x");
+  RawFile file = std::move(opened);
+  EXPECT_EQ(file.path(), scratch / "x");
+  file.write("abc", 3, 4);
+  file.sync();
+  EXPECT_EQ(read_file(scratch / "x", ExitCode::data),
+            std::string(4, '\0') + "abc" + std::string(3, '\0'));
+  char two[2] = {};
+  RawFile::open(scratch / "x").read(two, 2, 5);
+  EXPECT_EQ(std::string(two, 2), "bc");
+  EXPECT_EQ(RawFile::create(scratch / "empty", 0).bytes(), 0);
+}
+
+TEST(RawFile, WhatCannotBeDoneIsOneErrorWithItsReason) {
+  const ScratchFolder scratch;
+  RawFile::create(scratch / "x", 10);
+  const auto fails = [](ExitCode code, const auto& act) { return error_of(code, act); };
+  EXPECT_HOLDS(fails(ExitCode::data, [&] { RawFile::open(scratch.path()); }), "not a plain file");
+  EXPECT_HOLDS(fails(ExitCode::data, [&] { RawFile::open(scratch / "y"); }),
+               "cannot open: No such");
+  EXPECT_HOLDS(fails(ExitCode::storage, [&] { RawFile::create(scratch / "y/z", 1); }),
+               "cannot create: No such");
+  RawFile file = RawFile::open(scratch / "x");
+  char bytes[8] = {};
+  EXPECT_HOLDS(fails(ExitCode::data, [&] { file.read(bytes, 8, 7); }),
+               "x: ends at byte 10, 5 bytes too early");
+  EXPECT_HOLDS(fails(ExitCode::storage, [&] { file.write("a", 1, 0); }), "cannot write: ");
+  RawFile none;  // as one that was moved from
+  EXPECT_HOLDS(fails(ExitCode::data, [&] { none.bytes(); }), "cannot stat: Bad file");
+  EXPECT_HOLDS(fails(ExitCode::data, [&] { none.read(bytes, 1, 0); }), "cannot read: Bad file");
+  EXPECT_HOLDS(fails(ExitCode::storage, [&] { none.sync(); }), "cannot fsync: Bad file");
+}
+
+TEST(ShardFolder, OnlyAnEmptyOneOrNoneIsNew) {
+  const ScratchFolder scratch;
+  require_new_folder(scratch / "none");
+  std::filesystem::create_directories(scratch / "set");
+  require_new_folder(scratch / "set//");
+  put_file(scratch / "set/notes", "mine");
+  EXPECT_EQ(
+      error_of(ExitCode::settings, [&] { require_new_folder(scratch / "set//", "--shards"); }),
+      scratch / "set" + ": exists already; remove it or give another --shards");
+  EXPECT_EQ(without_slash("/"), "/");
+  EXPECT_EQ(without_slash(""), "");
+}
+
+TEST(ShardFolder, RemovesOfAHalfWrittenOneWhatAWriterWrote) {
+  const ScratchFolder scratch;
+  const std::string folder = scratch / "set.partial/";
+  const std::string kOurs[] = {"train-00000.h5",
+                               "test-00000.h5.part",
+                               "train-00001" + std::string(kShardDone),
+                               std::string(kExamined) + "-00000",
+                               kIndexFile,
+                               kRowSumsFile,
+                               "words.model"};
+  const auto fill = [&] {
+    for (const std::string& name : kOurs) put_file(folder + name, "x");
+  };
+  fill();
+  put_file(folder + "notes.h5.txt", "mine");
+  remove_partial(scratch / "set.partial");
+  std::vector<std::string> left;
+  for (const auto& entry : std::filesystem::directory_iterator(folder)) {
+    left.push_back(entry.path().filename().string());
+  }
+  EXPECT_EQ(left, std::vector<std::string>{"notes.h5.txt"});
+  std::filesystem::remove(folder + "notes.h5.txt");
+  fill();
+  remove_partial(scratch / "set.partial");
+  EXPECT_FALSE(std::filesystem::exists(folder));
+  remove_partial(scratch / "set.partial");  // nothing is there
+}
+
+TEST(ShardWriter, AnotherFolderThatCameInItsPlaceStays) {
+  const ScratchFolder scratch;
+  {
+    ShardWriter writer({scratch / "set", {1, 1, 1}, 1, {1, 0, 0}, 10});
+    const uint8_t pixel = 7;
+    writer.add(Split::train, &pixel, 0);
+    put_file(scratch / "set/precious", "kept");
+    ShardIndex description;
+    description.summary.classes = {"one"};
+    EXPECT_HOLDS(error_of(ExitCode::storage, [&] { writer.finish(description); }),
+                 "set: cannot rename");
+  }
+  EXPECT_EQ(read_file(scratch / "set/precious", ExitCode::data), "kept");
+  EXPECT_FALSE(std::filesystem::exists(scratch / "set.partial"));
 }
 
 }  // namespace

@@ -4,6 +4,7 @@
 
 #include <cmath>
 
+#include "../base/thrown_error.hpp"
 #include "bitstill/base/error.hpp"
 #include "bitstill/base/file.hpp"
 #include "bitstill/report/translations.hpp"
@@ -181,6 +182,11 @@ TEST(StudyReport, JointAndLsqAreHeldAgainstTheBetterOfQdAndDq) {
   EXPECT_FALSE(target(targets, "LSQ to DQ").pass);
   EXPECT_TRUE(target(targets, "DQ, the best, to fp32").pass);
   for (const Target& one : targets) EXPECT_FALSE(one.separation) << one.name;
+  std::string last;
+  for (const Cells& row : grid_cells(study)) last += row.front() + ": " + row.back() + "\n";
+  EXPECT_TRUE(contains(last, "joint: -0.1")) << last;
+  EXPECT_TRUE(contains(last, " to DQ\nLSQ: -0.8")) << last;
+  EXPECT_TRUE(contains(last, "QD: -\n")) << last;
 }
 
 TEST(StudyReport, ShowsBothBatchNorms) {
@@ -227,6 +233,78 @@ TEST(StudyReport, UnfinishedRunsAreNamedNotCounted) {
   EXPECT_EQ(study.rows[0].members.size(), 1u);
   ASSERT_EQ(study.notes.size(), 1u);
   EXPECT_TRUE(contains(study_text(study), "qd2_s2 has not ended"));
+}
+
+TEST(StudyReport, EveryFormTellsFailuresAndNotes) {
+  const StudyFolder folder;
+  folder.add({"qd", "QD", 3, 2, 1, 950});
+  folder.add({"pm", "PM", 7, 2, 1, 960});
+  Entry going{"qd<", "QD", 3, 2, 2, 0};
+  going.ended = false;
+  folder.add(going);
+  const Study study = read_study(folder.path());
+  const std::string text = study_text(study), markdown = study_markdown(study);
+  EXPECT_TRUE(contains(text, "FAIL  2 bits: QD above PM: -1.0")) << text;
+  EXPECT_TRUE(contains(text, "note: qd<2_s2 has not ended")) << text;
+  EXPECT_TRUE(contains(markdown, "| FAIL |")) << markdown;
+  EXPECT_TRUE(contains(markdown, "- note: qd<2_s2 has not ended")) << markdown;
+  const std::string page = study_page(study, ".");
+  EXPECT_EQ(malformed(page), "");
+  EXPECT_TRUE(contains(page, "<li class=\"note\">qd&lt;2_s2 has not ended")) << page;
+  EXPECT_TRUE(contains(page, ">FAIL<"));
+}
+
+TEST(StudyReport, ASweepComparesWithinItsArmAndBits) {
+  const StudyFolder folder;
+  folder.add({"qd", "QD", 9, 2, 1, 900, "rate 1", 900});
+  folder.add({"qd", "QD", 9, 1, 1, 900, "rate 1", 850});
+  folder.add({"lsq", "LSQ", 10, 2, 1, 900, "rate 1", 800});
+  folder.add({"fp32_longer", "fp32 longer", 11, 0, 1, 900, "rate 1", 950});
+  const std::vector<std::string> lines = sweep_winners(read_study(folder.path()));
+  std::string all;
+  for (const std::string& line : lines) all += line + "\n";
+  EXPECT_EQ(lines.size(), 4U);
+  for (const char* part :
+       {"best of QD, 2 bits: rate 1, 90.0 %", "best of QD, 1 bit: rate 1, 85.0 %",
+        "best of LSQ, 2 bits: rate 1, 80.0 %", "best of fp32 longer: rate 1, 95.0 %"}) {
+    EXPECT_TRUE(contains(all, part)) << part << "\n" << all;
+  }
+}
+
+TEST(StudyReport, TheTeacherIsInTheTableAndNotAmongTheSizes) {
+  const StudyFolder folder;
+  folder.add({"teacher", "Teacher", 0, 0, 1, 990});
+  const std::string dot = "Teacher: 99.0 percent at";
+  EXPECT_TRUE(contains(study_page(read_study(folder.path()), "."), dot));  // alone it is drawn
+  folder.add({"qd", "QD", 3, 1, 1, 950});
+  const std::string page = study_page(read_study(folder.path()), ".");
+  EXPECT_FALSE(contains(page, dot));
+  EXPECT_TRUE(contains(page, "QD 1: 95.0 percent at"));
+  EXPECT_TRUE(contains(page, "Validation accuracy, 1 bit over"));
+  EXPECT_TRUE(contains(page, "Teacher"));
+}
+
+TEST(StudyReport, AnEarlierRunThatWasMovedAsideDoesNotCount) {
+  const StudyFolder folder;
+  folder.add({"qd", "QD", 3, 2, 1, 950});
+  const std::string run = folder.path() + "/qd2_s1";
+  for (const char* aside : {".2", ".17", ".", ".x2"}) std::filesystem::copy(run, run + aside);
+  std::filesystem::copy(run, folder.path() + "/another.2");
+  std::filesystem::create_directory(folder.path() + "/no run");
+  EXPECT_EQ(read_study(folder.path() + "/").rows.at(0).members.size(), 4u);
+  EXPECT_EQ(read_study(folder.path() + "/").name, std::filesystem::path(folder.path()).filename());
+}
+
+TEST(StudyReport, ALabelThatNoStudyWroteIsAnError) {
+  const StudyFolder folder;
+  std::filesystem::create_directory(folder.path() + "/a");
+  replace_file(folder.path() + "/a/run.jsonl",
+               "{\"type\":\"start\",\"study\":{\"arm\":5}}\n{\"type\":\"end\"}\n");
+  EXPECT_TRUE(is_study(folder.path()));
+  EXPECT_TRUE(contains(error_of(ExitCode::data, [&] { read_study(folder.path()); }),
+                       "a/run.jsonl: \"study\" is not what a study writes"));
+  replace_file(folder.path() + "/a/run.jsonl", "no JSON\n{}\n");
+  EXPECT_FALSE(is_study(folder.path()));
 }
 
 TEST(StudyReport, PageHasCurvesSettingsAndLinksToTheRuns) {

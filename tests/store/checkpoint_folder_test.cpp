@@ -9,6 +9,7 @@
 #include "../base/scratch_folder.hpp"
 #include "../base/thrown_error.hpp"
 #include "bitstill/base/file.hpp"
+#include "bitstill/base/sha256.hpp"
 #include "bitstill/base/text.hpp"
 
 namespace bitstill {
@@ -134,6 +135,60 @@ TEST(CheckpointFolder, HalfOfOneIsNone) {
   replace_file(folder / "step-7", "a file");
   EXPECT_EQ(checkpoint_steps(folder / ""), (std::vector<int64_t>{3}));
   EXPECT_EQ(checkpoint_steps(folder / "none"), std::vector<int64_t>{});
+}
+
+TEST(CheckpointFolder, NamesSortByStepAsLongAsStepsAre) {
+  EXPECT_EQ(checkpoint_name(120), "step-000000120");
+  EXPECT_EQ(checkpoint_name(12345678901), "step-12345678901");
+  EXPECT_EQ(part_name(123456), "part-123456.safetensors");
+  EXPECT_EQ(best_name(0), "best-000000000.safetensors");
+}
+
+TEST(CheckpointFolder, AFileOrACheckpointIsToldFromAnother) {
+  const ScratchFolder folder;
+  const std::string file = folder / "x";
+  const ModelFile model{Json{{"kind", "weights"}}, {{"t", at::full({50}, 1.0)}}, {}};
+  write_model_file(file, model);
+  EXPECT_EQ(model_sha256(file), sha256_of_file(file, ExitCode::model));
+  EXPECT_EQ(model_samples_sha256(file), sha256_of_samples(file, ExitCode::model));
+  EXPECT_EQ(model_bytes(file), fs::file_size(file));
+  save(folder / "", 12);
+  const std::string checkpoint = path_of(folder / "", 12);
+  const std::string seal = read_manifest(checkpoint).seal;
+  EXPECT_EQ(seal.size(), 64u);
+  EXPECT_EQ(model_sha256(checkpoint), seal);
+  EXPECT_EQ(model_samples_sha256(checkpoint), seal);
+  EXPECT_EQ(model_bytes(checkpoint), fs::file_size(checkpoint + "/" + part_name(0)) +
+                                         fs::file_size(checkpoint + "/" + part_name(1)));
+  flip_bit(checkpoint + "/" + part_name(1), 70);
+  EXPECT_HOLDS(error_of(ExitCode::model, [&] { model_sha256(checkpoint); }), part_name(1));
+  for (const std::string& none : {folder / "none", folder.path()}) {
+    EXPECT_HOLDS(error_of(ExitCode::model, [&] { model_sha256(none); }), none + ": ");
+    EXPECT_HOLDS(error_of(ExitCode::model, [&] { model_samples_sha256(none); }), none + ": ");
+    EXPECT_HOLDS(error_of(ExitCode::model, [&] { model_bytes(none); }), none + ": ");
+  }
+}
+
+TEST(CheckpointFolder, WhatIsNotThereCannotBePublished) {
+  const ScratchFolder folder;
+  EXPECT_HOLDS(
+      error_of(ExitCode::storage, [&] { publish_checkpoint(folder / "", folder / "none", 12); }),
+      checkpoint_name(12) + ": cannot rename " + folder / "none" + " to it: No such file");
+}
+
+TEST(CheckpointFolder, ADamagedOneIsKeptAndItsBestFileIsNot) {
+  const ScratchFolder folder;
+  const std::string in = folder / "";
+  save(in, 1);  // without a best epoch
+  save(in, 2, 1, 2);
+  save(in, 3, 1, 3);
+  flip_bit(path_of(in, 2) + "/" + kManifestName, 70);
+  fs::create_directories(in + "step-x");  // ours by its name, of no step
+  prune_checkpoints(in, 3, 3, 0);
+  EXPECT_EQ(checkpoint_steps(in), (std::vector<int64_t>{3, 2, 1}));
+  EXPECT_FALSE(fs::exists(in + best_name(2)));
+  EXPECT_TRUE(fs::exists(in + best_name(3)));
+  EXPECT_FALSE(fs::exists(in + "step-x"));
 }
 
 }  // namespace

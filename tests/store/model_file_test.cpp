@@ -1,6 +1,7 @@
 #include "bitstill/store/model_file.hpp"
 
 #include <ATen/ops/empty.h>
+#include <ATen/ops/equal.h>
 #include <gtest/gtest.h>
 
 #include <algorithm>
@@ -335,6 +336,118 @@ TEST(ModelFile, ThePeersLibraryReadsAndWritesTheSame) {
   std::sort(tensors.begin(), tensors.end(),
             [](const auto& x, const auto& y) { return x.first < y.first; });
   expect_equal(tensors, file.tensors);
+}
+
+TEST(ModelFile, ALargeOneIsComparedWithItsSealToo) {
+  const ScratchFolder scratch;
+  ModelFile file;
+  file.about = {{"kind", "weights"}};
+  file.tensors = {{"a", random_tensor({1300, 1000}, 1)}};
+  const SealedFile written = write_model_file(scratch / "x", file);
+  const ModelFile back = read_model_file(scratch / "x");
+  EXPECT_EQ(back.sha256, written.sha256);
+  EXPECT_EQ(verify_model_file(scratch / "x"), written.sha256);
+  expect_equal(back.tensors, file.tensors);
+  std::string bytes = read_file(scratch / "x", ExitCode::model);
+  bytes[bytes.size() / 2] ^= 4;
+  replace_file(scratch / "rotten", bytes);
+  expect_refused(scratch / "rotten", "SHA-256");
+  const std::string about = "\"bitstill\":\"{";
+  bytes[bytes.find(about) + about.size() - 1] = 'x';  // cannot be read either, which says less
+  replace_file(scratch / "unreadable", bytes);
+  expect_refused(scratch / "unreadable", "SHA-256");
+  replace_file(scratch / "short", bytes.substr(0, 5000000));
+  expect_refused(scratch / "short", "is truncated");
+}
+
+TEST(ModelFileDeathTest, IsBelievedWhereThatWasAskedFor) {
+  testing::FLAGS_gtest_death_test_style = "threadsafe";  // a new process: it stays so until its end
+  const ScratchFolder scratch;
+  const auto believe = [&] {
+    ModelFile file;
+    file.about = {{"kind", "weights"}};
+    for (const int64_t size : {10, 1200000}) {
+      file.tensors = {{"a", random_tensor({size}, 1)}};
+      const SealedFile written = write_model_file(scratch / "x", file);
+      if (read_model_file(scratch / "x").sha256 != written.sha256) std::_Exit(1);
+      std::string bytes = read_file(scratch / "x", ExitCode::model);
+      bytes.back() ^= 1;
+      replace_file(scratch / "rotten", bytes);
+      if (error_of(scratch / "rotten").empty()) std::_Exit(2);
+    }
+    believe_model_files();
+    const ModelFile rotten = read_model_file(scratch / "rotten");
+    const bool alike = at::equal(rotten.tensors[0].second, file.tensors[0].second);
+    const bool seals = !rotten.sha256.empty() || !verify_model_file(scratch / "rotten").empty();
+    std::_Exit(alike || seals || verifies_model_files() ? 3 : 0);
+  };
+  EXPECT_EXIT(believe(), testing::ExitedWithCode(0), "");
+}
+
+TEST(ModelFileDeathTest, OfAnEarlierVersionIsReadAndSaidOnce) {
+  testing::FLAGS_gtest_death_test_style = "threadsafe";  // a new process: nothing was said yet
+  const ScratchFolder scratch;
+  const auto read_twice = [&] {
+    ModelFile file;
+    file.about = {{"kind", "weights"}};
+    file.tensors = {{"a", random_tensor({3}, 1)}};
+    write_model_file(scratch / "x", file);
+    std::string bytes = read_file(scratch / "x", ExitCode::model);
+    bytes.replace(bytes.find(kSealName), kSealName.size(), std::string(kSealName.size(), 'x'));
+    replace_file(scratch / "unsealed", bytes);
+    for (int i = 0; i < 2; ++i) {
+      const ModelFile back = read_model_file(scratch / "unsealed");
+      if (!back.sha256.empty() || !at::equal(back.tensors[0].second, file.tensors[0].second)) {
+        std::_Exit(1);
+      }
+    }
+    std::_Exit(0);
+  };
+  EXPECT_EXIT(read_twice(), testing::ExitedWithCode(0),
+              "^warning: .*/unsealed: an earlier version wrote it, without the SHA-256 by which "
+              "damage is found\n$");
+}
+
+TEST(ModelFile, VocabulariesGoBesideTheWeights) {
+  const ScratchFolder scratch;
+  ModelFile file = small_student();
+  const at::Tensor words = random_tensor({40}, 3).to(at::kByte);
+  file.attached = {{"vocabulary.source", words}};
+  write_model_file(scratch / "x", file);
+  const ModelFile back = read_model_file(scratch / "x");
+  expect_equal(back.attached, file.attached);
+  expect_equal(back.tensors, file.tensors);
+  file.attached = {{"words", words}};
+  write_model_file(scratch / "x", file);
+  expect_refused(scratch / "x", "words is of type U8");
+  EXPECT_FALSE(attaches("vocabulary.source", Dtype::f32));
+}
+
+TEST(ModelFile, TypesThatAreNotStoredAreNamed) {
+  const ScratchFolder scratch;
+  const ModelFile file{nullptr, {{"z", random_tensor({3}, 1).to(at::kComplexFloat)}}, {}};
+  try {
+    write_model_file(scratch / "x", file);
+    ADD_FAILURE() << "nothing was thrown";
+  } catch (const Error& error) {
+    EXPECT_EQ(static_cast<int>(error.code()), static_cast<int>(ExitCode::model));
+    EXPECT_EQ(error.what(),
+              scratch / "x" + ": tensor z: tensors of type ComplexFloat cannot be stored");
+  }
+  EXPECT_FALSE(std::filesystem::exists(scratch / "x"));
+}
+
+TEST(ModelFile, KnowsWhetherAQuantizerMadeItsValues) {
+  EXPECT_TRUE(holds_quantized_values(small_student()));
+  const auto says = [](const Json& about) { return holds_quantized_values({about, {}, {}}); };
+  const Json quantizer = {{"kind", "uniform"}};
+  EXPECT_TRUE(says({{"kind", "student"}, {"quantizer", quantizer}}));
+  EXPECT_TRUE(says({{"kind", "decoded"}, {"quantizer", quantizer}}));
+  EXPECT_FALSE(says({{"kind", "checkpoint"}, {"quantizer", quantizer}}));  // its masters
+  EXPECT_FALSE(says({{"quantizer", quantizer}}));
+  EXPECT_FALSE(says({{"kind", "student"}, {"quantizer", nullptr}}));
+  EXPECT_FALSE(says({{"kind", "student"}}));
+  EXPECT_FALSE(says(nullptr));
 }
 
 }  // namespace

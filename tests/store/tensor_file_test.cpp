@@ -79,5 +79,23 @@ TEST_F(TensorFileTest, APackedFileIsToBeExported) {
   EXPECT_HOLDS(error_of(ExitCode::model, [&] { TensorFile{path}; }), "bitstill export");
 }
 
+TEST_F(TensorFileTest, VocabulariesAreReadWhole) {
+  const at::Tensor words = at::arange(37).to(at::kByte);
+  const TensorFile file(write({{"a", at::randn({4, 2})},
+                               {"vocabulary.source", words},
+                               {"vocabulary.table", at::ones({2, 3}).to(at::kByte)},
+                               {"words", words}}));
+  const NamedTensors attached = file.attached();
+  ASSERT_EQ(attached.size(), 1u);
+  EXPECT_EQ(attached[0].first, "vocabulary.source");
+  EXPECT_TRUE(at::equal(attached[0].second, words));
+}
+
+TEST_F(TensorFileTest, AScalarHasNoRows) {
+  const TensorFile file(write({{"scalar", at::ones({})}, {"a", at::randn({4, 2})}}));
+  EXPECT_HOLDS(error_of(ExitCode::model, [&] { file.whole("scalar"); }), "scalar has no rows");
+  EXPECT_HOLDS(error_of(ExitCode::model, [&] { file.rows("a", 1, -1); }), "has no rows 1 to 0");
+}
+
 }  // namespace
 }  // namespace bitstill
