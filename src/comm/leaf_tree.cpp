@@ -11,32 +11,25 @@ namespace {
 /// Floats that travel at once: bounds the memory that a sum needs beside its partials.
 constexpr int64_t kPiece = 1 << 18;
 
-/// A node's value and where it lies.
+/// A node whose value this rank has, in its partials[slot].
 struct Holding {
   TreeNode node;
-  int rank = 0;
-  std::size_t slot = 0;  // in that rank's partials
+  std::size_t slot = 0;
 };
 
-/// left += right, wherever the two lie; ranks that hold neither do nothing.
-void add(Communicator& comm, const std::vector<float*>& partials, const Holding& left,
-         const Holding& right, int64_t count, std::vector<float>& buffer) {
-  const int rank = comm.rank();
-  if (rank != left.rank && rank != right.rank) return;
-  if (left.rank == right.rank) {
-    for (int64_t i = 0; i < count; ++i) partials[left.slot][i] += partials[right.slot][i];
-    return;
+void send(Communicator& comm, const float* values, int64_t count, int to) {
+  for (int64_t at = 0; at < count; at += kPiece) {
+    comm.send(values + at, std::min(kPiece, count - at), ElementType::f32, to);
   }
+}
+
+/// total += what rank `from` sends.
+void receive(Communicator& comm, float* total, int64_t count, int from) {
+  std::vector<float> buffer(static_cast<std::size_t>(std::min(kPiece, count)));
   for (int64_t at = 0; at < count; at += kPiece) {
     const int64_t length = std::min(kPiece, count - at);
-    if (rank == right.rank) {
-      comm.send(partials[right.slot] + at, length, ElementType::f32, left.rank);
-      continue;
-    }
-    buffer.resize(static_cast<std::size_t>(length));
-    comm.receive(buffer.data(), length, ElementType::f32, right.rank);
-    float* total = partials[left.slot] + at;
-    for (int64_t i = 0; i < length; ++i) total[i] += buffer[static_cast<std::size_t>(i)];
+    comm.receive(buffer.data(), length, ElementType::f32, from);
+    for (int64_t i = 0; i < length; ++i) total[at + i] += buffer[static_cast<std::size_t>(i)];
   }
 }
 
@@ -95,34 +88,48 @@ int LeafTree::stack_depth(int rank) const {
 
 void LeafTree::sum(Communicator& comm, const std::vector<float*>& partials_in, float* result,
                    int64_t count) const {
-  std::vector<Holding> row;  // values not yet added into another, by leaf
-  for (int rank = 0; rank < comm.world(); ++rank) {
-    std::size_t slot = 0;
-    for (const TreeNode& node : partials(rank)) row.push_back({node, rank, slot++});
-  }
-  if (row.empty()) {
+  if (leaves() == 0) {
     std::fill(result, result + count, 0.0f);
     return;
   }
-  std::vector<float> buffer;
-  for (int level = 0; row.size() > 1; ++level) {
+  // A node's value arises on the rank of its first leaf, so that a rank knows its partners from its
+  // own nodes: levels, not ranks, are what it walks.
+  const int rank = comm.rank();
+  const auto owner = [&](int64_t leaf) {
+    return static_cast<int>(std::upper_bound(first_.begin(), first_.end(), leaf) - first_.begin()) -
+           1;
+  };
+  std::vector<Holding> row;
+  for (const TreeNode& node : partials(rank)) row.push_back({node, row.size()});
+  for (int level = 0; (INT64_C(1) << level) < leaves() && !row.empty(); ++level) {
     std::vector<Holding> above;
     for (const Holding& holding : row) {
-      if (holding.node.level == level && holding.node.index % 2 == 1) {
-        add(comm, partials_in, above.back(), holding, count, buffer);
+      const TreeNode& node = holding.node;
+      float* const value = partials_in[holding.slot];
+      if (node.level == level && node.index % 2 == 1) {
+        const int left = owner((node.index - 1) << level);
+        if (left != rank) {
+          send(comm, value, count, left);
+          continue;
+        }
+        float* const total = partials_in[above.back().slot];
+        for (int64_t i = 0; i < count; ++i) total[i] += value[i];
         continue;
       }
       above.push_back(holding);
-      TreeNode& node = above.back().node;
-      if (node.level == level) node = {level + 1, node.index / 2};
+      if (node.level > level) continue;
+      const int64_t right = (node.index + 1) << level;
+      const int from = right < leaves() ? owner(right) : rank;
+      if (from != rank) receive(comm, value, count, from);
+      above.back().node = {level + 1, node.index / 2};
     }
     row = std::move(above);
   }
-  const Holding& root = row.front();
-  if (comm.rank() == root.rank && result != partials_in[root.slot]) {
-    std::copy(partials_in[root.slot], partials_in[root.slot] + count, result);
+  const int root = owner(0);
+  if (rank == root && result != partials_in[row.front().slot]) {
+    std::copy(partials_in[row.front().slot], partials_in[row.front().slot] + count, result);
   }
-  comm.broadcast(result, count, ElementType::f32, root.rank);
+  comm.broadcast(result, count, ElementType::f32, root);
 }
 
 LeafSum::LeafSum(const LeafTree& tree, int rank, int64_t count)
