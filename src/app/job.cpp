@@ -47,6 +47,8 @@ Job::Job(World& world, const SettingTable& table, const RunConfig& config, bool 
 
 void Job::prepare() {
   Communicator& control = world_.control();
+  hosts_ = world_.place().local_rank == 0 ? 1 : 0;
+  control.all_reduce(&hosts_, 1, ElementType::i64);
   agree(control, [&] {
     check(config_);
     if (config_.data_folder.empty()) {
@@ -231,6 +233,8 @@ Json Job::start_line() const {
   if (distill_) line["teacher_bytes"] = teacher_bytes_;
   const Json facts = {{"versions", versions(world_)},
                       {"host", world_.place().host},
+                      {"hosts", hosts_},
+                      {"cpu_model", cpu_model()},
                       {"threads", device_.threads},
                       {"device", device_.name},
                       {"network", to_json(network.spec())},
@@ -418,7 +422,12 @@ bool Job::run() {
   const RunResult result = run_training(world_, watchdog, *dataset_, *plan_, *student_, teacher_,
                                         config_, start, about, log);
   watchdog.stop();
-  if (!result.stopped) print_result(result);
+  if (result.cut) {
+    say(concat("stopped after ", config_.run.stop_steps,
+               " steps, as run.stop_steps asks; --resume goes on from here"));
+  } else if (!result.stopped) {
+    print_result(result);
+  }
   return !result.stopped;
 }
 

@@ -64,6 +64,7 @@ class Job {
   KeptTeacher& teachers_;
   Json study_;
   Timer timer_;
+  int64_t hosts_ = 0;  // that the ranks are on
   DeviceChoice device_;
   ClaimedFolder folder_;
   std::string teacher_sha256_, teacher_samples_, init_sha256_;

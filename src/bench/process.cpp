@@ -7,6 +7,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <cstdlib>
 #include <cstring>
@@ -70,8 +71,15 @@ struct Ended {
 };
 
 Ended run_to_end(const Words& words, const Words& environment) {
-  Words arguments = words, variables = environment;  // getenv finds the first of a name
-  for (char** entry = environ; *entry != nullptr; ++entry) variables.emplace_back(*entry);
+  Words arguments = words, variables = environment;
+  for (char** entry = environ; *entry != nullptr; ++entry) {
+    const std::string inherited = *entry;
+    const std::string name = inherited.substr(0, inherited.find('=') + 1);
+    // Of two of a name C's getenv finds the first, a shell the last.
+    const bool given = std::any_of(environment.begin(), environment.end(),
+                                   [&](const std::string& own) { return own.starts_with(name); });
+    if (!given) variables.push_back(inherited);
+  }
   Caught out("bench.out"), errors("bench.err");
   posix_spawn_file_actions_t actions;
   posix_spawn_file_actions_init(&actions);
@@ -124,10 +132,10 @@ std::string own_path() {
   return std::filesystem::read_symlink("/proc/self/exe").string();
 }
 
-std::string bench_script(const std::string& name) {
+std::string checkout_file(const std::string& name) {
   const auto build = std::filesystem::path(own_path()).parent_path();
-  const auto script = build.parent_path().parent_path() / "tests/bench" / name;
-  return std::filesystem::exists(script) ? script.string() : "";
+  const auto file = build.parent_path().parent_path() / name;
+  return std::filesystem::exists(file) ? file.string() : "";
 }
 
 double cpu_seconds() {
@@ -170,7 +178,7 @@ std::vector<Json> run_step(const Words& arguments) {
 Peer::Peer(const std::string& script) {
   const char* folder = std::getenv("BITSTILL_PEERS");
   const char* python = std::getenv("BITSTILL_PEER_PYTHON");
-  script_ = bench_script(script);
+  script_ = checkout_file("tests/bench/" + script);
   if ((script_.empty() && folder == nullptr) || python == nullptr) {
     absent_ = concat("BITSTILL_PEERS (folder of ", script,
                      ") or BITSTILL_PEER_PYTHON (a Python with PyTorch) is not set");

@@ -5,11 +5,11 @@
 #include <algorithm>
 #include <cstdio>
 #include <cstdlib>
-#include <fstream>
 #include <sstream>
 #include <thread>
 
 #include "bitstill/base/text.hpp"
+#include "bitstill/comm/processors.hpp"
 
 namespace bitstill {
 namespace {
@@ -29,6 +29,9 @@ constexpr RowKind kRows[] = {
      bench_hidden_exchange},
     {"P4q", "gradients in 4 bits: bytes and steps, 4 emulated hosts at 50 to 1,000 Mbit/s (root)",
      bench_coded_exchange},
+    {"P5", "weak scaling from 1 to 8 emulated hosts at 200 Mbit/s (root)", bench_weak_scaling},
+    {"P6", "simulated steps against measured ones on 1 to 8 hosts, and up to 4,096 nodes (root)",
+     bench_simulation},
     {"P7", "a teacher in slices: bytes of a rank, counted and resident", bench_slice_memory},
     {"P8", "a teacher in slices against a whole one: time", bench_slice_time},
     {"P9", "a step from a logit cache over the same step without a teacher", bench_cached_step},
@@ -108,7 +111,7 @@ void print_text(const RowKind& kind, const Row& row) {
 Json machine_conditions(const Json& versions) {
   double load[3] = {};
   ::getloadavg(load, 3);
-  return {{"cpu", processor()},
+  return {{"cpu", cpu_model()},
           {"cores", std::thread::hardware_concurrency()},
           {"isa", at::get_cpu_capability()},
           {"load", load},
@@ -116,14 +119,6 @@ Json machine_conditions(const Json& versions) {
 }
 
 }  // namespace
-
-std::string processor() {
-  std::ifstream info("/proc/cpuinfo");
-  for (std::string line; std::getline(info, line);) {
-    if (line.starts_with("model name")) return line.substr(line.find(':') + 2);
-  }
-  return "unknown";
-}
 
 std::vector<std::string> split_list(const std::string& text) {
   std::vector<std::string> items;

@@ -35,6 +35,8 @@ Row bench_quantized_step(const BenchOptions& options);         // P2
 Row bench_kernels(const BenchOptions& options);                // P3
 Row bench_hidden_exchange(const BenchOptions& options);        // P4
 Row bench_coded_exchange(const BenchOptions& options);         // P4q
+Row bench_weak_scaling(const BenchOptions& options);           // P5
+Row bench_simulation(const BenchOptions& options);             // P6
 Row bench_slice_memory(const BenchOptions& options);           // P7
 Row bench_slice_time(const BenchOptions& options);             // P8
 Row bench_cached_step(const BenchOptions& options);            // P9
@@ -58,9 +60,6 @@ Row bench_residual_bits(const BenchOptions& options);          // V6
 
 /// Whether train.precision = auto means bf16 on this processor.
 bool has_bf16();
-
-/// What this processor calls itself.
-std::string processor();
 
 std::vector<std::string> split_list(const std::string& text);
 

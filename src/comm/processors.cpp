@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <fstream>
 #include <map>
 
 #include "bitstill/base/log.hpp"
@@ -24,6 +25,14 @@ CpuSet allowed_cpus() {
     if (errno != EINVAL) break;
   }
   return {};
+}
+
+std::string cpu_model() {
+  std::ifstream info("/proc/cpuinfo");
+  for (std::string line; std::getline(info, line);) {
+    if (line.starts_with("model name")) return line.substr(line.find(':') + 2);
+  }
+  return "unknown";
 }
 
 std::vector<RankCpus> gather_cpus(Communicator& comm, const RankCpus& mine) {

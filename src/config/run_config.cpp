@@ -51,6 +51,8 @@ void check(const RunConfig& c) {
           concat("run.save_factor = ", c.run.save_factor, ": give 1 or more"));
   require(c.run.walltime_s >= 0,
           concat("run.walltime_s = ", c.run.walltime_s, ": give 0 (none) or seconds"));
+  require(c.run.stop_steps >= 0,
+          concat("run.stop_steps = ", c.run.stop_steps, ": give 0 (none) or steps"));
   require(c.run.save_steps >= 0,
           concat("run.save_steps = ", c.run.save_steps, ": give 0 (none) or more"));
   require(c.run.save_minutes >= 0,

@@ -116,6 +116,8 @@ void add_start(Run& run, const Entry& at) {
   run.settings = texts(at, "settings");
   run.versions = texts(at, "versions");
   run.host = text(at, "host");
+  run.hosts = number(at, "hosts");
+  run.cpu_model = text(at, "cpu_model");
   run.data = text(at, "data");
   run.network = object(at, "network");
   run.study = find(at, "study") ? object(at, "study") : Json();
@@ -152,12 +154,14 @@ void add_step(Run& run, const Entry& at) {
   record.step = number(at, "step");
   record.epoch = number(at, "epoch");
   record.steps = number(at, "steps", 1);
+  record.seconds = number(at, "seconds");
   record.loss = number(at, "loss");
   record.soft_loss = number(at, "soft_loss");
   record.hard_loss = number(at, "hard_loss");
   record.accuracy = number(at, "accuracy");
   record.rate = number(at, "rate");
   record.images_per_s = number(at, "images_per_s");
+  record.tokens_per_s = number(at, "tokens_per_s");
   record.memory_mb = number(at, "memory_mb");
   record.ms = numbers(at, "ms");
   record.bytes = numbers(at, "bytes");

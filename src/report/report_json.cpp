@@ -4,6 +4,7 @@
 
 #include "bitstill/report/markup.hpp"
 #include "bitstill/report/report.hpp"
+#include "bitstill/report/scaling.hpp"
 #include "bitstill/report/study.hpp"
 #include "bitstill/report/summary.hpp"
 
@@ -104,6 +105,34 @@ Json row_facts(const Study& study, const StudyRow& row) {
   return facts;
 }
 
+Json row_facts(const ScalingRow& row) {
+  Json facts = {{"mode", row.mode},
+                {"nodes", row.nodes},
+                {"ranks", row.ranks},
+                {"batch", row.batch},
+                {"repeats", row.repeats}};
+  const auto add = [&](const char* name, const Spread& spread) {
+    add_interval(facts, name, {spread.median, spread.low, spread.high});
+  };
+  add("images_per_s", row.images_per_s);
+  add("efficiency", row.efficiency);
+  add("step_ms", row.step_ms);
+  add("exchange_ms", row.exchange_ms);
+  add("gather_ms", row.gather_ms);
+  add("megabytes", row.megabytes);
+  add("memory_mb", row.memory_mb);
+  return facts;
+}
+
+Json row_facts(const SimulatedRow& row) {
+  return {{"nodes", row.nodes},
+          {"ranks", row.ranks},
+          {"step_ms", number(row.step_ms)},
+          {"efficiency", number(row.efficiency)},
+          {"formula_ms", number(row.formula_ms)},
+          {"formula_efficiency", number(row.formula_efficiency)}};
+}
+
 Json rows_facts(const Study& study, const std::vector<StudyRow>& rows) {
   Json all = Json::array();
   for (const StudyRow& row : rows) all.push_back(row_facts(study, row));
@@ -137,6 +166,18 @@ Json study_json(const Study& study) {
           {"rows", rows_facts(study, study.rows)},
           {"sweep", rows_facts(study, study.sweep)},
           {"targets", targets},
+          {"notes", study.notes}};
+}
+
+Json scaling_json(const ScalingStudy& study) {
+  Json rows = Json::array(), simulated = Json::array();
+  for (const ScalingRow& row : study.rows) rows.push_back(row_facts(row));
+  for (const SimulatedRow& row : study.simulated) simulated.push_back(row_facts(row));
+  return {{"study", study.name},
+          {"unit", study.unit},
+          {"rows", rows},
+          {"simulated", simulated},
+          {"simulation_limits", simulation_limits()},
           {"notes", study.notes}};
 }
 

@@ -52,7 +52,8 @@ line.grid{stroke:var(--rule);stroke-width:1}
 line.base{stroke:var(--axis);stroke-width:1}
 .curve{fill:none;stroke:currentColor;stroke-width:2;stroke-linejoin:round;stroke-linecap:round}
 .curve.dashed{stroke-dasharray:5 4.5}
-.mark{fill:currentColor}
+.curve.thin{stroke-width:1.2}
+.mark{fill:currentColor}.mark.hollow{fill:var(--card);stroke:currentColor;stroke-width:1.5}
 .hit{fill:currentColor;fill-opacity:0}
 .hit:hover{fill-opacity:.35}
 .bar{fill:currentColor}.bar:hover{filter:brightness(1.12)}
@@ -66,7 +67,7 @@ text.cell{font-size:12px;pointer-events:none;font-variant-numeric:tabular-nums}
 .legend{display:flex;flex-wrap:wrap;gap:3px 18px;list-style:none;margin:0 0 10px;padding:0;font-size:13.5px}
 .legend li{display:flex;align-items:center;gap:7px;min-width:0;overflow-wrap:anywhere}
 .key{flex:none;width:18px;border-top:3px solid currentColor;border-radius:2px}
-.key.dashed{border-top-style:dashed;border-radius:0}
+.key.dashed{border-top-style:dashed;border-radius:0}.key.thin{border-top-width:1.5px}
 .blocks .key{width:12px;height:12px;border:0;border-radius:3px;background:currentColor}.blocks .key.thin{height:5px}
 .sticky{position:sticky;top:0;z-index:1;background:var(--page);padding:9px 0;border-bottom:1px solid var(--rule)}
 .sticky .legend{margin:0}

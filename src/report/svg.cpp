@@ -1,5 +1,6 @@
 #include "bitstill/report/svg.hpp"
 
+#include <algorithm>
 #include <cmath>
 #include <cstdio>
 
@@ -7,6 +8,20 @@
 #include "bitstill/report/markup.hpp"
 
 namespace bitstill {
+namespace {
+
+/// Line by line: escape_html makes the ends of lines visible.
+std::string tooltip_lines(const std::string& text) {
+  std::string html;
+  for (std::size_t begin = 0; begin <= text.size();) {
+    const std::size_t end = std::min(text.find('\n', begin), text.size());
+    html += concat(begin > 0 ? "\n" : "", escape_html(text.substr(begin, end - begin)));
+    begin = end + 1;
+  }
+  return html;
+}
+
+}  // namespace
 
 std::string coordinate(double value) {
   if (!std::isfinite(value)) return "0";
@@ -80,7 +95,7 @@ void Svg::text(double x, double y, Anchor anchor, const std::string& css, const 
 
 void Svg::close(const char* element, const std::string& tooltip) {
   text_ += tooltip.empty() ? std::string("/>")
-                           : concat("><title>", escape_html(tooltip), "</title></", element, ">");
+                           : concat("><title>", tooltip_lines(tooltip), "</title></", element, ">");
 }
 
 std::string Svg::finish() {

@@ -29,7 +29,11 @@ class Run {
   RunResult run();
 
  private:
-  bool train_epoch(const EpochPlan& plan);  // what is left of it; false: stopped by a signal
+  bool train_epoch(const EpochPlan& plan);  // what is left of it; false: stopped before its end
+  /// run.stop_steps, once `more` steps are done.
+  bool enough(int64_t more = 0) const {
+    return options_.run.stop_steps > 0 && state_.step + more >= options_.run.stop_steps;
+  }
   void validate();
   double score() const;
   Trained trained_now() const;
@@ -99,7 +103,7 @@ Run::Run(World& world, Watchdog& watchdog, const Dataset& dataset, const RunPlan
 
 /// Rank 0's clocks decide for all.
 StepWishes Run::wishes() {
-  StepWishes wishes{start_.stop_requested(), false};
+  StepWishes wishes{start_.stop_requested() || enough(1), false};
   if (world_.place().rank != 0) return wishes;
   const RunOptions& run = options_.run;
   wishes.stop |= run.walltime_s > 0 && process_seconds() > run.walltime_s;
@@ -207,6 +211,7 @@ void Run::log_interval(const Moment& moment, double rate) {
     line["window_bytes"] = teacher_->traits().slices->window;
   }
   line["steps"] = interval_.steps;
+  line["seconds"] = seconds;
   line["bytes"] = traffic_json(&traffic_, std::max<int64_t>(interval_.steps, 1));
   line["memory_mb"] = peak_memory_mb();
   log_.write(line);
@@ -302,6 +307,10 @@ RunResult Run::run() {
   RunResult result;
   const TrainOptions& train = options_.train;
   while (state_.epoch < train.epochs && !state_.out_of_patience(train.patience)) {
+    if (enough()) {  // before the run went on
+      result.cut = true;
+      return result;
+    }
     Timer timer;
     interval_timer_.lap();
     parts_.step.seconds() = PhaseSeconds{};
@@ -315,7 +324,8 @@ RunResult Run::run() {
     if (!train_epoch(plan)) {
       save(false, true);
       writer_.wait();
-      result.stopped = true;
+      result.cut = enough();
+      result.stopped = !result.cut;
       return result;
     }
     const double train_seconds = timer.seconds();

@@ -43,6 +43,16 @@ TEST(PeerOutput, OfTranslation) {
   EXPECT_THROW(peer_rates("BENCH", "CPU 1.0 -> 2 tgt tok/CPU-s\n"), Error);
 }
 
+TEST(Program, AGivenVariableReplacesTheInheritedOne) {
+  ::setenv("BITSTILL_A", "inherited", 1);
+  for (const char* shell : {"bash", "sh"}) {
+    EXPECT_EQ(run_program({shell, "-c", "echo $BITSTILL_A"}, {"BITSTILL_A=given"}).output,
+              "given\n");
+  }
+  EXPECT_EQ(run_program({"bash", "-c", "echo $BITSTILL_A"}).output, "inherited\n");
+  ::unsetenv("BITSTILL_A");
+}
+
 TEST(Program, OutputAndSecondsOfTheProcessor) {
   const Finished done =
       run_program({"bash", "-c", "echo $A; for ((i = 0; i < 100000; ++i)); do :; done"}, {"A=7"});

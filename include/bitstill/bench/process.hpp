@@ -24,8 +24,8 @@ Finished run_program(const Words& words, const Words& environment = {});
 Words on_ranks(int ranks, const Words& command);
 /// This program.
 std::string own_path();
-/// tests/bench/NAME of the checkout that this program was built in; empty: there is none.
-std::string bench_script(const std::string& name);
+/// A file of the checkout that this program was built in; empty: there is none.
+std::string checkout_file(const std::string& name);
 /// Of this process, so far.
 double cpu_seconds();
 

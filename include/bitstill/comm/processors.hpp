@@ -18,6 +18,9 @@ using CpuSet = std::vector<uint64_t>;
 /// say.
 CpuSet allowed_cpus();
 
+/// "AMD EPYC 9654 96-Core Processor", as the system names it; "unknown" where it does not.
+std::string cpu_model();
+
 /// What a rank may use; ranks of one host have the same `host`.
 struct RankCpus {
   int64_t host = 0;

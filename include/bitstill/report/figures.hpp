@@ -14,6 +14,7 @@ using NumberText = std::function<std::string(double)>;
 
 struct Point {
   double x = kMissing, y = kMissing;
+  double low = kMissing, high = kMissing;  // of y, where it has a range
 };
 
 struct Line {
@@ -21,14 +22,19 @@ struct Line {
   bool dashed = false;
   bool markers = false;
   std::vector<Point> points;  // by x; a NaN breaks the line
+  bool thin = false;
+  bool hollow = false;  // its markers
 };
 
 struct LineFigure {
-  std::string title, unit;  // over epochs
+  std::string title, unit;
   Spacing scale = Spacing::linear;
   bool from_zero = false;
   bool legend = false;  // names its lines itself
   std::vector<Line> lines = {};
+  std::string x = "epoch", over = "epochs";
+  Spacing x_scale = Spacing::linear;  // from zero; logarithmic: with room at both ends
+  std::vector<double> x_ticks = {};   // whole numbers; empty: round values
 };
 /// Empty when no line has a point.
 std::string line_figure(const LineFigure& figure);

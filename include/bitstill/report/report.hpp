@@ -19,10 +19,10 @@ using NamedNumbers = std::vector<std::pair<std::string, double>>;
 /// Means over `steps` steps, of which the last is number `step`.
 struct StepRecord {
   double step = kMissing, epoch = kMissing;  // epoch counts fractions: 0.35
-  double steps = 1;
+  double steps = 1, seconds = kMissing;      // of all of them, with what lies between
   double loss = kMissing, soft_loss = kMissing, hard_loss = kMissing;
   double accuracy = kMissing;  // percent
-  double rate = kMissing, images_per_s = kMissing, memory_mb = kMissing;
+  double rate = kMissing, images_per_s = kMissing, tokens_per_s = kMissing, memory_mb = kMissing;
   NamedNumbers ms;     // a step, by phase; "exchange_busy" runs beside them
   NamedNumbers bytes;  // a step, by kind of traffic
 };
@@ -53,11 +53,11 @@ struct Run {
   std::string command, started, ended;  // in UTC, ISO 8601: they compare as texts
   bool finished = false;                // the log's last word is its end
   std::vector<std::pair<std::string, std::string>> settings, versions;
-  std::string host;  // of rank 0
-  std::string data;  // fingerprint of the shards
-  Json network;      // null when missing
-  Json study;        // which run of a study this is (report/study.hpp); null: of none
-  double world = kMissing, threads = kMissing, parameters = kMissing;
+  std::string host, cpu_model;  // of rank 0
+  std::string data;             // fingerprint of the shards
+  Json network;                 // null when missing
+  Json study;                   // which run of a study this is (report/study.hpp); null: of none
+  double world = kMissing, hosts = kMissing, threads = kMissing, parameters = kMissing;
   double fp32_bytes = kMissing;  // of the file that holds the same network in fp32
   double formula_bits = kMissing;
   TeacherFacts teacher;

@@ -250,6 +250,7 @@ struct RunOptions {
   bool tf32 = false;
   double timeout_s = 600, load_factor = 10, save_factor = 10;
   double walltime_s = 0;
+  int64_t stop_steps = 0;
   int64_t check_steps = 200, log_steps = 20;
   int64_t save_steps = 0;
   double save_minutes = 10;
@@ -271,6 +272,8 @@ void visit_settings(Options& options, const Visit& visit) {
   visit("save_factor", options.save_factor, "run.timeout_s is so many times longer in a save");
   visit("walltime_s", options.walltime_s,
         "stop in good order, exit code 75, so many seconds after the start; 0: no limit");
+  visit("stop_steps", options.stop_steps,
+        "stop in good order, exit code 0, after so many steps of the run; 0: no limit");
   visit("save_steps", options.save_steps,
         "a checkpoint after so many steps, besides those at epochs' ends; 0: none");
   visit("save_minutes", options.save_minutes, "a checkpoint when the last one is so old; 0: none");

@@ -36,6 +36,7 @@ struct RunResult {
   ClassificationCounts validation, test;  // of the decoded student.safetensors
   int64_t best_epoch = 0;
   bool stopped = false;  // by a signal, before the end
+  bool cut = false;      // after run.stop_steps, before the end
 };
 
 /// Trains `student` by `plan` (of `dataset`) and writes into the run folder: checkpoints after
