@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
-# slurm.sh limit|node|both: launch/slurm.sbatch under a real Slurm of four nodes, which are namespaces of this machine.
+# slurm.sh limit|node|scaling|all: launch/slurm.sbatch under a real Slurm of four nodes, which are namespaces of this machine.
 # limit: the time limit comes, the job stops in good order before it, is queued again by itself and ends. node: a
-# node is lost in mid-run, the job goes on without it. Both leave the bytes of a run that met neither.
+# node is lost in mid-run, the job goes on without it. Both leave the bytes of a run that met neither. scaling: what
+# bitstill scaling emits is taken by sbatch, and its points of one and two nodes run and are collected.
 # Needs root, slurm-wlm, munge, and the scripts of $SHARED/cluster; takes some minutes (waiting for the queue).
 . "$SOURCE/tests/whole/jobs.bash"
 cluster=$SHARED/cluster
@@ -10,7 +11,7 @@ skip() {
   echo "SKIP: $*"
   exit 77
 }
-[ -n "${1:-}" ] || skip "by command: tests/hosts/slurm.sh both (some minutes)"
+[ -n "${1:-}" ] || skip "by command: tests/hosts/slurm.sh all (some minutes)"
 [ "$(id -u)" -eq 0 ] && command -v slurmctld >/dev/null && command -v munge >/dev/null && [ -d "$cluster" ] ||
   skip "it needs root, slurm-wlm, munge and \$SHARED/cluster"
 small_shards data 600 60 50
@@ -84,5 +85,27 @@ node() {
   grep '^restart .*going on with 3 hosts' "$WORK/node.out" || fail "no restart on three: $(grep '^restart' "$WORK/node.out")"
   same_weights clean150 node
 }
-case $1 in both) limit; node ;; limit) limit ;; node) node ;; *) fail "limit, node or both" ;; esac
+
+scaling() {
+  local words script
+  words=("${job[@]:1}" --train.epochs 99 --scaling.repeats 1 --scaling.skip_steps 3 --scaling.steps 20)
+  on_node "$BITSTILL" scaling emit "${words[@]}" --scaling.nodes 1,2,4 --scaling.folder "$WORK/four" || fail "emit"
+  for script in "$WORK"/four/points/*.sh; do
+    on_node sbatch --test-only "$script" >"$WORK/out" 2>&1 || fail "sbatch --test-only $script: $(cat "$WORK/out")"
+  done
+  on_node "$BITSTILL" scaling emit "${words[@]}" --scaling.nodes 1,2 --scaling.folder "$WORK/study" || fail "emit"
+  on_node bash "$WORK/study/submit.sh" >"$WORK/out" 2>&1 || fail "submit.sh: $(cat "$WORK/out")"
+  for _ in {1..120}; do
+    [ "$(grep -l '"step":23,' "$WORK"/study/points/*/run.jsonl 2>/dev/null | wc -l)" -lt 4 ] || break
+    sleep 1
+  done
+  "$BITSTILL" scaling collect --scaling.folder "$WORK/study" >"$WORK/out" 2>"$WORK/err" || fail "collect"
+  cat "$WORK/out"
+  [ ! -s "$WORK/err" ] || fail "collect said: $(cat "$WORK/err"); $(tail -n 3 "$WORK"/study/points/*.out)"
+}
+case $1 in
+  all) limit; node; scaling ;;
+  limit | node | scaling) $1 ;;
+  *) fail "limit, node, scaling or all" ;;
+esac
 finish "a real Slurm of four nodes: $1"
