@@ -2,6 +2,7 @@
 #include <cstdio>
 #include <cstdlib>
 #include <filesystem>
+#include <regex>
 #include <sstream>
 
 #include "bitstill/base/file.hpp"
@@ -80,13 +81,14 @@ bool has_ended(const ScalingOptions& s, const std::string& point) {
 
 /// The hosts of a hostfile, a line each; each has slots for a node's ranks.
 std::vector<std::string> read_hosts(const ScalingOptions& s) {
+  static const std::regex kSlots("(^|\\s)slots\\s*=\\s*([0-9]{1,9})");
   std::istringstream text(read_file(s.hostfile, ExitCode::settings));
   std::vector<std::string> hosts;
   for (std::string line; std::getline(text, line);) {
     line = line.substr(0, line.find('#'));
     if (line.find_first_not_of(" \t\r") == std::string::npos) continue;
-    const std::size_t at = line.find("slots=");
-    const int64_t slots = at == std::string::npos ? 1 : std::atoll(line.c_str() + at + 6);
+    std::smatch found;
+    const int64_t slots = std::regex_search(line, found, kSlots) ? std::stoll(found[2]) : 1;
     if (slots < s.ranks) {
       throw Error(ExitCode::settings, concat("scaling.ranks = ", s.ranks, ", but ", s.hostfile,
                                              " gives slots for ", slots, ": ", line));

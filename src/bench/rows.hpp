@@ -37,6 +37,8 @@ Row bench_hidden_exchange(const BenchOptions& options);        // P4
 Row bench_coded_exchange(const BenchOptions& options);         // P4q
 Row bench_weak_scaling(const BenchOptions& options);           // P5
 Row bench_simulation(const BenchOptions& options);             // P6
+Row bench_thousand_nodes(const BenchOptions& options);         // P6b
+Row bench_thousands_of_nodes(const BenchOptions& options);     // P6c
 Row bench_slice_memory(const BenchOptions& options);           // P7
 Row bench_slice_time(const BenchOptions& options);             // P8
 Row bench_cached_step(const BenchOptions& options);            // P9

@@ -20,6 +20,14 @@ std::string page_header(const std::string& command, const std::string& title,
                 escape_html(title), "</h1><p>", escape_html(about), "</p></header>\n");
 }
 
+std::string notes_list(const std::vector<std::string>& notes) {
+  std::string items;
+  for (const std::string& note : notes) {
+    items += concat("<li class=\"note\">", escape_html(note), "</li>");
+  }
+  return items.empty() ? "" : concat("<ul class=\"notes\">", items, "</ul>\n");
+}
+
 std::string tile(const std::string& name, const std::string& value, const std::string& below) {
   if (value == "-") return "";
   return concat("<div class=\"card\"><dt>", name, "</dt><dd>", escape_html(value), "<small>",

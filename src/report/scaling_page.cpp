@@ -13,14 +13,10 @@ namespace bitstill {
 namespace {
 
 std::string header(const ScalingStudy& study) {
-  std::string items;
-  for (const std::string& note : study.notes) {
-    items += concat("<li class=\"note\">", escape_html(note), "</li>");
-  }
   return page_header("scaling", study.name,
                      concat(study.rows.size(), " points measured, ", study.simulated.size(),
                             " simulated")) +
-         (items.empty() ? "" : concat("<ul class=\"notes\">", items, "</ul>\n"));
+         notes_list(study.notes);
 }
 
 Line measured(const ScalingStudy& study, const std::string& mode) {

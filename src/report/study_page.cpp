@@ -28,13 +28,7 @@ std::string header(const Study& study) {
   for (const auto* rows : {&study.rows, &study.sweep}) {
     for (const StudyRow& row : *rows) runs += row.members.size();
   }
-  std::string html = page_header("study", study.name, concat(runs, " runs"));
-  if (study.notes.empty()) return html;
-  html += "<ul class=\"notes\">";
-  for (const std::string& note : study.notes) {
-    html += concat("<li class=\"note\">", escape_html(note), "</li>");
-  }
-  return html + "</ul>\n";
+  return page_header("study", study.name, concat(runs, " runs")) + notes_list(study.notes);
 }
 
 std::string targets_section(const Study& study) {

@@ -42,7 +42,7 @@ grep -q -- '--train.global_batch 16384 ' "$WORK/large/points/weak_n256_r2.sh" ||
 grep -q -- '--train.global_batch 64 ' "$WORK/large/points/strong_n256_r1.sh" || fail "strong: another batch"
 refused "nodes that fall" 1 2 'above the one before' scaling "$WORK/recipe.cfg" emit $nodes 4,2
 refused "no hosts" 1 2 'scaling.hostfile is not given' scaling "$WORK/recipe.cfg" run $nodes 1,2
-printf 'a slots=2\nb slots=1  # too few\n' >"$WORK/hosts"
+printf 'a max_slots=9 slots = 2\nb slots=1  # too few\n' >"$WORK/hosts"
 refused "too few slots" 1 2 'scaling.ranks = 2, but .* slots for 1: b' \
   scaling "$WORK/recipe.cfg" run $nodes 1,2 --scaling.hostfile "$WORK/hosts"
 refused "too few hosts" 1 2 'scaling.nodes has 3, .* names 2 hosts' \
