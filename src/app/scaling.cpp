@@ -26,14 +26,13 @@ int run_scaling(World& world, const Words& arguments) {
   ScalingOptions options;
   ScaledJob job;
   std::string page;
-  Words words, rest;
+  Words words, rest = arguments;
   SettingTable table;
   table.take_words(&words, "[RECIPE.cfg] emit|run|collect|simulate");
   table.add_section("scaling", options);
-  table.add("command", &job.command, "distill or train: what is measured");
+  table.add("command", &job.command, "what is measured");
   table.add("html", &page, "collect: the page; empty: scaling.html in scaling.folder");
   add_settings(table, job.config);
-  rest = arguments;
   if (rest.size() > 1 && !rest[0].starts_with("--") && !rest[1].starts_with("--")) {
     rest.insert(rest.begin(), "--config");
   }
@@ -56,9 +55,6 @@ int run_scaling(World& world, const Words& arguments) {
       throw Error(ExitCode::settings, "bitstill scaling: give one of emit, run, collect, simulate");
     }
     const Verb verb = from_word<Verb>(words[0], "bitstill scaling");
-    if (job.command != "distill" && job.command != "train") {
-      throw Error(ExitCode::settings, concat("command = ", job.command, ": give distill or train"));
-    }
     check(options);
     require_ending("html", page, ".html");
     if (world.place().world > 1) {
@@ -67,8 +63,7 @@ int run_scaling(World& world, const Words& arguments) {
     if (verb == Verb::emit || verb == Verb::run) {
       check(job.config);
       SettingTable own;
-      RunConfig copy = job.config;
-      add_settings(own, copy);
+      add_settings(own, job.config);
       job.recipe = recipe_text(own.values());
     }
     switch (verb) {

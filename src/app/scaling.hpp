@@ -8,10 +8,17 @@
 
 namespace bitstill {
 
+enum class ScaledCommand { distill, train };
+template <>
+struct WordsOf<ScaledCommand> {
+  using enum ScaledCommand;
+  static constexpr Word<ScaledCommand> kTable[] = {{distill, "distill"}, {train, "train"}};
+};
+
 /// The job whose points are measured.
 struct ScaledJob {
   RunConfig config;
-  std::string command = "distill";
+  ScaledCommand command = ScaledCommand::distill;
   std::string recipe;  // all of its settings, as a recipe
 };
 

@@ -126,7 +126,7 @@ std::vector<ScalingPoint> emit_points(const ScalingOptions& s, const ScaledJob& 
   const ScalingPlaces places = {
       own_path(),         launcher(),
       absolute(s.folder), std::filesystem::current_path(),
-      job.command,        sentences ? "train.global_tokens" : "train.global_batch"};
+      word(job.command),  sentences ? "train.global_tokens" : "train.global_batch"};
   for (const ScalingPoint& point : points) {
     replace_file(concat(points_folder(s), '/', point.name(), ".sh"),
                  point_script(s, point, places));

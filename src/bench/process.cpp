@@ -98,7 +98,9 @@ Ended run_to_end(const Words& words, const Words& environment) {
   rusage usage{};
   while (::wait4(child, &status, 0, &usage) < 0 && errno == EINTR) {
   }
-  Ended ended{{timer.seconds(), seconds(usage.ru_utime) + seconds(usage.ru_stime), out.text()}, {}};
+  Ended ended{{timer.seconds(), seconds(usage.ru_utime) + seconds(usage.ru_stime), out.text(),
+               static_cast<double>(usage.ru_maxrss) / 1000},
+              {}};
   if (status != 0) {
     const std::string how = WIFEXITED(status) ? concat("exit code ", WEXITSTATUS(status))
                                               : concat("signal ", WTERMSIG(status));

@@ -2,8 +2,6 @@
 #pragma once
 
 #include <map>
-#include <string>
-#include <tuple>
 #include <vector>
 
 #include "bitstill/scale/profile.hpp"

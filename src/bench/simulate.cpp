@@ -1,7 +1,5 @@
 #include "bitstill/bench/simulate.hpp"
 
-#include <sys/resource.h>
-
 #include <filesystem>
 
 #include "bitstill/base/file.hpp"
@@ -9,16 +7,6 @@
 #include "bitstill/bench/process.hpp"
 
 namespace bitstill {
-namespace {
-
-/// Of the largest program that this one has started and seen end.
-double most_memory_mb() {
-  rusage usage{};
-  ::getrusage(RUSAGE_CHILDREN, &usage);
-  return static_cast<double>(usage.ru_maxrss) / 1000;
-}
-
-}  // namespace
 
 std::string simulator() {
   const std::string path = std::filesystem::path(own_path()).parent_path() / "scale_sim";
@@ -57,7 +45,7 @@ Json simulate(const Simulation& simulation, const StepProfile& profile, const st
             {"exposed_gather_s", formula.exposed_gather_s}}},
           {"sent", lines[0]["sent"]},
           {"simulation_s", ended.seconds},
-          {"simulation_memory_mb", most_memory_mb()}};
+          {"simulation_memory_mb", ended.memory_mb}};
 }
 
 }  // namespace bitstill

@@ -1,8 +1,8 @@
 // P6: simulated steps, against measured ones and the formula, and what large machines come to.
 #include <algorithm>
 #include <cmath>
+#include <tuple>
 
-#include "bitstill/base/file.hpp"
 #include "bitstill/base/text.hpp"
 #include "bitstill/bench/process.hpp"
 #include "bitstill/bench/simulate.hpp"

@@ -41,6 +41,11 @@ LeafTree::LeafTree(std::vector<int64_t> first) : first_(std::move(first)) {
   }
 }
 
+int LeafTree::owner(int64_t leaf) const {
+  return static_cast<int>(std::upper_bound(first_.begin(), first_.end(), leaf) - first_.begin()) -
+         1;
+}
+
 bool LeafTree::holds(int rank, const TreeNode& node) const {
   const int64_t begin = node.index << node.level;
   const int64_t end = std::min((node.index + 1) << node.level, leaves());
@@ -95,10 +100,6 @@ void LeafTree::sum(Communicator& comm, const std::vector<float*>& partials_in, f
   // A node's value arises on the rank of its first leaf, so that a rank knows its partners from its
   // own nodes: levels, not ranks, are what it walks.
   const int rank = comm.rank();
-  const auto owner = [&](int64_t leaf) {
-    return static_cast<int>(std::upper_bound(first_.begin(), first_.end(), leaf) - first_.begin()) -
-           1;
-  };
   std::vector<Holding> row;
   for (const TreeNode& node : partials(rank)) row.push_back({node, row.size()});
   for (int level = 0; (INT64_C(1) << level) < leaves() && !row.empty(); ++level) {

@@ -12,8 +12,7 @@ bool has_leaves(const LeafTree& tree, int rank) {
 /// Ranks without leaves have no part in a tree: the owner of the first leaf adds their flags to its
 /// own.
 void collect_flags(Communicator& comm, const LeafTree& tree, float* flags, int64_t count) {
-  int owner = 0;
-  while (!has_leaves(tree, owner)) ++owner;
+  const int owner = tree.owner(0);
   if (!has_leaves(tree, comm.rank())) comm.send(flags, count, ElementType::f32, owner);
   if (comm.rank() != owner) return;
   std::vector<float> theirs(static_cast<std::size_t>(count));

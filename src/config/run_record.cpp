@@ -9,31 +9,16 @@
 namespace bitstill {
 namespace {
 
-constexpr const char* kPlaces[] = {"data.prefetch",
-                                   "data.threads",
-                                   "run.folder",
-                                   "run.device",
-                                   "run.threads",
-                                   "run.timeout_s",
-                                   "run.log_steps",
-                                   "run.check_steps",
-                                   "run.load_factor",
-                                   "run.save_factor",
-                                   "run.walltime_s",
-                                   "run.stop_steps",
-                                   "run.save_steps",
-                                   "run.save_minutes",
-                                   "run.keep",
-                                   "run.keep_every",
-                                   "run.on_storage_error",
-                                   "run.tensorboard",
-                                   "exchange.overlap",
-                                   "teacher.sharding",
-                                   "teacher.group",
-                                   "teacher.window",
-                                   "teacher.piece_bytes",
-                                   "teacher.sweep_batches",
-                                   "teacher.memory_mb"};
+constexpr const char* kPlaces[] = {
+    "data.prefetch",    "data.threads",         "run.folder",
+    "run.device",       "run.threads",          "run.timeout_s",
+    "run.log_steps",    "run.check_steps",      "run.load_factor",
+    "run.save_factor",  "run.walltime_s",       "run.stop_steps",
+    "run.save_steps",   "run.save_minutes",     "run.keep",
+    "run.keep_every",   "run.on_storage_error", "run.tensorboard",
+    "exchange.overlap", "teacher.sharding",     "teacher.group",
+    "teacher.window",   "teacher.piece_bytes",  "teacher.sweep_batches",
+    "teacher.memory_mb"};
 constexpr const char* kFiles[] = {"data.folder", "teacher.file", "teacher.cache", "student.init"};
 
 template <std::size_t N>

@@ -34,14 +34,6 @@ Cells names_of(const std::vector<Bar>& bars, NamedNumbers Bar::*numbers) {
   return names;
 }
 
-/// What of a number there is; 0 without it.
-double value_of(const NamedNumbers& numbers, const std::string& name) {
-  for (const auto& [key, value] : numbers) {
-    if (key == name) return part_size(value);
-  }
-  return 0;
-}
-
 /// Below the parts before the one of its name, up to where that begins.
 void draw_hidden(Svg& svg, const BarFigure& figure, const Bar& bar, double top, double scale) {
   for (const auto& [name, value] : bar.hidden) {
@@ -110,10 +102,11 @@ std::string number_table(const BarFigure& figure, const Cells& names, const Cell
   for (const auto& name : hidden) rows[0].push_back(name + " meanwhile");
   for (const Bar& bar : figure.bars) {
     rows.push_back({bar.name});
-    for (const auto& name : names) rows.back().push_back(figure.number(value_of(bar.parts, name)));
+    for (const auto& name : names)
+      rows.back().push_back(figure.number(part_size(value_named(bar.parts, name))));
     rows.back().push_back(figure.number(total(bar)));
     for (const auto& name : hidden) {
-      rows.back().push_back(figure.number(value_of(bar.hidden, name)));
+      rows.back().push_back(figure.number(part_size(value_named(bar.hidden, name))));
     }
   }
   return concat("<details><summary>Numbers</summary>", html_table(rows, 1), "</details>");

@@ -220,11 +220,15 @@ bool torn(const std::string& line) {
 
 }  // namespace
 
-Run read_run(const std::string& folder) {
+std::string own_name(const std::string& folder) {
   const std::filesystem::path root = std::filesystem::absolute(folder).lexically_normal();
+  return (root.has_filename() ? root : root.parent_path()).filename().string();
+}
+
+Run read_run(const std::string& folder) {
   Run run;
   run.folder = folder;
-  run.name = (root.has_filename() ? root : root.parent_path()).filename().string();
+  run.name = own_name(folder);
   const std::string path = (std::filesystem::path(folder) / "run.jsonl").string();
   const std::string log = read_file(path, ExitCode::data, kMostLogBytes);
   std::size_t line_number = 0;

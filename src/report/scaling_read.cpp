@@ -49,20 +49,14 @@ Traits traits_of(const Run& run) {
   return traits;
 }
 
-std::string value_of(const Traits& traits, const std::string& name) {
-  const auto found = std::find_if(traits.begin(), traits.end(),
-                                  [&](const auto& trait) { return trait.first == name; });
-  return found == traits.end() ? "" : found->second;
-}
-
 /// "train.rate is 0.2, of the other points 0.1"; empty: they are the same.
 std::string difference(const Traits& mine, const Traits& others) {
   for (const auto& [name, value] : others) {
-    const std::string own = value_of(mine, name);
+    const std::string own = value_named(mine, name);
     if (own != value) return concat(name, " is ", own, ", of the other points ", value);
   }
   for (const auto& [name, value] : mine) {
-    if (value_of(others, name) != value) return concat(name, " is ", value, ", here alone");
+    if (value_named(others, name) != value) return concat(name, " is ", value, ", here alone");
   }
   return "";
 }
@@ -103,13 +97,6 @@ double sum_of(const NamedNumbers& numbers) {
   return sum;
 }
 
-double named(const NamedNumbers& numbers, const std::string& name) {
-  for (const auto& [key, value] : numbers) {
-    if (key == name) return value;
-  }
-  return 0;
-}
-
 template <class Value>
 double median_of(const Member& member, const Value& value) {
   std::vector<double> values;
@@ -144,8 +131,9 @@ ScalingRow row_of(const std::vector<const Member*>& members) {
   row.repeats = static_cast<int64_t>(members.size());
   row.images_per_s = spread(members, rate);
   row.step_ms = spread(members, [](const StepRecord& s) { return 1000 * s.seconds / s.steps; });
-  row.exchange_ms = spread(members, [](const StepRecord& s) { return named(s.ms, "exchange"); });
-  row.gather_ms = spread(members, [](const StepRecord& s) { return named(s.ms, "gather"); });
+  row.exchange_ms =
+      spread(members, [](const StepRecord& s) { return value_named(s.ms, "exchange"); });
+  row.gather_ms = spread(members, [](const StepRecord& s) { return value_named(s.ms, "gather"); });
   row.megabytes = spread(members, [](const StepRecord& s) { return 1e-6 * sum_of(s.bytes); });
   row.memory_mb = spread(members, [](const StepRecord& s) { return s.memory_mb; });
   return row;
@@ -215,7 +203,8 @@ std::vector<Member> read_members(const Json& plan, const std::string& folder,
 void refuse(std::vector<Member>& members, std::vector<std::string>& notes) {
   std::map<std::string, std::string> first;  // by what no two runs share
   std::erase_if(members, [&](const Member& member) {
-    const std::string own = concat(value_of(member.run.settings, "run.folder"), member.run.started);
+    const std::string own =
+        concat(value_named(member.run.settings, "run.folder"), member.run.started);
     const auto [other, is_new] = first.emplace(own, member.name);
     if (!is_new) notes.push_back(concat(member.name, ": is a copy of ", other->second));
     return !is_new;
@@ -238,7 +227,7 @@ ScalingStudy read_scaling(const std::string& folder) {
   const Json plan = parse_json(read_file(path, ExitCode::data, kMostBytes), path, ExitCode::data);
   ScalingStudy study;
   study.folder = folder;
-  study.name = std::filesystem::absolute(folder).lexically_normal().filename().string();
+  study.name = own_name(folder);
   try {
     std::vector<Member> members = read_members(plan, folder, study.notes);
     refuse(members, study.notes);

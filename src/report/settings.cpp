@@ -9,13 +9,6 @@ namespace {
 
 using TextList = std::vector<std::pair<std::string, std::string>> Run::*;
 
-std::string value_of(const Run& run, TextList list, const std::string& name) {
-  for (const auto& [key, value] : run.*list) {
-    if (key == name) return value;
-  }
-  return "-";
-}
-
 std::string details(const std::string& title, const std::vector<Cells>& rows, bool open) {
   const std::string table = html_table(rows, rows[0].size(), {"settings", {}, {}});
   if (table.empty()) return "";
@@ -36,7 +29,7 @@ std::string list_section(const std::string& title, const Runs& runs, const Cells
   differing[0].insert(differing[0].end(), labels.begin(), labels.end());
   for (const std::string& name : names) {
     Cells row = {name};
-    for (const Run& run : runs) row.push_back(value_of(run, list, name));
+    for (const Run& run : runs) row.push_back(value_named(run.*list, name, "-"));
     const bool same = std::all_of(row.begin() + 1, row.end(),
                                   [&](const std::string& value) { return value == row[1]; });
     if (same) {

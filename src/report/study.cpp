@@ -120,8 +120,7 @@ bool is_study(const std::string& folder) {
 Study read_study(const std::string& folder) {
   Study study;
   study.folder = folder;
-  const fs::path root = fs::absolute(folder).lexically_normal();
-  study.name = (root.has_filename() ? root : root.parent_path()).filename().string();
+  study.name = own_name(folder);
   std::vector<Run> runs;
   for (const std::string& name : run_folders(folder)) {
     runs.push_back(read_run(concat(folder, "/", name)));

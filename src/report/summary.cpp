@@ -12,15 +12,9 @@ namespace {
 
 constexpr std::size_t kLongestLabel = 60;  // characters
 
-std::string setting(const Run& run, const std::string& key) {
-  for (const auto& [name, value] : run.settings) {
-    if (name == key) return value;
-  }
-  return "";
-}
-
 std::string method_text(const Run& run) {
-  const std::string method = setting(run, "quant.method"), bits = setting(run, "quant.bits");
+  const std::string method = value_named(run.settings, "quant.method"),
+                    bits = value_named(run.settings, "quant.bits");
   if (method.empty()) return "-";
   if (method == "none") return "fp32";
   return bits.empty() ? method : concat(method, " ", bits, bits == "1" ? " bit" : " bits");
@@ -74,7 +68,7 @@ Summary summarize(const Run& run) {
   result.parameters = run.parameters;
   result.world = run.world;
   if (!run.epochs.empty()) result.epochs = run.epochs.back().epoch;
-  const std::string planned = setting(run, "train.epochs");
+  const std::string planned = value_named(run.settings, "train.epochs");
   if (!planned.empty()) result.planned_epochs = std::strtod(planned.c_str(), nullptr);
   result.test = run.test;
   result.validation_accuracy = run.validation.accuracy;

@@ -9,6 +9,7 @@
 #include "bitstill/base/error.hpp"
 #include "bitstill/base/text.hpp"
 #include "bitstill/comm/thread_world.hpp"
+#include "tree_definition.hpp"
 
 namespace bitstill {
 namespace {
@@ -28,21 +29,8 @@ Values leaf_values(int64_t leaf) {
   return values;
 }
 
-/// The definition: leaves [begin, end) as one node of `width` (a power of two).
-Values reference(int64_t begin, int64_t width, int64_t leaves) {
-  if (width == 1) return leaf_values(begin);
-  Values left = reference(begin, width / 2, leaves);
-  if (begin + width / 2 >= leaves) return left;
-  const Values right = reference(begin + width / 2, width / 2, leaves);
-  for (std::size_t i = 0; i < left.size(); ++i) left[i] += right[i];
-  return left;
-}
-
 Values reference(int64_t leaves) {
-  if (leaves == 0) return Values(kCount, 0.0f);
-  int64_t width = 1;
-  while (width < leaves) width *= 2;
-  return reference(0, width, leaves);
+  return leaves == 0 ? Values(kCount, 0.0f) : tree_sum(leaves, leaf_values);
 }
 
 /// What a rank does in a step: its leaves in order, then the sum across ranks.
@@ -122,6 +110,13 @@ TEST(LeafTree, OneRankEndsWithTheRootAlone) {
   EXPECT_EQ(tree.merges(0, 0), 0);
   EXPECT_EQ(tree.merges(0, 7), 3);
   EXPECT_EQ(tree.merges(0, 10), 2);  // 10 joins 8-9, then 0-7
+}
+
+TEST(LeafTree, ALeafsOwnerIsTheRankThatHoldsIt) {
+  const LeafTree tree({0, 0, 2, 2, 3});  // ranks 0 and 2 hold none
+  EXPECT_EQ(tree.owner(0), 1);
+  EXPECT_EQ(tree.owner(1), 1);
+  EXPECT_EQ(tree.owner(2), 3);
 }
 
 TEST(LeafTree, PartialsNameTheHighestNode) {

@@ -8,6 +8,7 @@
 #include <random>
 
 #include "bitstill/comm/thread_world.hpp"
+#include "tree_definition.hpp"
 
 namespace bitstill {
 namespace {
@@ -33,21 +34,9 @@ float flag_of(int rank, int64_t flag) {
   return static_cast<float>(100 * rank + flag);
 }
 
-/// The tree's definition: leaves [begin, begin + width) that exist, as one node.
-Values node(int64_t begin, int64_t width, int64_t leaves) {
-  if (width == 1) return leaf_values(begin);
-  Values left = node(begin, width / 2, leaves);
-  if (begin + width / 2 >= leaves) return left;
-  const Values right = node(begin + width / 2, width / 2, leaves);
-  for (std::size_t i = 0; i < left.size(); ++i) left[i] += right[i];
-  return left;
-}
-
 /// The sum that all ranks are to get.
 Values expected_sum(const std::vector<int64_t>& first, bool flags) {
-  int64_t width = 1;
-  while (width < first.back()) width *= 2;
-  Values sum = node(0, width, first.back());
+  Values sum = tree_sum(first.back(), leaf_values);
   for (std::size_t rank = 0; flags && rank + 1 < first.size(); ++rank) {
     if (first[rank] < first[rank + 1]) continue;
     for (int64_t k = 0; k < kFlags; ++k)

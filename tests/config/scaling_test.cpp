@@ -71,7 +71,7 @@ TEST(Scaling, AScriptIsForSbatchAndBash) {
   ScalingOptions s = options();
   s.sbatch = "--time=00:10:00 --partition=debug";
   const ScalingPoint point = {ScalingMode::weak, 8, 32, 2, 768};
-  ScalingPlaces places = {"/opt/bitstill", "/opt/launch/run.sh", "/work/it's", "/work",
+  ScalingPlaces places = {"/opt/bitstill", "/opt/launch/run.sh", "/data/it's", "/data",
                           "distill",       "train.global_batch"};
   EXPECT_EQ(point_script(s, point, places), R"(#!/usr/bin/env bash
 # weak scaling, 8 nodes of 4 ranks, repeat 2 of 3: sbatch or bash starts it; what was interrupted goes on.
@@ -82,13 +82,13 @@ TEST(Scaling, AScriptIsForSbatchAndBash) {
 #SBATCH --signal=B:USR1@60
 #SBATCH --requeue
 #SBATCH --open-mode=append
-#SBATCH --output=/work/it's/points/weak_n8_r2.out
+#SBATCH --output=/data/it's/points/weak_n8_r2.out
 #SBATCH --time=00:10:00
 #SBATCH --partition=debug
 set -euo pipefail
-cd '/work'
-exec '/opt/launch/run.sh' -n 32 --threads 1 '/opt/bitstill' distill --config '/work/it'\''s/recipe.cfg' \
-  --run.folder '/work/it'\''s/points/weak_n8_r2' --train.global_batch 768 --run.threads 1 --run.stop_steps 120 --run.log_steps 1 --run.save_minutes 0 --run.save_steps 0 --resume=auto
+cd '/data'
+exec '/opt/launch/run.sh' -n 32 --threads 1 '/opt/bitstill' distill --config '/data/it'\''s/recipe.cfg' \
+  --run.folder '/data/it'\''s/points/weak_n8_r2' --train.global_batch 768 --run.threads 1 --run.stop_steps 120 --run.log_steps 1 --run.save_minutes 0 --run.save_steps 0 --resume=auto
 )");
   s.launcher = ScalingLauncher::srun;
   EXPECT_HOLDS(point_script(s, point, places),

@@ -174,6 +174,13 @@ TEST(ReadScaling, SentencesCountTokens) {
   EXPECT_NEAR(study.rows[1].efficiency.median, 80, 1e-2);
 }
 
+TEST(ReadScaling, AFolderNamedWithASlashHasItsName) {
+  const PlantedStudy planted;
+  const ScalingStudy study = read_scaling(planted.path(""));
+  EXPECT_EQ(study.name, planted.read().name);
+  EXPECT_FALSE(study.name.empty());
+}
+
 TEST(ReadScaling, SimulatedPointsStandApart) {
   const PlantedStudy planted;
   planted.write(

@@ -14,6 +14,7 @@ struct Finished {
   double seconds = 0;      // wall time from start to exit
   double cpu_seconds = 0;  // of the program and what it waited for
   std::string output;      // standard output
+  double memory_mb = 0;    // the peak of the largest process among them
 };
 
 /// Runs words[0], looked up in PATH, with `environment` ("NAME=value") beside the present one.

@@ -13,8 +13,7 @@ std::string simulator();
 
 /// `profile` is settled (scale/simulation.hpp). nodes, ranks, chunk_bytes, step_s, compute_s,
 /// efficiency, the formula's times, what was sent in a step, and what the simulation took: seconds
-/// and, with those before it, the most memory. What it is made from stays in `folder`.
-/// Error(environment) where it fails.
+/// and memory. What it is made from stays in `folder`. Error(environment) where it fails.
 Json simulate(const Simulation& simulation, const StepProfile& profile, const std::string& folder);
 
 }  // namespace bitstill

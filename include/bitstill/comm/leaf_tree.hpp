@@ -28,6 +28,9 @@ class LeafTree {
   int64_t leaves() const { return first_.back(); }
   int64_t first_leaf(int rank) const { return first_[static_cast<std::size_t>(rank)]; }
 
+  /// The rank that holds a leaf, 0 <= leaf < leaves().
+  int owner(int64_t leaf) const;
+
   /// The additions a rank makes alone: what to do once leaf `leaf` (of this rank, given in order)
   /// is there. Partial sums form a stack; after pushing the leaf's value, `merges(leaf)` times the
   /// top is added to the one below it (below += top) and popped.

@@ -4,7 +4,6 @@
 
 #include <cstdint>
 #include <string>
-#include <utility>
 #include <vector>
 
 #include "bitstill/base/words.hpp"
@@ -92,7 +91,8 @@ struct ScalingPoint {
   std::string name() const;      // "weak_n4_r2"
 };
 
-/// All, in the order drawn. `batch`: the recipe's. Error(settings) where it cannot grow evenly.
+/// All of checked options, in the order drawn. `batch`: the recipe's. Error(settings) where it
+/// cannot grow evenly.
 std::vector<ScalingPoint> plan_points(const ScalingOptions& options, int64_t batch);
 
 /// What a point's script calls, absolute.

@@ -3,6 +3,7 @@
 
 #include <limits>
 #include <string>
+#include <type_traits>
 #include <utility>
 #include <vector>
 
@@ -15,6 +16,16 @@ constexpr double kMissing = std::numeric_limits<double>::quiet_NaN();
 
 /// (name, value) in the log's order, for example the milliseconds of each phase.
 using NamedNumbers = std::vector<std::pair<std::string, double>>;
+
+/// The value of a name in such a list; without it 0, no text, or `otherwise`.
+template <class Value>
+Value value_named(const std::vector<std::pair<std::string, Value>>& list, const std::string& name,
+                  const std::type_identity_t<Value>& otherwise = {}) {
+  for (const auto& [key, value] : list) {
+    if (key == name) return value;
+  }
+  return otherwise;
+}
 
 /// Means over `steps` steps, of which the last is number `step`.
 struct StepRecord {
@@ -69,6 +80,9 @@ struct Run {
   NamedNumbers files;              // bytes
   std::vector<std::string> notes;  // what a reader of the figures should know
 };
+
+/// The folder's own name, also of "runs/a/" and ".".
+std::string own_name(const std::string& folder);
 
 /// Reads FOLDER/run.jsonl. Of steps and epochs that were done again only the last time is kept; a
 /// torn last line is ignored with a note. Error(data) names file and line of any other malformed

@@ -61,27 +61,18 @@ std::unique_ptr<Communicator> role_communicator(World& world, const StepProfile&
   return std::make_unique<ScaledCommunicator>(std::move(comm), kKinds[role], fraction);
 }
 
-/// A worker's channels; without overlap they are its main thread's.
+/// A worker's channels: its lanes, or, without overlap, those of its only thread.
 struct Channels {
   std::unique_ptr<Channel> gradients, gathers;
 };
 
-Channels lanes(const StepProfile& profile, int worker) {
-  Channels channels;
-  channels.gradients = std::make_unique<SimChannel>(lane_of(worker, kGradients));
-  if (profile.group > 1) {
-    channels.gathers = std::make_unique<SimChannel>(lane_of(worker, kGathers));
-  }
-  return channels;
-}
-
-Channels inline_channels(World& world, const StepProfile& profile, int worker, int64_t fraction) {
-  const auto make = [&](int role) {
+Channels channels_of(World& world, const StepProfile& profile, int worker, int64_t fraction) {
+  const auto channel = [&](int role) -> std::unique_ptr<Channel> {
+    if (profile.overlap) return std::make_unique<SimChannel>(lane_of(worker, role));
     return make_inline_channel(role_communicator(world, profile, worker, role, fraction));
   };
-  Channels channels;
-  channels.gradients = make(kGradients);
-  if (profile.group > 1) channels.gathers = make(kGathers);
+  Channels channels{channel(kGradients), nullptr};
+  if (profile.group > 1) channels.gathers = channel(kGathers);
   return channels;
 }
 
@@ -126,10 +117,8 @@ int run(int argc, char** argv) {
     const int each = roles(profile), rank = world->place().rank;
     const int worker = rank / each, role = rank % each;
     const auto comm = role_communicator(*world, profile, worker, role, fraction);
-    if (!profile.overlap) {
-      work(profile, *comm, inline_channels(*world, profile, worker, fraction), steps);
-    } else if (role == kMain) {
-      work(profile, *comm, lanes(profile, worker), steps);
+    if (role == kMain) {
+      work(profile, *comm, channels_of(*world, profile, worker, fraction), steps);
     } else {
       lane_of(worker, role)->serve(*comm);
     }
