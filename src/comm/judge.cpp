@@ -46,11 +46,11 @@ Judge::Judge(std::vector<std::string> hosts, double timeout_s, double silence_s)
   for (Rank& rank : ranks_) rank.report.limit_s = timeout_s;
 }
 
-void Judge::hear(std::size_t rank, const Report& report, double now_s) {
+void Judge::hear(std::size_t rank, const Report& report, double when_s) {
   Rank& known = ranks_[rank];
   const Report& before = known.report;
-  if (report.sequence != before.sequence || report.phase != before.phase) known.progress_s = now_s;
-  known.heard_s = now_s;
+  if (report.sequence != before.sequence || report.phase != before.phase) known.progress_s = when_s;
+  known.heard_s = when_s;
   known.report = report;
 }
 

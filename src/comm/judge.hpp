@@ -14,8 +14,9 @@ namespace bitstill {
 struct Report {
   Phase phase = Phase::start;
   int64_t step = 0;
-  int64_t sequence = 0;  // advances with every progress
-  double limit_s = 0;    // how long it may stay so
+  int64_t sequence = 0;   // advances with every progress
+  double limit_s = 0;     // how long it may stay so
+  bool stopping = false;  // it waits in Watchdog::stop() for the others
 };
 
 /// Hears every rank's reports and names the culprits once a time-out has passed:
@@ -31,7 +32,8 @@ class Judge {
  public:
   /// `silence_s`: how long a healthy rank may be silent.
   Judge(std::vector<std::string> hosts, double timeout_s, double silence_s);
-  void hear(std::size_t rank, const Report& report, double now_s);
+  /// `when_s`: when it said so.
+  void hear(std::size_t rank, const Report& report, double when_s);
   /// The job's last line, or "" while all is well.
   std::string verdict(double now_s) const;
   /// The same for ranks that do not answer, of those in `among` alone.

@@ -1,4 +1,5 @@
-// A training loop without training, and one fault in it: fault_program FAULT RANK [TIMEOUT_S].
+// A training loop without training, and one fault in it: fault_program FAULT RANK [TIMEOUT_S
+// [FAN_OUT]].
 // RANK does FAULT at step 17 of 40 (agreed and circle: all do); tests/failure/comm_faults.sh looks
 // at how the job ends.
 #include <csignal>
@@ -35,9 +36,9 @@ void print_moment() {
 /// summed while the next phase runs.
 class Loop {
  public:
-  Loop(World& world, double timeout_s)
+  Loop(World& world, double timeout_s, int fan_out)
       : world_(world),
-        watchdog_(world, timeout_s),
+        watchdog_(world, timeout_s, fan_out),
         gathers_(open_channel(world, Traffic::gathers, Overlap::automatic)),
         channel_(open_channel(world, Traffic::gradients, Overlap::automatic)),
         chunks_(2, std::vector<float>(50021)) {}
@@ -114,9 +115,9 @@ class Loop {
   std::abort();
 }
 
-int run(World& world, const std::string& fault, int rank, double timeout_s) {
+int run(World& world, const std::string& fault, int rank, double timeout_s, int fan_out) {
   const bool here = world.place().rank == rank;
-  Loop loop(world, timeout_s);
+  Loop loop(world, timeout_s, fan_out);
   std::map<Phase, std::function<void()>> faults;
   if (here && fault == "throw") {
     faults[Phase::forward] = [] { throw Error(ExitCode::data, "planted failure"); };
@@ -180,7 +181,8 @@ int main(int argc, char** argv) {
   const auto world = World::open();
   set_log_place(world->place());
   try {
-    return run(*world, argv[1], std::atoi(argv[2]), argc > 3 ? std::atof(argv[3]) : 5);
+    return run(*world, argv[1], std::atoi(argv[2]), argc > 3 ? std::atof(argv[3]) : 5,
+               argc > 4 ? std::atoi(argv[4]) : Watchdog::kFanOut);
   } catch (const AgreedError& error) {
     if (world->place().rank == 0) print_error(error.what());
     return static_cast<int>(error.code());

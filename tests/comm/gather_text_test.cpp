@@ -9,7 +9,7 @@ namespace bitstill {
 namespace {
 
 TEST(GatherText, HasEachRanksTextInTheirOrder) {
-  for (const int world : {2, 5}) {
+  for (const int world : {2, 3, 5, 8, 13}) {
     run_as_ranks(world, [&](Communicator& comm) {
       const auto length = static_cast<std::size_t>(comm.rank() * 1000);  // rank 0: nothing
       const auto texts = gather_text(comm, std::string(length, static_cast<char>(comm.rank())));

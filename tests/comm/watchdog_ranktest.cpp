@@ -38,6 +38,18 @@ TEST(Watchdog, RanksMayEndInAnyOrder) {
   }
 }
 
+/// Reports go over several ranks: fan-outs of one and two.
+TEST(Watchdog, ReportsOfRanksThatOthersCarry) {
+  for (const int fan_out : {1, 2}) {
+    Watchdog watchdog(rank_world(), 1.0, fan_out);
+    for (int i = 0; i < 40 + rank_world().place().rank; ++i) {
+      watchdog.progress(Phase::forward, i);
+      sleep_s(0.05);
+    }
+    watchdog.stop();
+  }
+}
+
 TEST(Watchdog, LongPhasesAreAllowed) {
   Watchdog watchdog(rank_world(), 1.0);
   watchdog.progress(Phase::save, 1);  // ten times the time-out

@@ -7,12 +7,13 @@ program=$(dirname "$BITSTILL")/fault_program
 host=$(hostname)
 
 # expect RANKS FAULT RANK TIMEOUT_S CODE WITHIN_S [LINE]: no LINE means no error line. The seconds
-# count from the fault, whose moment the rank prints.
+# count from the fault, whose moment the rank prints. FAN_OUT: of the watchdog's tree.
 expect() {
   local ranks=$1 fault=$2 rank=$3 timeout_s=$4 code=$5 within_s=$6 line=${7:-}
   local start got seconds errors
   start=$(date +%s)
-  timeout -s KILL 60 "${mpi[@]}" -n "$ranks" "$program" "$fault" "$rank" "$timeout_s" >"$WORK/out" 2>"$WORK/err"
+  timeout -s KILL 60 "${mpi[@]}" -n "$ranks" "$program" "$fault" "$rank" "$timeout_s" ${FAN_OUT:-} \
+    >"$WORK/out" 2>"$WORK/err"
   got=$?
   seconds=$(sed -n 's/^fault at //p' "$WORK/out" | sort -n | tail -1)
   seconds=$(($(date +%s) - ${seconds:-$start}))
@@ -69,6 +70,13 @@ all_waits() {
     "no progress for 2\.0 s: all ranks wait in phase exchange of step 17 and none is behind"
 }
 
+# chain.4: as waits.4, where each rank carries the reports of the next.
+all_chain() {
+  FAN_OUT=1
+  all_waits "$1"
+  expect "$1" stop 2 2 5 10 "no progress for 2\.0 s: rank 2 on $host does not answer \(last: phase [a-z]+, step [0-9]+\)"
+}
+
 faults() { "all_${1%.*}" "${1#*.}"; }
-side_by_side faults ends.2 waits.2 ends.4 waits.4
+side_by_side faults ends.2 waits.2 ends.4 waits.4 chain.4
 finish "ranks that throw, die, stop, hang, spin and wait in a circle, in gathers too, of 2 and of 4"

@@ -27,17 +27,20 @@ constexpr int kPhases = 12;
 const char* phase_name(Phase phase);
 
 /// One thread a rank. Every rank sends its (phase, step, sequence) over its own control
-/// communicator several times per time-out, to rank 0 and from there back; no blocking call, so a
-/// stopped rank stops nobody's watchdog. A rank whose sequence advances is alive; a rank that waits
-/// in a gather or an exchange is never blamed while another is behind (how it judges:
-/// src/comm/judge.hpp). The line names the rank, its host, phase and step; then the job ends with
-/// ExitCode::peer. Rank 0 speaks for all; if it is the silent one, the lowest rank that still runs
-/// does.
+/// communicator several times per time-out, up a tree to rank 0, which answers
+/// (src/comm/watch_node.hpp); no blocking call, so a stopped rank stops nobody's watchdog. A rank
+/// whose sequence advances is alive; a rank that waits in a gather or an exchange is never blamed
+/// while another is behind (how it judges: src/comm/judge.hpp). The line names the rank, its host,
+/// phase and step; then the job ends with ExitCode::peer. Rank 0 speaks for all; if it is the
+/// silent one, the lowest rank that still runs does.
 class Watchdog {
  public:
+  static constexpr int kFanOut = 16;
+
   /// timeout_s <= 0, one rank, or MPI without threads: no thread, nothing is watched.
+  /// A rank has up to `fan_out` ranks that report to it.
   /// Collective: every rank of world calls this, in the same order.
-  Watchdog(World& world, double timeout_s);
+  Watchdog(World& world, double timeout_s, int fan_out = kFanOut);
   /// Without stop(), as when an exception unwinds, this rank's thread ends alone.
   ~Watchdog();
   Watchdog(const Watchdog&) = delete;
