@@ -20,7 +20,8 @@ std::string header_bytes(const ByteSource& source, const std::string& where) {
   return bytes;
 }
 
-std::string verify_packed_model(const ByteSource& source, const std::string& where) {
+std::string verify_packed_model(const ByteSource& source, const std::string& where,
+                                const BytesInMemory& in_memory) {
   std::string bytes = header_bytes(source, where);
   const SafetensorsHeader header = parse_safetensors_header(bytes, source.size, where);
   const auto carried = header.metadata.find(kSealName);
@@ -30,10 +31,15 @@ std::string verify_packed_model(const ByteSource& source, const std::string& whe
   Sha256 hash;
   bytes.replace(*place, kNoSeal.size(), kNoSeal);
   hash.add(bytes.data(), bytes.size());
-  for (uint64_t at = header.data_start; at < source.size; at += bytes.size()) {
-    bytes.resize(static_cast<std::size_t>(std::min(kPieceBytes, source.size - at)));
-    source.read(at, bytes.data(), bytes.size());
-    hash.add(bytes.data(), bytes.size());
+  for (uint64_t at = header.data_start; at < source.size;) {
+    std::string_view piece = in_memory ? in_memory(at) : std::string_view();
+    if (piece.empty()) {
+      bytes.resize(static_cast<std::size_t>(std::min(kPieceBytes, source.size - at)));
+      source.read(at, bytes.data(), bytes.size());
+      piece = bytes;
+    }
+    hash.add(piece.data(), piece.size());
+    at += piece.size();
   }
   if (hash.hex() != carried->second) refuse_seal(where);
   return carried->second;

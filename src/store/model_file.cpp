@@ -2,15 +2,20 @@
 #include "bitstill/store/model_file.hpp"
 
 #include <ATen/ops/empty.h>
+#include <sys/mman.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <atomic>
+#include <exception>
 #include <future>
+#include <tuple>
 
 #include "bitstill/base/file.hpp"
 #include "bitstill/base/log.hpp"
 #include "bitstill/base/text.hpp"
 #include "bitstill/store/checkpoint_folder.hpp"
+#include "followed_source.hpp"
 #include "scalar_types.hpp"
 
 namespace bitstill {
@@ -79,7 +84,7 @@ class NoSink final : public ByteSink {
   void overwrite(uint64_t /*offset*/, std::string_view /*bytes*/) override {}
 };
 
-constexpr uint64_t kLargeBytes = 4 << 20;  // compared with their SHA-256 while they are read
+constexpr uint64_t kLargeBytes = 4 << 20;  // hashed while they are read; worth large pages
 
 std::atomic<bool> verifies{true};
 
@@ -87,6 +92,45 @@ ByteSource source_of(const InputFile& input) {
   return {input.size(), [&input](uint64_t offset, void* bytes, std::size_t count) {
             input.read(offset, bytes, count);
           }};
+}
+
+/// Memory of a size that the system takes in large pages, if asked to: they are faster to come by.
+void expect_large(const at::Tensor& tensor) {
+  if (tensor.nbytes() < kLargeBytes) return;
+  const auto page = static_cast<uintptr_t>(::sysconf(_SC_PAGESIZE));
+  const uintptr_t begin = reinterpret_cast<uintptr_t>(tensor.data_ptr()) / page * page;
+  const uintptr_t end = reinterpret_cast<uintptr_t>(tensor.data_ptr()) + tensor.nbytes();
+  ::madvise(reinterpret_cast<void*>(begin), end - begin, MADV_HUGEPAGE);  // or not
+}
+
+/// Hashes a large file beside reading it: where tensors are not packed, from their memory.
+std::pair<PackedModel, std::string> read_and_verify(const ByteSource& source,
+                                                    const std::string& path,
+                                                    const PlaceTensor& place) {
+  constexpr auto kBeside = std::launch::async | std::launch::deferred;  // where a thread can be had
+  ModelFront front;
+  try {
+    front = read_model_front(source, path);
+  } catch (const Error&) {
+    verify_packed_model(source, path);  // its error says more
+    throw;
+  }
+  FollowedSource followed(source, front.header.data_start);
+  const bool plain = !front.about.is_object() || !front.about.contains("packed");
+  BytesInMemory in_memory;
+  if (plain) in_memory = [&](uint64_t offset) { return followed.from(offset); };
+  auto seal = std::async(kBeside, [&] { return verify_packed_model(source, path, in_memory); });
+  PackedModel packed;
+  std::exception_ptr failure;
+  try {
+    packed = read_packed_model(plain ? followed.reader() : source, path, place);
+  } catch (...) {
+    failure = std::current_exception();
+  }
+  followed.close();
+  std::string sha256 = seal.get();  // its error says more
+  if (failure) std::rethrow_exception(failure);
+  return {std::move(packed), std::move(sha256)};
 }
 
 void tell_of_unsealed(const std::string& path) {
@@ -137,23 +181,20 @@ ModelFile read_model_file(const std::string& path) {
   const InputFile input(path, ExitCode::model);
   const ByteSource source = source_of(input);
   ModelFile file;
-  const bool large = input.size() >= kLargeBytes;
-  std::future<std::string> seal =
-      std::async(large ? std::launch::async | std::launch::deferred : std::launch::deferred,
-                 [&] { return verifies ? verify_packed_model(source, path) : ""; });
-  if (!large) file.sha256 = seal.get();
+  const PlaceTensor place = [&](const std::string& name, Dtype dtype,
+                                const std::vector<int64_t>& shape) {
+    at::Tensor& tensor =
+        file.tensors.emplace_back(name, at::empty(shape, scalar_type_of(dtype))).second;
+    expect_large(tensor);
+    return tensor.data_ptr();
+  };
   PackedModel packed;
-  try {
-    packed = read_packed_model(
-        source, path, [&](const std::string& name, Dtype dtype, const std::vector<int64_t>& shape) {
-          file.tensors.emplace_back(name, at::empty(shape, scalar_type_of(dtype)));
-          return file.tensors.back().second.data_ptr();
-        });
-  } catch (const Error&) {
-    if (large) seal.get();  // its error says more
-    throw;
+  if (input.size() < kLargeBytes || !verifies) {
+    if (verifies) file.sha256 = verify_packed_model(source, path);
+    packed = read_packed_model(source, path, place);
+  } else {
+    std::tie(packed, file.sha256) = read_and_verify(source, path, place);
   }
-  if (large) file.sha256 = seal.get();
   file.about = std::move(packed.about);
   if (verifies && file.sha256.empty() && file.about.is_object()) tell_of_unsealed(path);
   file.input = std::move(packed.input);

@@ -360,6 +360,37 @@ TEST(ModelFile, ALargeOneIsComparedWithItsSealToo) {
   expect_refused(scratch / "short", "is truncated");
 }
 
+/// Tensors of many sizes, which are hashed from their memory, and packed ones, from the file.
+TEST(ModelFile, NoPartOfALargeOneIsLeftOut) {
+  const ScratchFolder scratch;
+  ModelFile plain, packed;
+  plain.about = {{"kind", "weights"}};
+  packed.about = {{"kind", "student"}};
+  for (const int64_t size : {0, 3, 700001, 1, 1 << 18, 13, 300007}) {
+    plain.tensors.emplace_back("t" + std::to_string(plain.tensors.size()),
+                               random_tensor({size}, static_cast<uint64_t>(size)));
+  }
+  packed.quantized = {{"q", random_quantized({4100, 1100}, 256, 256, false, 2)}};
+  packed.tensors = {{"bias", random_tensor({300007}, 3)}};
+  for (const ModelFile* file : {&plain, &packed}) {
+    const SealedFile written = write_model_file(scratch / "x", *file);
+    ASSERT_GT(written.bytes, uint64_t{4} << 20);
+    const ModelFile back = read_model_file(scratch / "x");
+    EXPECT_EQ(back.sha256, written.sha256);
+    expect_equal(back.tensors, file->tensors);
+    const std::string bytes = read_file(scratch / "x", ExitCode::model);
+    const std::size_t data = bytes.size() - back.sizes.file + back.sizes.header;
+    std::vector<std::size_t> places = {100, data, bytes.size() - 1};
+    for (std::size_t at = data; at < bytes.size(); at += 397003) places.push_back(at);
+    for (const std::size_t at : places) {
+      std::string rotten = bytes;
+      rotten[at] ^= 1;
+      replace_file(scratch / "rotten", rotten);
+      expect_refused(scratch / "rotten", "SHA-256");
+    }
+  }
+}
+
 TEST(ModelFileDeathTest, IsBelievedWhereThatWasAskedFor) {
   testing::FLAGS_gtest_death_test_style = "threadsafe";  // a new process: it stays so until its end
   const ScratchFolder scratch;

@@ -76,9 +76,13 @@ struct ModelFront {
 /// Reads and checks it alone. Error(model) as read_packed_model's.
 ModelFront read_model_front(const ByteSource& source, const std::string& where);
 
-/// Reads all of it. Error(model) when its bytes do not have the SHA-256 that it carries, which is
-/// the answer; empty where it carries none. Also as read_model_front's.
-std::string verify_packed_model(const ByteSource& source, const std::string& where);
+/// The file's bytes from `offset` on, as far as they lie in memory; empty: they must be read.
+using BytesInMemory = std::function<std::string_view(uint64_t offset)>;
+
+/// Reads all of it, but for what is in memory. Error(model) when its bytes do not have the SHA-256
+/// that it carries, which is the answer; empty where it carries none. Also as read_model_front's.
+std::string verify_packed_model(const ByteSource& source, const std::string& where,
+                                const BytesInMemory& in_memory = {});
 
 /// Called for each plain tensor: the place for its bytes (any alignment), or null to skip it.
 using PlaceTensor =
