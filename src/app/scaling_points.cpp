@@ -114,6 +114,14 @@ std::vector<std::string> on_hosts(const ScalingOptions& s, const std::vector<std
   return {concat("BITSTILL_MPIRUN_ARGS=", given != nullptr ? given : "", " --hostfile ", path)};
 }
 
+/// A point's script ends as the job in it does, or else as bash has it.
+ExitCode code_of(int exit_code) {
+  const bool ours = (exit_code >= static_cast<int>(ExitCode::settings) &&
+                     exit_code <= static_cast<int>(ExitCode::environment)) ||
+                    exit_code == static_cast<int>(ExitCode::stopped);
+  return ours ? static_cast<ExitCode>(exit_code) : ExitCode::environment;
+}
+
 }  // namespace
 
 std::vector<ScalingPoint> emit_points(const ScalingOptions& s, const ScaledJob& job) {
@@ -159,9 +167,9 @@ void run_points(const ScalingOptions& s, const ScaledJob& job) {
     try {
       run_program({"bash", concat(points_folder(s), '/', point.name(), ".sh")},
                   on_hosts(s, hosts, point));
-    } catch (const Error& error) {
-      throw Error(error.code(), concat(point.name(), ": ", error.what(),
-                                       "; the same command goes on with this point"));
+    } catch (const ProgramFailed& error) {
+      throw Error(code_of(error.exit_code()), concat(point.name(), ": ", error.what(),
+                                                     "; the same command goes on with this point"));
     }
   }
 }

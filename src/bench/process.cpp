@@ -68,6 +68,7 @@ double seconds(const timeval& time) {
 struct Ended {
   Finished result;
   std::string failure;
+  int exit_code;  // -1: a signal ended it
 };
 
 Ended run_to_end(const Words& words, const Words& environment) {
@@ -100,10 +101,11 @@ Ended run_to_end(const Words& words, const Words& environment) {
   }
   Ended ended{{timer.seconds(), seconds(usage.ru_utime) + seconds(usage.ru_stime), out.text(),
                static_cast<double>(usage.ru_maxrss) / 1000},
-              {}};
+              {},
+              WIFEXITED(status) ? WEXITSTATUS(status) : -1};
   if (status != 0) {
-    const std::string how = WIFEXITED(status) ? concat("exit code ", WEXITSTATUS(status))
-                                              : concat("signal ", WTERMSIG(status));
+    const std::string how = ended.exit_code >= 0 ? concat("exit code ", ended.exit_code)
+                                                 : concat("signal ", WTERMSIG(status));
     for (const std::string& word : words) ended.failure += word + " ";
     ended.failure += concat("failed (", how, "): ", last_line(errors.text()));
   }
@@ -114,7 +116,7 @@ Ended run_to_end(const Words& words, const Words& environment) {
 
 Finished run_program(const Words& words, const Words& environment) {
   Ended ended = run_to_end(words, environment);
-  if (!ended.failure.empty()) throw Error(ExitCode::environment, ended.failure);
+  if (!ended.failure.empty()) throw ProgramFailed(ended.exit_code, ended.failure);
   return ended.result;
 }
 
@@ -198,7 +200,7 @@ Finished Peer::run(const Words& arguments) const {
   // PyTorch's processes now and then abort at their exit, with everything measured and printed.
   Ended ended = run_to_end(words, {"OMP_NUM_THREADS=1"});
   if (!ended.failure.empty() && json_lines(ended.result.output).empty()) {
-    throw Error(ExitCode::environment, ended.failure);
+    throw ProgramFailed(ended.exit_code, ended.failure);
   }
   return ended.result;
 }

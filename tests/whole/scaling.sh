@@ -61,6 +61,13 @@ rm -r "$study/points/weak_n1_r1"
 "$BITSTILL" scaling "$WORK/recipe.cfg" run >"$WORK/out" 2>"$WORK/err" || fail "run again: $(tail -n 3 "$WORK/err")"
 [ "$(cat "$WORK/out" "$WORK/err" | grep -c 'has ended')" -eq 3 ] || fail "not 3 points that had ended"
 refused "another recipe" 1 2 'another plan or recipe' scaling "$WORK/recipe.cfg" run --train.rate 0.3
+# A point that fails: its job's exit code.
+rm -r "$study/points/weak_n1_r1"
+mv "$WORK/data" "$WORK/away"
+"$BITSTILL" scaling "$WORK/recipe.cfg" run >"$WORK/out" 2>"$WORK/err"
+[ $? -eq 3 ] && grep -q '^error: weak_n1_r1: .*the same command goes on' "$WORK/err" || fail "a point without data: $(cat "$WORK/err")"
+mv "$WORK/away" "$WORK/data"
+"$BITSTILL" scaling "$WORK/recipe.cfg" run >"$WORK/out" 2>"$WORK/err" || fail "the third run: $(tail -n 3 "$WORK/err")"
 scaling collect --html "$WORK/scaling.html" || fail "collect: $(cat "$WORK/err")"
 [ ! -s "$WORK/err" ] || fail "collect said $(cat "$WORK/err")"
 python3 - "$study/results.json" "$WORK/scaling.html" <<'END' || fail "results.json"

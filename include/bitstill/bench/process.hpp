@@ -4,6 +4,7 @@
 #include <string>
 #include <vector>
 
+#include "bitstill/base/error.hpp"
 #include "bitstill/base/json.hpp"
 
 namespace bitstill {
@@ -17,8 +18,19 @@ struct Finished {
   double memory_mb = 0;    // the peak of the largest process among them
 };
 
+/// Error(environment) with the last line of a program's standard error.
+class ProgramFailed : public Error {
+ public:
+  ProgramFailed(int exit_code, const std::string& message)
+      : Error(ExitCode::environment, message), exit_code_(exit_code) {}
+  int exit_code() const { return exit_code_; }  // -1: a signal ended it
+
+ private:
+  int exit_code_;
+};
+
 /// Runs words[0], looked up in PATH, with `environment` ("NAME=value") beside the present one.
-/// Error(environment) with the last line of its standard error when it fails.
+/// ProgramFailed when it fails.
 Finished run_program(const Words& words, const Words& environment = {});
 
 /// mpirun -n ranks, bound to cores where there are enough.
