@@ -170,6 +170,7 @@ std::vector<SimulatedRow> read_simulated(const std::string& path) {
 std::vector<Member> read_members(const Json& plan, const std::string& folder,
                                  std::vector<std::string>& notes) {
   std::vector<Member> members;
+  std::vector<std::string> missing;
   for (const Json& point : plan.at("points")) {
     Member member;
     member.name = point.at("name").get<std::string>();
@@ -179,7 +180,7 @@ std::vector<Member> read_members(const Json& plan, const std::string& folder,
     member.batch = point.at("batch").get<int64_t>();
     const std::string run = concat(folder, "/points/", member.name);
     if (!std::filesystem::exists(run + "/run.jsonl")) {
-      notes.push_back(member.name + ": has not run");
+      missing.push_back(member.name);
       continue;
     }
     try {
@@ -195,6 +196,10 @@ std::vector<Member> read_members(const Json& plan, const std::string& folder,
     } else {
       notes.push_back(concat(member.name, ": ", why));
     }
+  }
+  if (!missing.empty()) {
+    notes.push_back(list_names(missing) +
+                    (missing.size() == 1 ? ": has not run" : ": have not run"));
   }
   return members;
 }

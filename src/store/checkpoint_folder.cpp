@@ -158,7 +158,8 @@ void publish_checkpoint(const std::string& folder, const std::string& partial, i
   const bool swapped =
       ::renameat2(AT_FDCWD, partial.c_str(), AT_FDCWD, path.c_str(), RENAME_EXCHANGE) == 0;
   if (!swapped) {
-    remove_checkpoint(path);
+    std::error_code ignored;
+    if (fs::exists(partial, ignored)) remove_checkpoint(path);
     if (std::rename(partial.c_str(), path.c_str()) != 0) {
       throw_system_error(ExitCode::storage, path, concat("rename ", partial, " to it"), errno);
     }

@@ -109,6 +109,9 @@ TEST(ReadScaling, LeavesOutByNameWhatHasNotRun) {
   const PlantedStudy planted;
   std::filesystem::remove(planted.path(planted.log("weak_n2_r1")));
   EXPECT_EQ(only_note(planted), "weak_n2_r1: has not run");
+  std::filesystem::remove(planted.path(planted.log("weak_n2_r2")));
+  const std::vector<std::string> both = {"weak_n2_r1 and weak_n2_r2: have not run"};
+  EXPECT_EQ(planted.read().notes, both);
 }
 
 TEST(ReadScaling, LeavesOutByNameWhatIsTooShort) {

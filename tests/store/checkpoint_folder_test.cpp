@@ -171,9 +171,12 @@ TEST(CheckpointFolder, AFileOrACheckpointIsToldFromAnother) {
 
 TEST(CheckpointFolder, WhatIsNotThereCannotBePublished) {
   const ScratchFolder folder;
-  EXPECT_HOLDS(
-      error_of(ExitCode::storage, [&] { publish_checkpoint(folder / "", folder / "none", 12); }),
-      checkpoint_name(12) + ": cannot rename " + folder / "none" + " to it: No such file");
+  const auto publish = [&] { publish_checkpoint(folder / "", folder / "none", 12); };
+  const std::string why = checkpoint_name(12) + ": cannot rename " + folder / "none" + " to it: ";
+  EXPECT_HOLDS(error_of(ExitCode::storage, publish), why + "No such file");
+  save(folder / "", 12);
+  EXPECT_HOLDS(error_of(ExitCode::storage, publish), why);
+  verify_checkpoint(path_of(folder / "", 12));  // stays
 }
 
 TEST(CheckpointFolder, ADamagedOneIsKeptAndItsBestFileIsNot) {
