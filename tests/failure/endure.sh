@@ -35,6 +35,7 @@ launch() {
   launcher=$!
 }
 
+restarts() { grep -c '^restart ' "$WORK/err"; }
 newest() { ls "$WORK/run/checkpoints" 2>/dev/null | grep -v partial | grep '^step' | tail -n 1; }
 
 faults=0 calls=1
@@ -60,8 +61,13 @@ for (( ; ; )); do
   case $((RANDOM % 4)) in
     0) name=KILL ;; 1) name=SEGV ;; 2) name=STOP ;; 3) name=TERM target=$launcher ;;
   esac
+  told=$(restarts)
   [ -z "$target" ] || kill -$name "$target" 2>/dev/null
-  sleep 0.3  # what was being saved is there
+  # What the struck ranks were saving is there, or never will be, once the launcher has heard of it.
+  for (( tenth = 0; tenth < 200; tenth++ )); do
+    [ "$(restarts)" -eq "$told" ] && kill -0 $launcher 2>/dev/null || break
+    sleep 0.1
+  done
   seen=$(newest)
 done
 [ $code -eq 0 ] || { fail "exit $code"; tail -n 3 "$WORK/err"; }
@@ -77,4 +83,4 @@ for who in "launcher", "rank":
 END
 segments=$(ls /dev/shm | grep -c '^vader_segment')
 [ "$segments" -le 40 ] || fail "$segments segments of memory that ranks shared are left"
-finish "$faults faults in $(($(date +%s) - start)) s (SEED=$SEED), $calls calls, $(grep -c '^restart ' "$WORK/err") restarts: the clean run's bytes"
+finish "$faults faults in $(($(date +%s) - start)) s (SEED=$SEED), $calls calls, $(restarts) restarts: the clean run's bytes"
