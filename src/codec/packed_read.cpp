@@ -359,7 +359,11 @@ ModelFront read_model_front(const ByteSource& source, const std::string& where) 
 
 PackedModel read_packed_model(const ByteSource& source, const std::string& where,
                               const PlaceTensor& place) {
-  ModelFront front = read_model_front(source, where);
+  return read_packed_model(read_model_front(source, where), source, where, place);
+}
+
+PackedModel read_packed_model(ModelFront front, const ByteSource& source, const std::string& where,
+                              const PlaceTensor& place) {
   const SafetensorsHeader& header = front.header;
   PackedModel model;
   model.about = std::move(front.about);

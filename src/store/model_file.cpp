@@ -123,7 +123,7 @@ std::pair<PackedModel, std::string> read_and_verify(const ByteSource& source,
   PackedModel packed;
   std::exception_ptr failure;
   try {
-    packed = read_packed_model(plain ? followed.reader() : source, path, place);
+    packed = read_packed_model(std::move(front), plain ? followed.reader() : source, path, place);
   } catch (...) {
     failure = std::current_exception();
   }

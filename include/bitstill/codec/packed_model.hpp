@@ -102,6 +102,9 @@ struct PackedModel {
 /// foreign, of an older or a future version, damaged.
 PackedModel read_packed_model(const ByteSource& source, const std::string& where,
                               const PlaceTensor& place);
+/// The same of a file whose front has been read.
+PackedModel read_packed_model(ModelFront front, const ByteSource& source, const std::string& where,
+                              const PlaceTensor& place);
 constexpr uint64_t kMostCodesPerByte = 1024;
 
 }  // namespace bitstill
