@@ -57,7 +57,7 @@ at::Tensor codes_of(const at::Tensor& x, const LayerCodes& codes) {
 class CodeLayer : public FrozenLayer {
  public:
   CodeLayer(const Program& folded, const Operation& layer, LayerCodes codes, RowRuns runs)
-      : FrozenLayer(folded, layer, std::move(codes), runs) {}
+      : FrozenLayer(folded, layer, std::move(codes), runs), window_(window()) {}
 
   at::Tensor input(const at::Tensor& x) const override {
     const at::Tensor values = x.contiguous(at::MemoryFormat::ChannelsLast);
@@ -83,31 +83,33 @@ class CodeLayer : public FrozenLayer {
   }
 
   ReadyRows prepare(const Tensors& plain, int64_t rows) const override {
-    const Window& window = layer_.window;
     const at::Tensor scale = plain[2].clone();
     return {onednn("onednn::qconv_prepack",
                    {plain[0].permute({0, 3, 1, 2}), scale, codes_.in_scale, codes_.in_zero,
-                    pair_of(window.stride), pair_of(window.padding), pair_of(1), 1, input_sizes()}),
+                    window_.stride, window_.padding, pair_of(1), 1, input_sizes(window_)}),
             plain[1].clone(), scale, at::zeros({rows}, at::kInt)};
   }
 
   void run_rows(const ReadyRows& ready, RowRange rows, const at::Tensor& x,
                 at::Tensor* y) const override {
     using Arguments = std::vector<c10::IValue>;
-    const Window& window = layer_.window;
-    Arguments all = {x, codes_.in_scale, codes_.in_zero, ready.weight, ready.scale, ready.zero};
+    const at::Tensor padded = window_.pad(x, static_cast<double>(codes_.in_zero));
+    Arguments all = {padded,       codes_.in_scale, codes_.in_zero,
+                     ready.weight, ready.scale,     ready.zero};
     const auto add = [&](const Arguments& more) {
       all.insert(all.end(), more.begin(), more.end());
     };
     if (layer_.adds()) add({take(rows, *y)});
-    add({ready.bias, pair_of(window.stride), pair_of(window.padding), pair_of(1), 1,
-         codes_.out_scale, 0, codes_.answers_codes ? at::kByte : at::kBFloat16});
+    add({ready.bias, window_.stride, window_.padding, pair_of(1), 1, codes_.out_scale, 0,
+         codes_.answers_codes ? at::kByte : at::kBFloat16});
     if (layer_.adds()) add({1.0, 0, "sum", 1.0});
     add({onednn_after(layer_.relu), no_scalars(), ""});
     const at::Tensor answer =
         onednn("onednn::qconv2d_pointwise", std::move(all), layer_.adds() ? "binary" : "");
     put(layer_.pool ? pooled(answer) : answer, rows, y);
   }
+
+  OnednnWindow window_;
 };
 
 }  // namespace

@@ -46,7 +46,7 @@ void rescale(FoldedRows* folded, RowRange rows, const LayerCodes& codes) {
 class ConvolutionLayer : public FrozenLayer {
  public:
   ConvolutionLayer(const Program& folded, const Operation& layer, at::ScalarType type, RowRuns runs)
-      : FrozenLayer(folded, layer, {}, runs), type_(type) {}
+      : FrozenLayer(folded, layer, {}, runs), type_(type), window_(window()) {}
 
   at::Tensor input(const at::Tensor& x) const override {
     return x.contiguous(at::MemoryFormat::ChannelsLast);
@@ -64,19 +64,18 @@ class ConvolutionLayer : public FrozenLayer {
   }
 
   ReadyRows prepare(const Tensors& plain, int64_t /*rows*/) const override {
-    const Window& window = layer_.window;
     return {onednn("mkldnn::_reorder_convolution_weight",
-                   {plain[0].permute({0, 3, 1, 2}), pair_of(window.padding), pair_of(window.stride),
-                    pair_of(1), 1, input_sizes()}),
+                   {plain[0].permute({0, 3, 1, 2}), window_.padding, window_.stride, pair_of(1), 1,
+                    input_sizes(window_)}),
             plain[1].clone(),
             {},
             {}};
   }
 
-  void run_rows(const ReadyRows& ready, RowRange rows, const at::Tensor& x,
+  void run_rows(const ReadyRows& ready, RowRange rows, const at::Tensor& given,
                 at::Tensor* y) const override {
-    const c10::IValue padding = pair_of(layer_.window.padding);
-    const c10::IValue stride = pair_of(layer_.window.stride), dilation = pair_of(1);
+    const at::Tensor x = window_.pad(given);
+    const c10::IValue padding = window_.padding, stride = window_.stride, dilation = pair_of(1);
     if (layer_.adds()) {
       const c10::IValue after = layer_.relu ? c10::IValue("relu") : c10::IValue();
       put(onednn("mkldnn::_convolution_pointwise_",
@@ -93,6 +92,7 @@ class ConvolutionLayer : public FrozenLayer {
   }
 
   at::ScalarType type_;
+  OnednnWindow window_;
 };
 
 class LinearLayer : public FrozenLayer {
@@ -146,9 +146,18 @@ FrozenLayer::FrozenLayer(const Program& folded, const Operation& layer, LayerCod
                          RowRuns runs)
     : layer_(layer), size_(folded, layer), codes_(std::move(codes)), folded_(folded), runs_(runs) {}
 
-std::vector<int64_t> FrozenLayer::input_sizes() const {
+OnednnWindow FrozenLayer::window() const {
   const ValueShape& x = folded_.shape(layer_.inputs[0]);
-  return {kUsualBatch, size_.in, x.at(1), x.at(2)};
+  return {layer_.window, x.at(1), x.at(2)};
+}
+
+std::vector<int64_t> FrozenLayer::input_sizes(const OnednnWindow& window) const {
+  const ValueShape& x = folded_.shape(layer_.inputs[0]);
+  std::vector<int64_t> sizes = {kUsualBatch, size_.in, x.at(1), x.at(2)};
+  for (std::size_t side = 0; side < window.margins.size(); ++side) {
+    sizes[3 - side / 2] += window.margins[side];
+  }
+  return sizes;
 }
 
 int64_t FrozenLayer::rows_at_once(int64_t bytes) const {

@@ -10,6 +10,7 @@
 #include "bitstill/model/code_scales.hpp"
 #include "bitstill/model/frozen_network.hpp"
 #include "folded_rows.hpp"
+#include "onednn.hpp"
 
 namespace bitstill {
 
@@ -80,7 +81,9 @@ class FrozenLayer {
   /// These rows of y, in memory of their own where they are not all.
   at::Tensor take(RowRange rows, const at::Tensor& y) const;
 
-  std::vector<int64_t> input_sizes() const;  // of a convolution's usual batch
+  OnednnWindow window() const;  // of a convolution
+  /// Of a convolution's usual batch, padded.
+  std::vector<int64_t> input_sizes(const OnednnWindow& window) const;
 
   Operation layer_;
   LayerSize size_;

@@ -28,7 +28,12 @@ at::Tensor convolution(const at::Tensor& x, const at::Tensor& weight, const at::
                        const Window& window, const ForwardMode& mode) {
   if (window.kernel > 1 || !must_not_depend_on_batch(x, weight, mode)) {
     // Larger ones are oneDNN's anyway.
-    return at::conv2d(x, weight, bias, window.stride, window.padding);
+    if (!x.is_cpu() || !at::autocast::is_autocast_enabled(at::kCPU)) {
+      return at::conv2d(x, weight, bias, window.stride, window.padding);
+    }
+    const OnednnWindow asked(window, x.size(2), x.size(3));
+    return at::conv2d(asked.pad(x), weight, bias, at::IntArrayRef(asked.stride),
+                      at::IntArrayRef(asked.padding));
   }
   return at::mkldnn_convolution(x, weight, bias, window.padding, window.stride, 1, 1);
 }

@@ -6,6 +6,8 @@
 
 #include <vector>
 
+#include "bitstill/model/program.hpp"
+
 namespace bitstill {
 
 constexpr int64_t kUsualBatch = 32;  // weights are laid out for it
@@ -13,6 +15,20 @@ constexpr int64_t kUsualBatch = 32;  // weights are laid out for it
 at::Tensor onednn(const char* name, std::vector<c10::IValue> arguments, const char* overload = "");
 /// Of a tensor that onednn() laid out for its own kernels.
 int64_t onednn_bytes(const at::Tensor& tensor);
+
+/// How oneDNN is asked for a convolution of x [n, C, height, width] in bf16 or on codes. Where the
+/// strides leave a single column, or a part of the kernel meets nothing but padding, it adds up
+/// what memory happens to hold (LibTorch 2.11: with AMX forward, with AVX-512 in the weights'
+/// gradient). There x has its padding before, and as many columns as the kernel, which no stride
+/// is needed for.
+struct OnednnWindow {
+  OnednnWindow(const Window& window, int64_t height, int64_t width);
+  /// x itself, or with `zero` around it.
+  at::Tensor pad(const at::Tensor& x, double zero = 0) const;
+
+  std::vector<int64_t> margins;          // left, right, top, bottom; empty: none
+  std::vector<int64_t> padding, stride;  // of rows, of columns
+};
 
 inline c10::IValue pair_of(int64_t value) {
   return std::vector<int64_t>{value, value};

@@ -165,6 +165,7 @@ std::vector<std::unique_ptr<Network>> residual_networks() {
   all.push_back(random_network(residual_spec("resnet18", {3, 37, 30}, 7, 0.25)));
   all.push_back(random_network(small_stem(residual_spec("resnet50", {1, 9, 7}, 5, 0.3125))));
   all.push_back(random_network(residual_spec("wrn", {3, 10, 13}, 9, 2, 10)));
+  all.push_back(random_network(residual_spec("resnet18", {3, 45, 2}, 4, 0.25)));  // one column
   return all;
 }
 
