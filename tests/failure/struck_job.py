@@ -45,6 +45,15 @@ def processes(folder):
     return found
 
 
+def send(pid, number):
+    """Whether the process was there to get the signal."""
+    try:
+        os.kill(pid, number)
+        return True
+    except ProcessLookupError:
+        return False  # ended meanwhile
+
+
 def wait_for_training(log, folder, job):
     """Leaves the ranks held (stopped), so that a fast job cannot end before its deed; their pids.
     None: it has ended before it was seen to train."""
@@ -58,7 +67,7 @@ def wait_for_training(log, folder, job):
             saved = glob.glob(f"{glob.escape(folder)}/checkpoints/step-?????????")
             if saved and '"type":"step"' in text.rpartition('"type":"epoch"')[2] and '"type":"epoch"' in text:
                 for pid in ranks:
-                    os.kill(pid, signal.SIGSTOP)
+                    send(pid, signal.SIGSTOP)
                 return ranks
         time.sleep(0.005)
     if job.poll() == 0:
@@ -78,7 +87,7 @@ def release(deed, ranks, folder):
     for pid in ranks:
         stays = kind == "STOP" and argument in ("all", str(numbers.get(pid)))
         if pid in numbers and not stays:
-            os.kill(pid, signal.SIGCONT)
+            send(pid, signal.SIGCONT)
 
 
 def hears(pid):
@@ -110,11 +119,7 @@ def strike(folder, kind, target):
     hit = 0
     for pid, rank in sorted(processes(folder).items(), key=lambda item: str(item[1])):
         if target in ("all", str(rank)) or (target == "ranks" and isinstance(rank, int)):
-            try:
-                os.kill(pid, signal.Signals["SIG" + kind])
-                hit += 1
-            except ProcessLookupError:
-                pass  # ended meanwhile
+            hit += send(pid, signal.Signals["SIG" + kind])
     return hit
 
 
@@ -140,7 +145,7 @@ def leftovers(folder):
     while (left := processes(folder)) and time.monotonic() < deadline:
         time.sleep(0.05)
     for pid in left:
-        os.kill(pid, signal.SIGKILL)
+        send(pid, signal.SIGKILL)
     return len(left)
 
 

@@ -2,7 +2,8 @@
 """compare.py losses RUN.JSONL RUN.JSONL: the steps and epochs of two runs, all but times, bytes and memory
 compare.py first_loss RUN.JSONL RUN.JSONL BOUND: the first logged losses differ by at most BOUND
 compare.py mean_loss RUN.JSONL RUN.JSONL BOUND: the logged losses differ by at most BOUND on average
-compare.py weights A.SAFETENSORS B.SAFETENSORS BOUND: no value differs by more than BOUND
+compare.py weights A.SAFETENSORS B.SAFETENSORS BOUND: no value differs by more than BOUND, or BOUND of its tensor's
+  largest where that is above 1
 compare.py same_tensors A.SAFETENSORS B.SAFETENSORS PREFIX: all tensors are equal, some begin with PREFIX
 compare.py same_but_running A.SAFETENSORS B.SAFETENSORS: only running statistics differ, and they do
 compare.py get RUN.JSONL TYPE KEY...: a member of the last line of that type"""
@@ -70,7 +71,10 @@ def weights(one, other, bound):
     mine, theirs = tensors(one), tensors(other)
     if mine.keys() != theirs.keys() or not mine:
         sys.exit(f"{sorted(mine)} and {sorted(theirs)}")
-    gaps = {name: max(abs(a - b) for a, b in zip(values, theirs[name], strict=True)) for name, values in mine.items()}
+    gaps = {}
+    for name, values in mine.items():
+        gap = max(abs(a - b) for a, b in zip(values, theirs[name], strict=True))
+        gaps[name] = gap / max(1, *map(abs, theirs[name]))
     for name, gap in gaps.items():
         if not gap <= float(bound):
             sys.exit(f"{name} differs by {gap}")
