@@ -9,8 +9,11 @@
 #include <cerrno>
 #include <cstdio>
 #include <cstdlib>
+#include <cstring>
 #include <ctime>
 #include <filesystem>
+#include <memory>
+#include <new>
 #include <random>
 #include <utility>
 
@@ -20,6 +23,7 @@ namespace bitstill {
 namespace {
 
 constexpr std::size_t kBufferBytes = 1 << 20;
+constexpr std::size_t kDirectBytes = 4 << 20, kBlock = 4096;
 constexpr uint64_t kWritebackBytes = 8 << 20;
 constexpr const char* kPartial = ".partial.";
 
@@ -98,13 +102,20 @@ void remove_stale(const std::string& folder, const std::string& prefix) {
   }
 }
 
+struct Freed {
+  void operator()(char* memory) const { std::free(memory); }
+};
+
 /// path.partial.RANDOM while it grows; removed unless it was renamed.
 class PartialFile final : public ByteSink {
  public:
-  explicit PartialFile(const std::string& path) : name_(partial_name(path)), file_(name_, kAsNew) {
+  PartialFile(const std::string& path, PageCache cache)
+      : name_(partial_name(path)), file_(name_, kAsNew), bypass_(cache == PageCache::bypass) {
     if (file_.number() < 0) fail("create", name_);
     ::flock(file_.number(), LOCK_EX | LOCK_NB);  // without locks its age alone protects it
-    buffer_.reserve(kBufferBytes);
+    room_ = bypass_ ? kDirectBytes : kBufferBytes;
+    buffer_.reset(static_cast<char*>(std::aligned_alloc(kBlock, room_)));
+    if (!buffer_) throw std::bad_alloc();
   }
   ~PartialFile() override {
     if (!renamed_ && file_.number() >= 0) ::unlink(name_.c_str());
@@ -112,11 +123,15 @@ class PartialFile final : public ByteSink {
 
   void append(const void* bytes, std::size_t count) override {
     const auto* from = static_cast<const char*>(bytes);
-    if (buffer_.size() + count > kBufferBytes) flush();
-    if (count >= kBufferBytes) {
-      put(from, count);
-    } else {
-      buffer_.append(from, count);
+    while (count > 0) {
+      // What bypasses the page cache has to lie at whole blocks, in the file and in memory.
+      if (!bypass_ && held_ == 0 && count >= room_) return put(from, count);
+      const std::size_t piece = std::min(count, room_ - held_);
+      std::memcpy(buffer_.get() + held_, from, piece);
+      held_ += piece;
+      from += piece;
+      count -= piece;
+      if (held_ == room_) flush();
     }
   }
 
@@ -140,8 +155,17 @@ class PartialFile final : public ByteSink {
   static constexpr int kAsNew = O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW;
 
   void flush() {
-    put(buffer_.data(), buffer_.size());
-    buffer_.clear();
+    if (held_ < room_) bypass_ = false;  // from here on nothing lies at whole blocks
+    go_direct(bypass_);
+    put(buffer_.get(), held_);
+    held_ = 0;
+  }
+  void go_direct(bool direct) {
+    if (direct == direct_) return;
+    const int flags = ::fcntl(file_.number(), F_GETFL);
+    const int wanted = direct ? flags | O_DIRECT : flags & ~O_DIRECT;
+    const bool done = ::fcntl(file_.number(), F_SETFL, wanted) == 0;
+    direct_ = direct && done;  // not every file system can
   }
   /// At the end, in pieces that the disk begins with at once: fsync then waits for the last alone.
   void put(const char* bytes, std::size_t count) {
@@ -162,6 +186,10 @@ class PartialFile final : public ByteSink {
     while (count > 0) {
       const ssize_t written = ::pwrite(file_.number(), bytes, count, static_cast<off_t>(offset));
       if (written < 0 && errno == EINTR) continue;
+      if (written < 0 && errno == EINVAL && direct_) {  // larger blocks, or a part was written
+        go_direct(bypass_ = false);
+        continue;
+      }
       if (written < 0) fail("write", name_);
       bytes += written;
       offset += static_cast<uint64_t>(written);
@@ -171,8 +199,10 @@ class PartialFile final : public ByteSink {
 
   std::string name_;
   Descriptor file_;
-  std::string buffer_;
-  uint64_t size_ = 0, begun_ = 0;  // bytes given to the system; those it has begun to store
+  bool bypass_, direct_ = false;  // to go, does go past the page cache
+  std::unique_ptr<char, Freed> buffer_;
+  std::size_t room_ = 0, held_ = 0;  // bytes of the buffer
+  uint64_t size_ = 0, begun_ = 0;    // bytes given to the system; those it has begun to store
   bool renamed_ = false;
 };
 
@@ -234,13 +264,14 @@ std::string partial_name(const std::string& path) {
   return path + kPartial + random;
 }
 
-void replace_file(const std::string& path, const std::function<void(ByteSink&)>& write) {
+void replace_file(const std::string& path, const std::function<void(ByteSink&)>& write,
+                  PageCache cache) {
   const std::string folder_name = folder_of(path);
   const Descriptor folder(folder_name, O_RDONLY | O_DIRECTORY);
   if (folder.number() < 0) fail("open the folder of " + path, folder_name);
   require_replaceable(path);
   remove_stale(folder_name, std::filesystem::path(path).filename().string() + kPartial);
-  PartialFile partial(path);
+  PartialFile partial(path, cache);
   write(partial);
   partial.rename_to(path);
   sync(folder, folder_name);

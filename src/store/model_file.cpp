@@ -151,9 +151,10 @@ bool attaches(const std::string& name, Dtype dtype) {
   return dtype == Dtype::u8 && name.starts_with("vocabulary.");
 }
 
-SealedFile write_model_file(const std::string& path, const ModelFile& file) {
+SealedFile write_model_file(const std::string& path, const ModelFile& file, PageCache cache) {
   SealedFile written;
-  replace_file(path, [&](ByteSink& sink) { written = put_model_file(path, file, sink); });
+  replace_file(
+      path, [&](ByteSink& sink) { written = put_model_file(path, file, sink); }, cache);
   return written;
 }
 

@@ -88,7 +88,9 @@ std::string CheckpointWriter::Work::write_parts(Communicator& comm,
   for (std::size_t part = 0; part < parts; ++part) {
     const std::size_t writer = part * static_cast<std::size_t>(comm.world()) / parts;
     if (writer != static_cast<std::size_t>(comm.rank())) continue;
-    lines += to_line(part, write_model_file(concat(partial, '/', part_name(part)), files[part]));
+    // Nobody reads it soon; shards are better kept in memory.
+    lines += to_line(part, write_model_file(concat(partial, '/', part_name(part)), files[part],
+                                            PageCache::bypass));
   }
   return lines;
 }
@@ -112,11 +114,12 @@ void CheckpointWriter::Work::publish(const std::string& partial,
     best_on_disk =
         write_model_file(concat(options.folder, '/', best_name(mark.best_step)), best.file());
     best_step = mark.best_step;
+    new_best = false;  // not before: after a failure the next save writes it
   }
   if (mark.best_step > 0) {
     if (!best_on_disk || best_step != mark.best_step) {  // resumed from version 0.1
       const std::string path = concat(options.folder, '/', best_name(mark.best_step));
-      best_on_disk = SealedFile{std::filesystem::file_size(path), verify_model_file(path)};
+      best_on_disk = SealedFile{model_bytes(path), verify_model_file(path)};
       best_step = mark.best_step;
     }
     manifest.best_step = best_step;
@@ -185,8 +188,10 @@ void CheckpointWriter::save(const ModelFile& state, const ModelFile* best,
   Work& work = *work_;
   if (work.on_disk == mark) return;
   work.state.take(state);
-  work.new_best = best != nullptr;
-  if (work.new_best) work.best.take(*best);
+  if (best != nullptr) {
+    work.best.take(*best);
+    work.new_best = true;
+  }
   work.mark = mark;
   work.must = must;
   begun_ = channel_->enqueue([held = work_](Communicator& comm) { held->write(comm); });

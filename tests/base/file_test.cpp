@@ -2,9 +2,12 @@
 
 #include <fcntl.h>
 #include <gtest/gtest.h>
+#include <linux/magic.h>
 #include <sys/file.h>
+#include <sys/mman.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
+#include <sys/vfs.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -77,6 +80,66 @@ TEST(File, OverwritesWhatWasAppended) {
     bytes.replace(3, 2, "bc");
     EXPECT_TRUE(read_file(scratch / "x", ExitCode::data) == bytes + "end") << size;
   }
+}
+
+constexpr std::size_t kLarge = std::size_t{4} << 20;  // of these it begins to go past the cache
+
+TEST(File, BypassesThePageCache) {
+  const ScratchFolder scratch;
+  for (const std::size_t size : {std::size_t{0}, std::size_t{4097}, kLarge - 1, kLarge, kLarge + 1,
+                                 2 * kLarge + 4096, 3 * kLarge + 12345}) {
+    std::string bytes(size, '\0');
+    for (std::size_t i = 0; i < size; ++i) bytes[i] = static_cast<char>(i * 31 >> 3);
+    for (const std::size_t seam : {std::size_t{0}, std::size_t{1000}, size}) {  // of two appends
+      const std::size_t first = std::min(seam, size);
+      replace_file(
+          scratch / "x",
+          [&](ByteSink& sink) {
+            sink.append(bytes.data(), first);
+            sink.append(bytes.data() + first, size - first);
+            if (size > 0) sink.overwrite(size / 2, "!");
+            sink.append("end", 3);
+            sink.append(bytes.data(), size);
+          },
+          PageCache::bypass);
+      std::string expected = bytes;
+      if (size > 0) expected[size / 2] = '!';
+      EXPECT_TRUE(read_file(scratch / "x", ExitCode::data) == expected + "end" + bytes) << size;
+    }
+  }
+}
+
+/// How many bytes of the file the system holds in memory.
+std::size_t cached_bytes(const std::string& path) {
+  const std::size_t size = std::filesystem::file_size(path);
+  const int file = ::open(path.c_str(), O_RDONLY | O_CLOEXEC);
+  void* const mapped = ::mmap(nullptr, size, PROT_READ, MAP_SHARED, file, 0);
+  std::vector<unsigned char> pages((size + 4095) / 4096);
+  EXPECT_EQ(::mincore(mapped, size, pages.data()), 0);
+  ::munmap(mapped, size);
+  ::close(file);
+  return 4096 * static_cast<std::size_t>(
+                    std::count_if(pages.begin(), pages.end(), [](int page) { return page & 1; }));
+}
+
+TEST(File, LeavesThePageCacheToOthers) {
+  const ScratchFolder scratch;
+  const int probe = ::open((scratch / "probe").c_str(), O_WRONLY | O_CREAT | O_DIRECT, 0666);
+  struct statfs facts {};
+  if (probe < 0 || ::fstatfs(probe, &facts) != 0 || facts.f_type == TMPFS_MAGIC ||
+      ::sysconf(_SC_PAGESIZE) != 4096) {
+    GTEST_SKIP() << "no O_DIRECT to a disk here";
+  }
+  ::close(probe);
+  const std::string bytes(4 * kLarge + 5000, 'b');
+  const auto write = [&](ByteSink& sink) {
+    sink.append(bytes.data(), bytes.size());
+    sink.overwrite(10, "seal");
+  };
+  replace_file(scratch / "kept", write);
+  replace_file(scratch / "past", write, PageCache::bypass);
+  EXPECT_GE(cached_bytes(scratch / "kept"), bytes.size());
+  EXPECT_LE(cached_bytes(scratch / "past"), std::size_t{256} << 10);
 }
 
 TEST(File, ReadsWhatHasNoSize) {
@@ -205,11 +268,14 @@ TEST(File, KeepsTheOldFileAtALimitOfSize) {
   const auto handler = std::signal(SIGXFSZ, SIG_IGN);
   const rlimit small{100000, before.rlim_max};
   ASSERT_EQ(setrlimit(RLIMIT_FSIZE, &small), 0);
-  const auto text =
-      message_of(ExitCode::storage, [&] { replace_file(path, std::string(3000001, 'n')); });
+  const std::string bytes(3 * kLarge, 'n');
+  const auto write = [&](ByteSink& sink) { sink.append(bytes.data(), bytes.size()); };
+  for (const auto cache : {PageCache::keep, PageCache::bypass}) {
+    const auto text = message_of(ExitCode::storage, [&] { replace_file(path, write, cache); });
+    EXPECT_TRUE(has(text, "File too large")) << text;
+  }
   setrlimit(RLIMIT_FSIZE, &before);
   std::signal(SIGXFSZ, handler);
-  EXPECT_TRUE(has(text, "File too large")) << text;
   EXPECT_EQ(read_file(path, ExitCode::data), "old");
   EXPECT_EQ(names_in(scratch), std::vector<std::string>{"kept"});
 }

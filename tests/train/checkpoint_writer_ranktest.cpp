@@ -206,6 +206,29 @@ TEST_P(CheckpointWriterTest, TheBestMastersAreSharedByCheckpoints) {
                         at::full({3}, 8.0)));
 }
 
+/// A folder where their file is to be.
+TEST_P(CheckpointWriterTest, BestMastersThatCouldNotBeWrittenAreWrittenLater) {
+  WriterOptions wanted = options();
+  wanted.run.on_storage_error = OnStorageError::go_on;
+  CheckpointWriter writer(rank_world(), wanted);
+  const std::string file = concat(folder_, '/', best_name(4));
+  const ModelFile best{Json{{"kind", "weights"}}, {{"a", at::full({3}, 8.0)}}, {}};
+  agree(rank_world().control(), [&] {
+    if (root()) fs::create_directories(file + "/in the way");
+  });
+  writer.save(small_state(1), &best, {4, 1, 4}, false);
+  writer.wait();
+  EXPECT_EQ(checkpoint_steps(folder_), std::vector<int64_t>{});
+  agree(rank_world().control(), [&] {
+    if (root()) fs::remove_all(file);
+  });
+  writer.save(small_state(2), nullptr, {5, 1, 4}, false);
+  writer.wait();
+  EXPECT_EQ(checkpoint_steps(folder_), (std::vector<int64_t>{5}));
+  verify_checkpoint(path(5));
+  EXPECT_TRUE(at::equal(read_model_file(file).tensors[0].second, at::full({3}, 8.0)));
+}
+
 INSTANTIATE_TEST_SUITE_P(Threads, CheckpointWriterTest,
                          testing::Values(Overlap::automatic, Overlap::off));
 

@@ -62,6 +62,11 @@ class StringSink final : public ByteSink {
   std::string bytes;
 };
 
+/// Whether the system is to keep the bytes in memory for those who read the file soon, or (bypass)
+/// to leave that memory to what is there, and the processor the copy: all but the end of large
+/// files, by O_DIRECT, where the file system can.
+enum class PageCache { keep, bypass };
+
 /// Writes a new file beside `path` through `write` (whose sink throws Error(storage)), fsyncs it,
 /// renames it to `path` and fsyncs the folder. Any failure is Error(storage) naming path and
 /// reason; then `path` is as it was.
@@ -69,7 +74,8 @@ class StringSink final : public ByteSink {
 /// The new file is path.partial.RANDOM, locked while it is written; nothing that has its name is
 /// opened. What writers that died left behind, no longer locked and ten minutes old, is removed
 /// when `path` is written again.
-void replace_file(const std::string& path, const std::function<void(ByteSink&)>& write);
+void replace_file(const std::string& path, const std::function<void(ByteSink&)>& write,
+                  PageCache cache = PageCache::keep);
 void replace_file(const std::string& path, std::string_view bytes);
 
 /// path.partial.RANDOM: the name of what is being made and will be renamed to `path`.

@@ -8,6 +8,7 @@
 #include <utility>
 #include <vector>
 
+#include "bitstill/base/file.hpp"
 #include "bitstill/base/json.hpp"
 #include "bitstill/codec/manifest.hpp"
 #include "bitstill/codec/packed_model.hpp"
@@ -51,7 +52,8 @@ struct ModelFile {
 bool attaches(const std::string& name, Dtype dtype);
 
 /// Writes (through replace_file; one rank). Error(storage).
-SealedFile write_model_file(const std::string& path, const ModelFile& file);
+SealedFile write_model_file(const std::string& path, const ModelFile& file,
+                            PageCache cache = PageCache::keep);
 
 /// How many bytes write_model_file would write.
 uint64_t model_file_bytes(const ModelFile& file);
