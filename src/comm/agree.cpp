@@ -6,6 +6,7 @@
 #include <new>
 
 #include "bitstill/base/text.hpp"
+#include "bitstill/comm/gather_text.hpp"
 
 namespace bitstill {
 namespace {
@@ -30,24 +31,6 @@ Outcome run_phase(const std::function<void()>& phase) {
   } catch (const std::exception& error) {
     return {static_cast<int64_t>(ExitCode::environment), error.what()};
   }
-}
-
-/// Texts of all ranks, of any length.
-std::vector<std::string> gather_texts(Communicator& comm, const std::string& mine) {
-  const auto world = static_cast<std::size_t>(comm.world());
-  const auto length = static_cast<int64_t>(mine.size());
-  std::vector<int64_t> lengths(world);
-  comm.all_gather(&length, lengths.data(), 1, ElementType::i64);
-  const int64_t longest = *std::max_element(lengths.begin(), lengths.end());
-  std::string padded = mine;
-  padded.resize(static_cast<std::size_t>(longest));
-  std::string all(world * padded.size(), '\0');
-  comm.all_gather(padded.data(), all.data(), longest, ElementType::u8);
-  std::vector<std::string> texts;
-  for (std::size_t r = 0; r < world; ++r) {
-    texts.push_back(all.substr(r * padded.size(), static_cast<std::size_t>(lengths[r])));
-  }
-  return texts;
 }
 
 /// Items as one text: every name and value ends with a zero byte, which neither may hold.
@@ -120,6 +103,31 @@ std::string name_difference(const std::string& name, const std::vector<std::stri
   return line;
 }
 
+/// The first item that is not the same on all ranks, and who has what; empty: none.
+std::string first_difference(const std::vector<std::string>& texts) {
+  std::vector<NamedValues> ranks;
+  std::size_t most = 0;
+  for (const std::string& text : texts) {
+    ranks.push_back(unpack(text));
+    most = std::max(most, ranks.back().size());
+  }
+  for (std::size_t i = 0; i < most; ++i) {
+    std::vector<std::string> names, values;
+    for (const NamedValues& rank : ranks) {
+      names.push_back(i < rank.size() ? rank[i].first : kAbsent);
+      values.push_back(i < rank.size() ? rank[i].second : kAbsent);
+    }
+    for (const auto* list : {&names, &values}) {
+      if (std::count(list->begin(), list->end(), list->front()) ==
+          static_cast<int64_t>(list->size())) {
+        continue;
+      }
+      return name_difference(list == &names ? concat("the name of item ", i + 1) : names[0], *list);
+    }
+  }
+  return "";
+}
+
 }  // namespace
 
 void agree(Communicator& comm, const std::function<void()>& phase) {
@@ -134,14 +142,13 @@ void agree(Communicator& comm, const std::function<void()>& phase) {
   const auto failed = std::find_if(codes.begin(), codes.end(), [](int64_t c) { return c != 0; });
   if (failed == codes.end()) return;
   const auto rank = static_cast<std::size_t>(failed - codes.begin());
-  const std::vector<std::string> messages = gather_texts(comm, mine.message);
-  const bool alike =
-      rank == 0 &&
-      std::count(codes.begin(), codes.end(), *failed) == static_cast<int64_t>(codes.size()) &&
-      std::count(messages.begin(), messages.end(), messages[0]) ==
-          static_cast<int64_t>(messages.size());
+  const std::string message = broadcast_text(comm, mine.message, static_cast<int>(rank));
+  const int64_t same = mine.code == *failed && mine.message == message ? 1 : 0;
+  std::vector<int64_t> all(codes.size());
+  comm.all_gather(&same, all.data(), 1, ElementType::i64);
+  const bool alike = std::count(all.begin(), all.end(), 1) == static_cast<int64_t>(all.size());
   throw AgreedError(static_cast<ExitCode>(*failed),
-                    alike ? messages[0] : concat("rank ", rank, ": ", messages[rank]));
+                    alike ? message : concat("rank ", rank, ": ", message));
 }
 
 std::string broadcast_text(Communicator& comm, const std::string& text, int root) {
@@ -161,27 +168,10 @@ void require_equal(Communicator& comm, const NamedValues& items, ExitCode code) 
   comm.all_gather(&hash, hashes.data(), 1, ElementType::i64);
   if (std::count(hashes.begin(), hashes.end(), hash) == static_cast<int64_t>(hashes.size())) return;
 
-  std::vector<NamedValues> ranks;
-  std::size_t most = 0;
-  for (const std::string& other : gather_texts(comm, text)) {
-    ranks.push_back(unpack(other));
-    most = std::max(most, ranks.back().size());
-  }
-  for (std::size_t i = 0; i < most; ++i) {
-    std::vector<std::string> names, values;
-    for (const NamedValues& rank : ranks) {
-      names.push_back(i < rank.size() ? rank[i].first : kAbsent);
-      values.push_back(i < rank.size() ? rank[i].second : kAbsent);
-    }
-    for (const auto* list : {&names, &values}) {
-      if (std::count(list->begin(), list->end(), list->front()) ==
-          static_cast<int64_t>(list->size())) {
-        continue;
-      }
-      const std::string name = list == &names ? concat("the name of item ", i + 1) : names[0];
-      throw AgreedError(code, name_difference(name, *list) + remedy(code));
-    }
-  }
+  const std::vector<std::string> texts = gather_text(comm, text);
+  const std::string difference =
+      broadcast_text(comm, comm.rank() == 0 ? first_difference(texts) : "", 0);
+  if (!difference.empty()) throw AgreedError(code, difference + remedy(code));
 }
 
 }  // namespace bitstill
