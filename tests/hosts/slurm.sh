@@ -2,7 +2,8 @@
 # slurm.sh limit|node|scaling|all: launch/slurm.sbatch under a real Slurm of four nodes, which are namespaces of this machine.
 # limit: the time limit comes, the job stops in good order before it, is queued again by itself and ends. node: a
 # node is lost in mid-run, the job goes on without it. Both leave the bytes of a run that met neither. scaling: what
-# bitstill scaling emits is taken by sbatch, and its points of one and two nodes run and are collected.
+# bitstill scaling emits is taken by sbatch, up to 4 nodes on those and up to 256 on a partition of nodes that would be
+# rented (CLOUD), and its points of one and two nodes run and are collected.
 # Needs root, slurm-wlm, munge, and the scripts of $SHARED/cluster; takes some minutes (waiting for the queue).
 . "$SOURCE/tests/whole/jobs.bash"
 cluster=$SHARED/cluster
@@ -28,7 +29,16 @@ down() {
   "$cluster/netcluster.sh" down
 }
 trap down EXIT
-"$cluster/netcluster.sh" up 4 && "$cluster/slurm/slurm_up.sh" "$WORK/slurm" || skip "no Slurm came up"
+cp -r "$cluster" "$WORK/cluster"
+cat >>"$WORK/cluster/slurm/slurm.conf.in" <<'END'
+NodeName=c[1-256] CPUs=4 Boards=1 SocketsPerBoard=1 CoresPerSocket=4 ThreadsPerCore=1 RealMemory=2000 State=CLOUD
+PartitionName=cloud Nodes=c[1-256] MaxTime=60 State=UP
+ResumeProgram=/bin/false
+SuspendProgram=/bin/false
+SuspendTime=600
+SuspendExcNodes=h[1-4]
+END
+"$cluster/netcluster.sh" up 4 && "$WORK/cluster/slurm/slurm_up.sh" "$WORK/slurm" || skip "no Slurm came up"
 on_node() { "$cluster/netcluster.sh" exec h1 "$@"; }
 for _ in {1..60}; do
   [ "$(on_node sinfo -h -t idle -o %D)" = 4 ] && break
@@ -87,13 +97,24 @@ node() {
   same_weights clean150 node
 }
 
-scaling() {
-  local words script
-  words=("${job[@]:1}" --train.epochs 99 --scaling.repeats 1 --scaling.skip_steps 3 --scaling.steps 20)
-  on_node "$BITSTILL" scaling emit "${words[@]}" --scaling.nodes 1,2,4 --scaling.folder "$WORK/four" || fail "emit"
-  for script in "$WORK"/four/points/*.sh; do
-    on_node sbatch --test-only "$script" >"$WORK/out" 2>&1 || fail "sbatch --test-only $script: $(cat "$WORK/out")"
+# taken PARTITION NODES SCRIPTS: sbatch would take what is emitted for so many nodes
+taken() {
+  local script count=0
+  on_node "$BITSTILL" scaling emit "${words[@]}" --scaling.nodes "$2" --scaling.folder "$WORK/$1" || fail "emit"
+  for script in "$WORK/$1"/points/*.sh; do
+    on_node sbatch --test-only --partition "$1" "$script" >"$WORK/out" 2>&1 ||
+      fail "sbatch --test-only $script: $(cat "$WORK/out")"
+    count=$((count + 1))
   done
+  [ "$count" -eq "$3" ] || fail "$count scripts of $3"
+  echo "sbatch --test-only: $count scripts of $2 nodes"
+}
+
+scaling() {
+  local words
+  words=("${job[@]:1}" --train.epochs 99 --scaling.repeats 1 --scaling.skip_steps 3 --scaling.steps 20)
+  taken batch 1,2,4 6
+  taken cloud 1,2,4,8,16,32,64,128,256 18
   on_node "$BITSTILL" scaling emit "${words[@]}" --scaling.nodes 1,2 --scaling.folder "$WORK/study" || fail "emit"
   on_node bash "$WORK/study/submit.sh" >"$WORK/out" 2>&1 || fail "submit.sh: $(cat "$WORK/out")"
   for _ in {1..120}; do
