@@ -115,6 +115,9 @@ scaling() {
   words=("${job[@]:1}" --train.epochs 99 --scaling.repeats 1 --scaling.skip_steps 3 --scaling.steps 20)
   taken batch 1,2,4 6
   taken cloud 1,2,4,8,16,32,64,128,256 18
+  set -- "$WORK"/cloud/points/*.sh
+  on_node sbatch --test-only --partition cloud --nodes 257 "$1" >"$WORK/out" 2>&1
+  grep -q "Requested node configuration is not available" "$WORK/out" || fail "257 of 256 nodes: $(cat "$WORK/out")"
   on_node "$BITSTILL" scaling emit "${words[@]}" --scaling.nodes 1,2 --scaling.folder "$WORK/study" || fail "emit"
   on_node bash "$WORK/study/submit.sh" >"$WORK/out" 2>&1 || fail "submit.sh: $(cat "$WORK/out")"
   for _ in {1..120}; do
