@@ -24,7 +24,7 @@ OnednnWindow::OnednnWindow(const Window& window, int64_t height, int64_t width)
     : padding(2, window.padding), stride(2, window.stride) {
   const bool one_column = window.places(width) == 1;
   const bool strides = one_column && window.stride > 1 && window.kernel > 1;
-  if (!strides && window.padding < std::min(height, width)) return;
+  if (!strides && window.padding <= std::min(height, width)) return;
   margins.assign(4, window.padding);
   padding.assign(2, 0);
   if (!one_column) return;

@@ -17,10 +17,9 @@ at::Tensor onednn(const char* name, std::vector<c10::IValue> arguments, const ch
 int64_t onednn_bytes(const at::Tensor& tensor);
 
 /// How oneDNN is asked for a convolution of x [n, C, height, width] in bf16 or on codes. Where the
-/// strides leave a single column, or a part of the kernel meets nothing but padding, it adds up
-/// what memory happens to hold (LibTorch 2.11: with AMX forward, with AVX-512 in the weights'
-/// gradient). There x has its padding before, and as many columns as the kernel, which no stride
-/// is needed for.
+/// strides leave a single column, or padding is wider than the image, it adds up what memory
+/// happens to hold (LibTorch 2.11: with AMX forward, with AVX-512 in the weights' gradient). There
+/// x has its padding before, and as many columns as the kernel, which no stride is needed for.
 struct OnednnWindow {
   OnednnWindow(const Window& window, int64_t height, int64_t width);
   /// x itself, or with `zero` around it.
