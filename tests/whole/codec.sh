@@ -42,7 +42,7 @@ check_codec() {
   cmp -s "$WORK/plain/master.safetensors" "$WORK/$codec.on/master.safetensors" && fail "nothing was rounded"
   python3 "$compare" first_loss "$WORK/plain/run.jsonl" "$WORK/$codec.on/run.jsonl" 1e-7 ||
     fail "the first losses differ"
-  python3 "$compare" weights "$WORK/plain/master.safetensors" "$WORK/$codec.on/master.safetensors" "$3" ||
+  python3 "$compare" weights "$WORK/plain/master.safetensors" "$WORK/$codec.on/master.safetensors" "$3" by_size ||
     fail "$codec leads elsewhere"
   plain=$(get plain step bytes gradients) coded=$(get $codec.on step bytes gradients)
   [ $((${coded%.*} * 100)) -lt $((${plain%.*} * $2)) ] || fail "$codec: $coded bytes a step, where $plain were plain"

@@ -2,8 +2,8 @@
 """compare.py losses RUN.JSONL RUN.JSONL: the steps and epochs of two runs, all but times, bytes and memory
 compare.py first_loss RUN.JSONL RUN.JSONL BOUND: the first logged losses differ by at most BOUND
 compare.py mean_loss RUN.JSONL RUN.JSONL BOUND: the logged losses differ by at most BOUND on average
-compare.py weights A.SAFETENSORS B.SAFETENSORS BOUND: no value differs by more than BOUND, or BOUND of its tensor's
-  largest where that is above 1
+compare.py weights A.SAFETENSORS B.SAFETENSORS BOUND [by_size]: no value differs by more than BOUND; by_size: running
+  statistics by no more than BOUND of their tensor's largest where that is above 1
 compare.py same_tensors A.SAFETENSORS B.SAFETENSORS PREFIX: all tensors are equal, some begin with PREFIX
 compare.py same_but_running A.SAFETENSORS B.SAFETENSORS: only running statistics differ, and they do
 compare.py get RUN.JSONL TYPE KEY...: a member of the last line of that type"""
@@ -67,14 +67,14 @@ def tensors(path):
     return found
 
 
-def weights(one, other, bound):
+def weights(one, other, bound, by_size=""):
     mine, theirs = tensors(one), tensors(other)
     if mine.keys() != theirs.keys() or not mine:
         sys.exit(f"{sorted(mine)} and {sorted(theirs)}")
     gaps = {}
     for name, values in mine.items():
         gap = max(abs(a - b) for a, b in zip(values, theirs[name], strict=True))
-        gaps[name] = gap / max(1, *map(abs, theirs[name]))
+        gaps[name] = gap / max(1, *map(abs, theirs[name])) if by_size and ".running_" in name else gap
     for name, gap in gaps.items():
         if not gap <= float(bound):
             sys.exit(f"{name} differs by {gap}")
