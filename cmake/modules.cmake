@@ -56,11 +56,11 @@ function(bitstill_module name)
     bitstill_test_program(test_${name} ${name})
     if(name IN_LIST torch_free_modules)
       gtest_discover_tests(test_${name} TEST_PREFIX "${name}/" DISCOVERY_TIMEOUT 60
-                           PROPERTIES LABELS unit TIMEOUT 120
+                           PROPERTIES LABELS unit TIMEOUT 300
                            ENVIRONMENT "BITSTILL_DATA=${PROJECT_SOURCE_DIR}/../shared/data")
     else()  # LibTorch takes 0.4 s to load: once a module, not once a test case
       add_test(NAME ${name} COMMAND test_${name} --gtest_brief=1)
-      set_tests_properties(${name} PROPERTIES LABELS unit TIMEOUT 300)
+      set_tests_properties(${name} PROPERTIES LABELS unit TIMEOUT 600)
     endif()
   endif()
 

@@ -51,7 +51,11 @@ function(bitstill_script_test label file)
   if(name IN_LIST waiting_tests)
     set(cores 1)
   endif()
-  set_tests_properties(${name} PROPERTIES LABELS ${label} TIMEOUT 600 PROCESSORS ${cores}
+  set(seconds 600)
+  if(name STREQUAL hosts/slurm)
+    set(seconds 1800)  # jobs wait for a real queue; on busy cores a walltime is met more often
+  endif()
+  set_tests_properties(${name} PROPERTIES LABELS ${label} TIMEOUT ${seconds} PROCESSORS ${cores}
                                           SKIP_RETURN_CODE 77 ENVIRONMENT "${environment}")
 endfunction()
 
