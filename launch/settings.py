@@ -3,7 +3,7 @@ import os
 
 DEFAULT_TIMEOUT_S = 600.0
 SHORT_S = 50.0  # a time-out that was given to see faults soon
-START_SLACK_S = 8.0
+START_SLACK_S = 7.0
 RESUMABLE = ("train", "distill", "cache")
 
 

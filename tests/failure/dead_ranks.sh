@@ -56,6 +56,6 @@ in_gathers() {
 cp -rL "$WORK/data" "$WORK/harmed"
 in_gathers 4
 # Eight of ten ranks are stopped as soon as they run, before MPI has joined them: there is no watchdog yet.
-strike 10 2-9 "at:0$(printf ',STOP:%s' {2..9})" 5 15 "the ranks have not started within 13 s" --run.timeout_s 5
+strike 10 2-9 "at:0$(printf ',STOP:%s' {2..9})" 5 15 "the ranks have not started within 12 s" --run.timeout_s 5
 finish "ranks stopped while they start; a rank killed, crashed, stopped or throwing in mid-epoch, 2 and 4 ranks, first and last, teacher whole and in slices: over" \
   "within 10 s (stopped: 15 s), one line that names the rank, nothing left behind"

@@ -54,21 +54,42 @@ def send(pid, number):
         return False  # ended meanwhile
 
 
+def in_mid_epoch(log, folder):
+    """Whether an epoch is done, a checkpoint on disk, and the next epoch has begun."""
+    if not os.path.exists(log) or not glob.glob(f"{glob.escape(folder)}/checkpoints/step-?????????"):
+        return False
+    with open(log) as file:
+        _, epoch, rest = file.read().rpartition('"type":"epoch"')
+    return epoch != "" and '"type":"step"' in rest and '"type":"end"' not in rest
+
+
+def stopped(pid):
+    try:
+        with open(f"/proc/{pid}/stat") as file:
+            return file.read().rpartition(")")[2].split()[0] in "TZ"
+    except OSError:
+        return True  # ended
+
+
+def hold(ranks):
+    for pid in ranks:
+        send(pid, signal.SIGSTOP)
+    while not all(map(stopped, ranks)):
+        time.sleep(0.001)
+
+
 def wait_for_training(log, folder, job):
     """Leaves the ranks held (stopped), so that a fast job cannot end before its deed; their pids.
     None: it has ended before it was seen to train."""
     deadline = time.monotonic() + START_S
-    ranks = []
     while time.monotonic() < deadline and job.poll() is None:
-        if os.path.exists(log):
-            ranks = ranks or [pid for pid, rank in processes(folder).items() if isinstance(rank, int)]
-            with open(log) as file:
-                text = file.read()
-            saved = glob.glob(f"{glob.escape(folder)}/checkpoints/step-?????????")
-            if saved and '"type":"step"' in text.rpartition('"type":"epoch"')[2] and '"type":"epoch"' in text:
-                for pid in ranks:
-                    send(pid, signal.SIGSTOP)
+        if in_mid_epoch(log, folder):
+            ranks = [pid for pid, rank in processes(folder).items() if isinstance(rank, int)]
+            hold(ranks)
+            if in_mid_epoch(log, folder):  # still: on a busy machine seconds have passed
                 return ranks
+            for pid in ranks:
+                send(pid, signal.SIGCONT)
         time.sleep(0.005)
     if job.poll() == 0:
         return None
