@@ -143,12 +143,10 @@ void agree(Communicator& comm, const std::function<void()>& phase) {
   if (failed == codes.end()) return;
   const auto rank = static_cast<std::size_t>(failed - codes.begin());
   const std::string message = broadcast_text(comm, mine.message, static_cast<int>(rank));
-  const int64_t same = mine.code == *failed && mine.message == message ? 1 : 0;
-  std::vector<int64_t> all(codes.size());
-  comm.all_gather(&same, all.data(), 1, ElementType::i64);
-  const bool alike = std::count(all.begin(), all.end(), 1) == static_cast<int64_t>(all.size());
+  int64_t alike = mine.code == *failed && mine.message == message ? 1 : 0;
+  comm.all_reduce(&alike, 1, ElementType::i64, Reduction::min);
   throw AgreedError(static_cast<ExitCode>(*failed),
-                    alike ? message : concat("rank ", rank, ": ", message));
+                    alike == 1 ? message : concat("rank ", rank, ": ", message));
 }
 
 std::string broadcast_text(Communicator& comm, const std::string& text, int root) {

@@ -20,6 +20,8 @@ int64_t onednn_bytes(const at::Tensor& tensor);
 /// strides leave a single column, or padding is wider than the image, it adds up what memory
 /// happens to hold (LibTorch 2.11: with AMX forward, with AVX-512 in the weights' gradient). There
 /// x has its padding before, and as many columns as the kernel, which no stride is needed for.
+/// Of 16,000 other windows all were right but, with AMX, 4x4 ones with strides of 4 (which also
+/// write where they should not); no network here has even kernels.
 struct OnednnWindow {
   OnednnWindow(const Window& window, int64_t height, int64_t width);
   /// x itself, or with `zero` around it.
