@@ -112,10 +112,6 @@ Spread spread(const std::vector<const Member*>& members, const Value& value) {
   return {median(values), *low, *high};
 }
 
-Spread scaled(const Spread& spread, double factor) {
-  return {spread.median * factor, spread.low * factor, spread.high * factor};
-}
-
 /// What is counted of a step, a second.
 double rate(const StepRecord& step) {
   return std::isnan(step.images_per_s) ? step.tokens_per_s : step.images_per_s;
@@ -144,9 +140,12 @@ void add_efficiency(std::vector<ScalingRow>& rows) {
   const ScalingRow* first = nullptr;
   for (ScalingRow& row : rows) {
     if (first == nullptr || first->mode != row.mode) first = &row;
-    const double ideal = first->images_per_s.median / static_cast<double>(first->nodes) *
-                         static_cast<double>(row.nodes);
-    row.efficiency = scaled(row.images_per_s, 100 / ideal);
+    const auto share = [&](double images_per_s) {  // of the first itself: 100 to the last bit
+      return 100 * (images_per_s / first->images_per_s.median) *
+             (static_cast<double>(first->nodes) / static_cast<double>(row.nodes));
+    };
+    const Spread& rates = row.images_per_s;
+    row.efficiency = {share(rates.median), share(rates.low), share(rates.high)};
   }
 }
 
