@@ -132,7 +132,7 @@ class Start:
         elif not self.lives():
             return None
         else:
-            self.line, gently_s = self.silence(now), 3.0 if life.started else 1.0
+            self.line, gently_s = self.silence(now), 3.0 if life.started else 1.0  # nothing is done yet
             if self.line is None:
                 return None
             self.words.over = True

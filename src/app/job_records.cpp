@@ -1,5 +1,5 @@
-// What a job writes down of itself: the record that its checkpoints keep, the log's first line, the
-// recipe beside it.
+// What a job tells of itself: the record that its checkpoints keep, the log's first line, the
+// recipe beside it, the result's line.
 #include <cstdio>
 #include <cstdlib>
 #include <filesystem>

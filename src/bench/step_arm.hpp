@@ -22,7 +22,7 @@ NetworkSpec spec_of(const std::string& name, const Dataset& dataset);
 std::unique_ptr<Network> initialized(const NetworkSpec& spec);
 QuantOptions quant_options(const BenchStepOptions& s, QuantMethod method);
 
-/// One trainer: the parts of src/train's Run, without logs, validation and files.
+/// One trainer: the parts of src/train's TrainingRun, without logs, validation and files.
 class StepArm {
  public:
   StepArm(World& world, const BenchStepOptions& s, const at::Device& device, QuantMethod method,

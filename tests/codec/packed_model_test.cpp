@@ -304,7 +304,7 @@ double processor_seconds() {
 
 constexpr uint64_t kMostMemory = 64 << 20;  // above what is declared
 #ifdef __SANITIZE_ADDRESS__
-constexpr double kMostSeconds = 10;  // a checked access costs several: as good as endless, no more
+constexpr double kMostSeconds = 10;  // each access is checked, which takes four times as long
 #else
 constexpr double kMostSeconds = 1;
 #endif

@@ -86,7 +86,7 @@ def wait_for_training(log, folder, job):
         if in_mid_epoch(log, folder):
             ranks = [pid for pid, rank in processes(folder).items() if isinstance(rank, int)]
             hold(ranks)
-            if in_mid_epoch(log, folder):  # still: on a busy machine seconds have passed
+            if ranks and in_mid_epoch(log, folder):  # still: on a busy machine seconds have passed
                 return ranks
             for pid in ranks:
                 send(pid, signal.SIGCONT)
